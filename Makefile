@@ -1,0 +1,64 @@
+# The commands of daily work; `make` alone lists them.
+
+VENV  := .venv
+PY    := $(VENV)/bin/python
+PIP   := $(PY) -m pip install --quiet --disable-pip-version-check
+READY := $(VENV)/.ready
+DEMO  := two_agent_grid
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench lock clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## install the locked dependencies and the project into .venv
+
+demo: setup  ## the two-agent experiment on the embedded model, end to end
+	@$(PY) -m diffusion_auction +sweep=$(DEMO)
+	@echo "report: $(CURDIR)/outputs/diffusion_auction/$(DEMO)/report.html"
+
+test: setup  ## all tests
+	@$(PY) -m pytest
+
+lint: setup  ## style, format and types
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+
+bench: setup  ## time what is worth timing
+	@$(PY) -m tests.benchmarks
+
+lock: setup  ## resolve pyproject.toml into requirements.lock, keeping the versions that still fit
+	$(PY) -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--fork-strategy fewest --generate-hashes --no-emit-index-url --no-header --quiet \
+		--output-file requirements.lock
+
+clean:  ## remove .venv, caches and builds; outputs/ stays
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last and removed first: an environment without one is unfinished and starts over.
+# A name on the PATH may be a stub that cannot run, so each Python is tried, together with what venv needs.
+# uv is four times as fast as pip here but does not know pip's settings, say a mirror: then pip does the work.
+$(READY): requirements.lock pyproject.toml
+	@set -e; \
+	if [ ! -e $@ ]; then \
+		for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3) none; do \
+			$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+				2>/dev/null && break; \
+		done; \
+		if [ $$python = none ]; then \
+			echo "no Python 3.11 to 3.13 with venv found; install one or say make setup PYTHON=/path/to/python" >&2; \
+			exit 1; \
+		fi; \
+		echo "creating $(VENV) with $$($$python --version)"; \
+		$$python -m venv --clear $(VENV); \
+	fi; \
+	rm -f $@; \
+	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock; \
+	$(PIP) --require-hashes -r $(VENV)/uv.lock; \
+	$(PY) -m uv pip sync --quiet --python $(PY) --require-hashes requirements.lock \
+		|| $(PIP) --require-hashes -r requirements.lock; \
+	$(PIP) --no-deps --no-build-isolation --editable .; \
+	touch $@

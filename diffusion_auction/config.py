@@ -1,0 +1,252 @@
+"""The schema of an experiment: every key of `conf/`, its type, its range, and what must agree with what."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from diffusion_auction import bids as bidding
+from diffusion_auction.errors import RequestError
+from diffusion_auction.scenarios import Scenario, load_scenarios, parse_scenarios
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=False)
+
+
+class ModelConfig(_Section):
+    """Which Flux, and how it is run."""
+
+    name: str
+    weights: str = Field(min_length=1, description="hub name or folder; `tiny_flux` is the embedded model")
+    height: int = Field(ge=16, le=4096, multiple_of=8, description="pixels")
+    width: int = Field(ge=16, le=4096, multiple_of=8, description="pixels")
+    steps: int = Field(ge=1, le=1000, description="Euler steps")
+    schedule: Literal["flux", "paper"]
+    guidance_scale: float = Field(ge=0, le=100, allow_inf_nan=False)
+    max_sequence_length: int = Field(ge=8, le=512, description="T5 tokens")
+    dtype: Literal["float32", "bfloat16", "float16"]
+    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    offload: bool = Field(description="keep the layers on the CPU and bring each to the device for its turn")
+    batch: int = Field(ge=1, description="images made together; a part of the result only within rounding")
+    max_branches: int | None = Field(ge=1, description="sample passes in one transformer call")
+
+
+class AlignmentConfig(_Section):
+    """Which CLIP judges similarity, and which two prompts judge quality."""
+
+    name: str
+    model: str = Field(min_length=1, description="open_clip's model name; `tiny_clip` is the embedded one")
+    pretrained: str | None = Field(description="open_clip's tag or a file")
+    good_prompt: str = Field(min_length=1)
+    bad_prompt: str = Field(min_length=1)
+    batch: int = Field(ge=1)
+    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+
+
+class PromptsConfig(_Section):
+    """Scenarios, written out or in a file."""
+
+    path: str | None
+    entries: list[dict[str, Any]] | None
+
+
+class ExplicitBids(_Section):
+    """Bid vectors, one by one."""
+
+    kind: Literal["explicit"]
+    vectors: list[list[float]] = Field(min_length=1)
+
+
+class GridBids(_Section):
+    """Every combination of one bid per axis."""
+
+    kind: Literal["grid"]
+    axes: list[list[float]] = Field(min_length=1)
+
+
+class SimplexBids(_Section):
+    """Two agents who bid (b, 1 − b)."""
+
+    kind: Literal["simplex"]
+    values: list[float] = Field(min_length=1)
+
+
+class CompositionConfig(_Section):
+    """How bids become weights over coalitions."""
+
+    name: Literal["recursive"]
+
+
+class VcgConfig(_Section):
+    """The paper's mechanism."""
+
+    name: Literal["vcg"]
+    payment_floor: Literal["none", "zero"]
+
+
+class SingleWinnerConfig(_Section):
+    """The paper's baseline."""
+
+    name: Literal["single_winner"]
+
+
+class LauncherConfig(_Section):
+    """Where the work runs."""
+
+    name: Literal["inline"]
+
+
+class ExperimentConfig(_Section):
+    """A whole experiment, as Hydra composed it."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    action: Literal["run", "plan", "report"]
+    run_dir: str = Field(min_length=1)
+    seed: int = Field(ge=0, lt=2**63)
+    samples: int = Field(ge=1, le=100_000)
+    scenarios: list[Annotated[int, Field(ge=0)]] | None
+    model: ModelConfig
+    alignment: AlignmentConfig
+    prompts: PromptsConfig
+    bids: Annotated[ExplicitBids | GridBids | SimplexBids, Field(discriminator="kind")]
+    composition: CompositionConfig
+    mechanism: Annotated[VcgConfig | SingleWinnerConfig, Field(discriminator="name")]
+    launcher: LauncherConfig
+
+
+PRESENTATION = ("action", "run_dir", "launcher", "model.device", "model.offload", "alignment.device")
+"""Keys that may differ between two runs of one directory: they do not decide what is made."""
+
+
+def read_config(tree: dict[str, Any]) -> ExperimentConfig:
+    """Check the composed configuration `tree`; raises `RequestError` naming the first key that is wrong."""
+    try:
+        return ExperimentConfig.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise RequestError(_key(first["loc"]), _shown(first), _expected(first)) from None
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    """The key as one writes it: the name of a variant that pydantic puts into a location is no key."""
+    variants = {"explicit", "grid", "simplex", "vcg", "single_winner"}
+    parts = [str(part) for i, part in enumerate(location) if not (i == 1 and part in variants)]
+    return ".".join(parts)
+
+
+def _shown(error: Any) -> object:
+    return "absent" if error["type"] == "missing" else error["input"]
+
+
+def _expected(error: Any) -> str:
+    if error["type"] == "missing":
+        return "a value"
+    if error["type"] == "extra_forbidden":
+        return "no such key"
+    if error["type"] == "union_tag_invalid":
+        return f"one of {error['ctx']['expected_tags']}"
+    text = error["msg"].removeprefix("Input should be ")
+    if text.startswith("'"):
+        return f"one of {text}"
+    return f"a number {text}" if text.startswith(("greater", "less")) else text[0].lower() + text[1:]
+
+
+def experiment_scenarios(config: ExperimentConfig) -> dict[int, Scenario]:
+    """The chosen scenarios by their number in the prompts; raises `RequestError`."""
+    prompts = config.prompts
+    if (prompts.path is None) == (prompts.entries is None):
+        raise RequestError("prompts.path", prompts.path, "a path, or prompts.entries, and not both")
+    if prompts.path is not None:
+        everything = load_scenarios(Path(prompts.path))
+    else:
+        everything = parse_scenarios(prompts.entries, "prompts.entries")
+    chosen = range(len(everything)) if config.scenarios is None else config.scenarios
+    if not chosen:
+        raise RequestError("scenarios", "[]", "at least one number, or null for all")
+    for number in chosen:
+        if number >= len(everything):
+            raise RequestError("scenarios", number, f"numbers from 0 to {len(everything) - 1}")
+    return {number: everything[number] for number in sorted(set(chosen))}
+
+
+def experiment_bids(config: ExperimentConfig, n_agents: int) -> list[bidding.Bids]:
+    """The distinct bid vectors in the order asked for; raises `RequestError` naming the vector that is wrong."""
+    section = config.bids
+    if isinstance(section, GridBids):
+        _check_agents("bids.axes", f"{len(section.axes)} axes", len(section.axes), n_agents, "axes")
+        for i, axis in enumerate(section.axes):
+            _check_numbers(f"bids.axes[{i}]", axis)
+            if not axis:
+                raise RequestError(f"bids.axes[{i}]", "[]", "at least one bid")
+        vectors = bidding.grid(*section.axes)
+    elif isinstance(section, SimplexBids):
+        _check_agents("bids.values", "two agents' bids", 2, n_agents, "agents")
+        for i, value in enumerate(section.values):
+            if not 0 <= value <= 1:  # NaN fails this too
+                raise RequestError(f"bids.values[{i}]", value, "a number from 0 to 1")
+        vectors = bidding.simplex(section.values)
+    else:
+        for i, vector in enumerate(section.vectors):
+            _check_agents(f"bids.vectors[{i}]", vector, len(vector), n_agents, "bids")
+            _check_numbers(f"bids.vectors[{i}]", vector)
+        vectors = [tuple(map(float, vector)) for vector in section.vectors]
+    return list(dict.fromkeys(vectors))
+
+
+def _check_agents(key: str, value: object, found: int, n_agents: int, what: str) -> None:
+    if found != n_agents:
+        raise RequestError(key, value, f"{n_agents} {what}, one per agent of the prompts")
+
+
+def _check_numbers(key: str, vector: list[float]) -> None:
+    for i, bid in enumerate(vector):
+        if not (math.isfinite(bid) and bid >= 0):
+            raise RequestError(f"{key}[{i}]", bid, "a finite number that is not negative")
+
+
+def check_words(config: ExperimentConfig, scenarios: dict[int, Scenario]) -> None:
+    """Refuse words that an embedded model in use has never seen; raises `RequestError`."""
+    from diffusion_auction.tiny_flux.vocabulary import VocabularyError, check_prompt
+
+    try:
+        for number, scenario in scenarios.items():
+            where = f"prompts entry {number}"
+            if config.model.weights == "tiny_flux":
+                check_prompt(scenario.coalition_prompt(range(scenario.n_agents)))
+            if config.alignment.model == "tiny_clip":
+                for text in (scenario.base_prompt, *scenario.agent_prompts):
+                    check_prompt(text)
+        where = "alignment.good_prompt, alignment.bad_prompt"
+        if config.alignment.model == "tiny_clip":
+            check_prompt(config.alignment.good_prompt)
+            check_prompt(config.alignment.bad_prompt)
+    except VocabularyError as error:
+        text, _, expected = str(error).partition(": ")
+        raise RequestError(where, text, expected) from None
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`tree` with nested keys joined by dots."""
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            out |= flat(value, f"{prefix}{key}.")
+        else:
+            out[f"{prefix}{key}"] = value
+    return out
+
+
+def identity(config: ExperimentConfig) -> dict[str, Any]:
+    """The flat keys that decide what a run makes: what two runs of one directory must share."""
+    keys = flat(config.model_dump(mode="json"))
+    return {
+        key: value
+        for key, value in keys.items()
+        if not any(key == skip or key.startswith(f"{skip}.") for skip in PRESENTATION)
+    }
+
+

@@ -1,0 +1,1 @@
+"""What the recorded scores show: monotonicity, welfare, truthfulness, quality. Never imports torch."""

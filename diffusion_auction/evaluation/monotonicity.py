@@ -1,0 +1,79 @@
+"""Does an agent's alignment rise with its bid? Paper figure 1; `monotonicity` of metrics.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from diffusion_auction.evaluation.bootstrap import divide, mean_interval, number, resample
+from diffusion_auction.evaluation.scores import count_agents, distinct_images, numbered
+
+
+def monotonicity(scores: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
+    """For each agent: its curve, the curve's rank correlation, and falls between neighbouring bids.
+
+    `curve` is the mean of α_i over all distinct images at one normalised bid of agent i, all-zero bids apart,
+    with bootstrap intervals; `spearman` is between its bids and means, None for fewer than two points or
+    equal means. `adjacent_pairs` are counted per scenario, a violation being a lower mean at the higher bid.
+    """
+    images = auctioned(distinct_images(scores))
+    result: dict[str, Any] = {}
+    for i in range(1, count_agents(scores) + 1):
+        points = curve(images, f"normalized_bid_{i}", f"alignment_{i}", seed)
+        pairs, violations = _adjacent(images, f"normalized_bid_{i}", f"alignment_{i}")
+        result[f"agent_{i}"] = {
+            "spearman": _spearman([p["normalized_bid"] for p in points], [p["mean"] for p in points]),
+            "adjacent_pairs": pairs,
+            "adjacent_violations": violations,
+            "curve": points,
+        }
+    return result
+
+
+def auctioned(images: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `distinct_images` that somebody bid for."""
+    return images[images[numbered("normalized_bid", count_agents(images))].gt(0).any(axis=1)]
+
+
+def curve(images: pd.DataFrame, bid: str, score: str, seed: int) -> list[dict[str, Any]]:
+    """Mean of column `score` at each value of column `bid`, with bootstrap interval and number of images."""
+    images = images[images[score].notna()]
+    if images.empty:
+        return []
+    bids, point = np.unique(images[bid].to_numpy(dtype=float), return_inverse=True)
+    units = images.groupby(["scenario", "sample"], sort=True)
+    unit = units.ngroup().to_numpy()
+    scenario = pd.factorize(units["scenario"].first())[0]
+    sums, sizes = np.zeros((2, len(scenario), len(bids)))
+    np.add.at(sums, (unit, point), images[score].to_numpy(dtype=float))
+    np.add.at(sizes, (unit, point), 1)
+    means = divide(sums.sum(axis=0), sizes.sum(axis=0))
+    low, high = mean_interval(resample(scenario, np.random.default_rng(seed)), sums, sizes)
+    return [
+        {
+            "normalized_bid": float(bids[p]),
+            "mean": float(means[p]),
+            "ci_low": number(low[p]),
+            "ci_high": number(high[p]),
+            "n": int(sizes[:, p].sum()),
+        }
+        for p in range(len(bids))
+    ]
+
+
+def _adjacent(images: pd.DataFrame, bid: str, score: str) -> tuple[int, int]:
+    """Neighbouring bids within a scenario, and those of them where the mean falls."""
+    means = images.groupby(["scenario", bid], sort=True)[score].mean()
+    steps = means.groupby(level="scenario").diff().dropna()
+    return len(steps), int((steps < 0).sum())
+
+
+def _spearman(bids: list[float], means: list[float]) -> float | None:
+    if len(bids) < 2 or len(set(means)) < 2:
+        return None
+    return number(
+        round(spearmanr(bids, means).statistic, 12)
+    )  # a perfect rank correlation is 1, not 1 − 2e-16

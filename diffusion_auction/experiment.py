@@ -1,0 +1,276 @@
+"""The actions of the command line: plan, run and report, from a checked configuration to a run directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from diffusion_auction import bids as bidding
+from diffusion_auction.compositions import COMPOSITIONS
+from diffusion_auction.config import (
+    ExperimentConfig,
+    check_words,
+    experiment_bids,
+    experiment_scenarios,
+    identity,
+    read_config,
+)
+from diffusion_auction.errors import RequestError
+from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
+from diffusion_auction.mechanisms import Mechanism, SingleWinner, build
+from diffusion_auction.plan import Plan, columns, make_plan, row_values
+from diffusion_auction.provenance import provenance
+from diffusion_auction.scenarios import Scenario
+from diffusion_auction.store import read_run, run_directory, write_json, write_table
+from launchers import fan_out, mark_of
+from launchers.status import write_manifest
+
+_OUT = Console()
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A checked configuration with what follows from it."""
+
+    config: ExperimentConfig
+    scenarios: dict[int, Scenario]
+    bids: list[bidding.Bids]
+    mechanisms: list[Mechanism]
+    plan: Plan
+
+    @property
+    def run_dir(self) -> Path:
+        return Path(self.config.run_dir)
+
+
+def prepare(config: ExperimentConfig) -> Experiment:
+    """Check what the schema alone cannot, and plan. Raises `RequestError`."""
+    scenarios = experiment_scenarios(config)
+    bids = experiment_bids(config, next(iter(scenarios.values())).n_agents)
+    check_words(config, scenarios)
+    mechanism = build(**config.mechanism.model_dump())
+    mechanisms = [mechanism] if isinstance(mechanism, SingleWinner) else [mechanism, SingleWinner()]
+
+    def pools(vector: bidding.Bids) -> Iterable[bidding.Bids]:
+        return chain.from_iterable(mechanism.pools(vector) for mechanism in mechanisms)
+
+    compose = COMPOSITIONS[config.composition.name]
+    plan = make_plan(
+        scenarios, bids, pools, compose, samples=config.samples, steps=config.model.steps, seed=config.seed
+    )
+    return Experiment(config, scenarios, bids, mechanisms, plan)
+
+
+def show_plan(experiment: Experiment) -> None:
+    """Print what the run would make and cost; nothing is generated or written."""
+    plan, config = experiment.plan, experiment.config
+    table = Table(title=f"plan of {config.name}", show_header=False)
+    for label, value in {
+        "scenarios": len(experiment.scenarios),
+        "bid vectors": len(experiment.bids),
+        "compositions": len(plan.images) // (len(experiment.scenarios) * config.samples),
+        "samples of each (k)": config.samples,
+        "images": len(plan.images),
+        "sample passes": plan.sample_passes,
+        "sample passes, naive": plan.sample_passes_naive,
+    }.items():
+        table.add_row(label, f"{value:,}")
+    for mechanism in experiment.mechanisms:
+        own = {ratio for b in experiment.bids for ratio in map(bidding.normalized, mechanism.pools(b))}
+        table.add_row(f"compositions read by {mechanism.name}", f"{len(own):,}")
+    _OUT.print(table)
+
+
+def run(experiment: Experiment) -> None:
+    """Generate what is missing, score it, hold the auctions, evaluate and report."""
+    config = experiment.config
+    resolved = config.model_dump(mode="json")
+    with run_directory(experiment.run_dir, resolved, identity(config)) as run_dir:
+        write_table(experiment.plan.images, run_dir / "plan.parquet")
+        samples, scores = _make_and_score(experiment, run_dir)
+        write_json(provenance(config.seed), run_dir / "provenance.json")
+        auctions, metrics = _settle(experiment, samples, scores)
+        for table, name in ((samples, "samples"), (scores, "scores"), (auctions, "auctions")):
+            write_table(table, run_dir / f"{name}.parquet")
+        write_json(metrics, run_dir / "metrics.json")
+        write_json(_generation_log(experiment, samples), run_dir / "generation_log.json")
+        page = _write_report(experiment, run_dir, samples, scores, auctions, metrics)
+    _show_outcome(experiment, auctions, samples, metrics, page)
+
+
+def report(run_dir: Path) -> None:
+    """Figures and page again from what `run_dir` stores. Raises `RequestError` if the run is not finished."""
+    stored = read_run(run_dir)
+    experiment = prepare(read_config({k: v for k, v in stored.items() if k != "identity"} | {"run_dir": str(run_dir)}))
+    tables = {}
+    for name in ("samples", "scores", "auctions"):
+        path = run_dir / f"{name}.parquet"
+        if not path.exists():
+            raise RequestError("run_dir", run_dir, f"the directory of a finished run (it has no {path.name})")
+        tables[name] = pd.read_parquet(path)
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    page = _write_report(experiment, run_dir, tables["samples"], tables["scores"], tables["auctions"], metrics)
+    _OUT.print(f"report   {page}")
+
+
+def _make_and_score(experiment: Experiment, run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables `samples` and `scores`, after making and scoring what is not yet there."""
+    from diffusion_auction import generate as work  # torch, only where images are made
+
+    config, images = experiment.config, experiment.plan.images
+    made = work.generation_shards(images, experiment.scenarios, config.composition.name, config.model)
+    folder = run_dir / work.GENERATE
+    write_manifest(folder, [shard.key for shard in made])
+    missing = work.unfinished(made, run_dir)
+    fan_out(lambda: work.Generator(config.model, run_dir), missing, folder, what="making images")
+
+    scored = work.scoring_shards(images, experiment.scenarios, config.alignment, run_dir, made)
+    folder = run_dir / work.SCORE
+    write_manifest(folder, [shard.key for shard in scored])
+    missing = [shard for shard in scored if mark_of(folder, shard.key) is None]
+    fan_out(lambda: work.Scorer(config.alignment, run_dir), missing, folder, what="scoring")
+
+    marks = [(shard, mark_of(run_dir / work.GENERATE, shard.key) or {}) for shard in made]
+    samples = images.assign(
+        sha256=[digest for _, mark in marks for digest in mark["sha256"]],
+        seconds=[mark["seconds"] for shard, mark in marks for _ in range(shard.size)],
+    )
+    records = [mark_of(folder, shard.key) or {} for shard in scored]
+    alignments = [values for record in records for values in record["alignments"]]
+    quality = [value for record in records for value in record["quality"]]
+    return samples, _scores(experiment, samples, alignments, quality)
+
+
+def _scores(
+    experiment: Experiment, samples: pd.DataFrame, alignments: list[list[float]], quality: list[float]
+) -> pd.DataFrame:
+    """One row per (scenario, bid vector as submitted, sample): bid vectors of one ratio share their images."""
+    scored = {
+        (row["scenario"], row_values(row, "normalized_bid"), row["sample"]): (values, score)
+        for row, values, score in zip(samples.to_dict("records"), alignments, quality, strict=True)
+    }
+    rows = []
+    for scenario in experiment.scenarios:
+        for vector, requested in experiment.plan.vectors.items():
+            for sample in range(experiment.config.samples):
+                (*own, base), score = scored[scenario, bidding.normalized(vector), sample]
+                rows.append(
+                    {
+                        "scenario": scenario,
+                        "sample": sample,
+                        **columns("bid", vector),
+                        **columns("alignment", own),
+                        "alignment_base": base,
+                        "quality": score,
+                        "requested": requested,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _settle(
+    experiment: Experiment, samples: pd.DataFrame, scores: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The tables of auctions under each mechanism, and the metrics of the first, against the baseline."""
+    auctions = pd.concat([run_auctions(scores, mechanism) for mechanism in experiment.mechanisms], ignore_index=True)
+    metrics = evaluate(scores, experiment.mechanisms[0], experiment.config.seed)
+    metrics["cost"] = {
+        "images": len(samples),
+        "sample_passes": int(samples["sample_passes"].sum()),
+        "sample_passes_naive": experiment.plan.sample_passes_naive,
+    }
+    return auctions, metrics
+
+
+def _generation_log(experiment: Experiment, samples: pd.DataFrame) -> dict[str, Any]:
+    """What was made from which words: the log that users of the paper's scripts know."""
+    return {
+        "scenarios": {
+            f"prompt_{number:03d}": {
+                "base_prompt": scenario.base_prompt,
+                **{f"agent{i}_prompt": text for i, text in enumerate(scenario.agent_prompts, start=1)},
+            }
+            for number, scenario in experiment.scenarios.items()
+        },
+        "model": experiment.config.model.model_dump(mode="json"),
+        "images": samples.drop(columns=["coalitions", "weights", "seconds"]).to_dict("records"),
+    }
+
+
+def _write_report(
+    experiment: Experiment,
+    run_dir: Path,
+    samples: pd.DataFrame,
+    scores: pd.DataFrame,
+    auctions: pd.DataFrame,
+    metrics: dict[str, Any],
+) -> Path:
+    from diffusion_auction.report import write_report
+
+    config = experiment.config
+    settings = {
+        "name": config.name,
+        "model": config.model.name,
+        "alignment": config.alignment.name,
+        "composition": config.composition.name,
+        "mechanism": config.mechanism.name,
+        "samples (k)": config.samples,
+        "steps": config.model.steps,
+        "seed": config.seed,
+        "made": json.loads((run_dir / "provenance.json").read_text())["time"],
+    }
+    return write_report(
+        run_dir,
+        scenarios=experiment.scenarios,
+        scores=scores,
+        auctions=auctions,
+        samples=samples,
+        metrics=metrics,
+        settings=settings,
+    )
+
+
+def _show_outcome(
+    experiment: Experiment, auctions: pd.DataFrame, samples: pd.DataFrame, metrics: dict[str, Any], page: Path
+) -> None:
+    """Print the auctions of a small run one by one, of a sweep the gain; then where to look."""
+    own = auctions[auctions["mechanism"] == experiment.mechanisms[0].name]
+    if len(own) <= 12:
+        for auction in own.to_dict("records"):
+            _OUT.print(_auction_table(experiment.scenarios[auction["scenario"]], auction))
+            _OUT.print(f"image    {experiment.run_dir / _sold(auction, samples)}")
+    gain = metrics["welfare"][experiment.mechanisms[0].name]
+    if gain["relative_gain_mean"] is not None:
+        _OUT.print(
+            f"welfare  {gain['relative_gain_mean']:+.1%} over the single winner "
+            f"(95 % interval {gain['ci_low']:+.1%} to {gain['ci_high']:+.1%}, {gain['n']} auctions)"
+        )
+    _OUT.print(f"report   {page}")
+
+
+def _auction_table(scenario: Scenario, auction: dict[str, Any]) -> Table:
+    table = Table(title=f"{scenario.base_prompt} ({auction['mechanism']})")
+    for heading in ("agent", "bid", "alignment", "value", "payment", "utility"):
+        table.add_column(heading, justify="left" if heading == "agent" else "right")
+    for i, prompt in enumerate(scenario.agent_prompts, start=1):
+        figures = [auction[f"{name}_{i}"] for name in ("alignment", "value", "payment", "utility")]
+        table.add_row(prompt, f"{auction[f'bid_{i}']:g}", *(f"{value:.4f}" for value in figures))
+    table.caption = f"welfare {auction['welfare']:.4f}, revenue {auction['revenue']:.4f}"
+    return table
+
+
+def _sold(auction: dict[str, Any], samples: pd.DataFrame) -> str:
+    """The path, below the run directory, of the image that `auction` sold."""
+    chosen = row_values(auction, "chosen_bid")
+    for row in samples[samples["scenario"] == auction["scenario"]].to_dict("records"):
+        if row["sample"] == auction["chosen_sample"] and row_values(row, "normalized_bid") == chosen:
+            return row["path"]
+    raise LookupError(f"no image for {auction}")

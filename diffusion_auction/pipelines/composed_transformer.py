@@ -1,0 +1,84 @@
+"""A Flux transformer whose velocity is the weighted sum of its velocities under several prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Branches:
+    """Which prompts compose which sample: R branches, each a pass of one sample under one prompt.
+
+    prompt_embeds: (P, L, D) T5 sequences of the P distinct prompts; pooled_prompt_embeds: (P, D').
+    sample, prompt: int64 (R,), the sample of the batch and the prompt of each branch.
+    weight: float32 (R,), positive, summing to 1 over the branches of each sample.
+    """
+
+    prompt_embeds: Tensor
+    pooled_prompt_embeds: Tensor
+    sample: Tensor
+    prompt: Tensor
+    weight: Tensor
+
+    @property
+    def lead(self) -> Tensor:
+        """For each sample of the batch, the prompt of its first branch: int64 (B,)."""
+        count = int(self.sample.max()) + 1
+        first = [int((self.sample == i).nonzero()[0]) for i in range(count)]
+        return self.prompt[first]
+
+
+class ComposedTransformer(nn.Module):
+    """Stands in for a `FluxTransformer2DModel` in a `FluxPipeline`.
+
+    Each call runs every branch of every sample in one batched call of `transformer` (at most `max_branches` at
+    once, where memory is short) and returns v_b = Σ_r w_r v_r: the paper's equations 3 to 6, with the velocity of
+    a flow model in the place of the score, in which it is affine. The pipeline's own prompt embeddings are ignored.
+
+    sample_passes: branches run since the wrapper was made; the unit of generation cost.
+    """
+
+    def __init__(self, transformer: nn.Module, branches: Branches, max_branches: int | None = None) -> None:
+        super().__init__()
+        self.inner = transformer
+        self.branches = branches
+        self.max_branches = max_branches or len(branches.sample)
+        self.sample_passes = 0
+
+    def __getattr__(self, name: str):  # noqa: ANN204 - whatever the transformer has: config, dtype, cache_context
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("inner"), name)
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        timestep: Tensor,
+        guidance: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        pooled_projections: Tensor | None = None,
+        return_dict: bool = False,
+        **kwargs,  # noqa: ANN003 - position ids and attention arguments, shared by all branches
+    ) -> tuple[Tensor]:
+        """Composed velocity (B, tokens, channels) of the packed latents `hidden_states` at `timestep` (B,)."""
+        table = self.branches
+        composed = torch.zeros_like(hidden_states, dtype=torch.float32)
+        for rows in torch.arange(len(table.sample)).split(self.max_branches):
+            sample, prompt = table.sample[rows], table.prompt[rows]
+            velocity = self.inner(
+                hidden_states=hidden_states[sample],
+                timestep=timestep[sample],
+                guidance=None if guidance is None else guidance[sample],
+                encoder_hidden_states=table.prompt_embeds[prompt],
+                pooled_projections=table.pooled_prompt_embeds[prompt],
+                return_dict=False,
+                **kwargs,
+            )[0]
+            weighted = velocity.float() * table.weight[rows, None, None].to(velocity.device)
+            composed.index_add_(0, sample.to(composed.device), weighted)
+            self.sample_passes += len(rows)
+        return (composed.to(hidden_states.dtype),)

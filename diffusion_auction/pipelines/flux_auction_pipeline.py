@@ -1,0 +1,199 @@
+"""`FluxPipelineAuction`: a `FluxPipeline` in which several agents' prompts share the denoising by bid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+from diffusers.pipelines.flux.pipeline_output import FluxPipelineOutput
+from torch import Tensor
+from transformers import (
+    CLIPImageProcessor,
+    CLIPTextModel,
+    CLIPTokenizer,
+    CLIPVisionModelWithProjection,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
+
+from diffusion_auction.compositions import COMPOSITIONS, Weights
+from diffusion_auction.pipelines.composed_transformer import Branches, ComposedTransformer
+from diffusion_auction.scenarios import Scenario
+
+SCHEDULES = ("flux", "paper")
+
+
+class FluxPipelineAuction(FluxPipeline):
+    """Loads with `from_pretrained` from any Flux directory or hub name, and composes prompts by bid.
+
+    `sample_passes` is the number of sample passes of the last call.
+    """
+
+    def __init__(
+        self,
+        scheduler: FlowMatchEulerDiscreteScheduler,
+        vae: AutoencoderKL,
+        text_encoder: CLIPTextModel,
+        tokenizer: CLIPTokenizer,
+        text_encoder_2: T5EncoderModel,
+        tokenizer_2: T5TokenizerFast,
+        transformer: FluxTransformer2DModel,
+        image_encoder: CLIPVisionModelWithProjection | None = None,
+        feature_extractor: CLIPImageProcessor | None = None,
+    ) -> None:
+        super().__init__(
+            scheduler=scheduler,
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            text_encoder_2=text_encoder_2,
+            tokenizer_2=tokenizer_2,
+            transformer=transformer,
+            image_encoder=image_encoder,
+            feature_extractor=feature_extractor,
+        )
+        # the size that the autoencoder was made for: 1024 px for FLUX.1, 64 px for the embedded model
+        self.default_sample_size = self.vae.config.sample_size // self.vae_scale_factor
+        self.sample_passes = 0
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        base_prompt: str | Sequence[str],
+        agent_prompts: Sequence[str] | Sequence[Sequence[str]],
+        bids: Sequence[float] | Sequence[Sequence[float]],
+        composition: str | Callable[[tuple[float, ...]], Weights] = "recursive",
+        height: int | None = None,
+        width: int | None = None,
+        num_inference_steps: int = 5,
+        schedule: str = "flux",
+        guidance_scale: float = 3.5,
+        num_images_per_prompt: int = 1,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        latents: Tensor | None = None,
+        output_type: str = "pil",
+        return_dict: bool = True,
+        joint_attention_kwargs: dict[str, Any] | None = None,
+        callback_on_step_end: Callable | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        max_sequence_length: int | None = None,
+        max_branches: int | None = None,
+    ) -> FluxPipelineOutput | tuple:
+        """Generate images whose denoiser is composed by bid.
+
+        Args:
+            base_prompt: the base prompt c, or one per scenario of the batch.
+            agent_prompts: c_1…c_n, or one such list per scenario.
+            bids: b_1…b_n (non-negative, finite), or one such list per scenario; all zero means base prompt only.
+            composition: name of a composition, or a function from bids to coalition weights.
+            height, width: pixels; default, what the autoencoder was made for.
+            num_inference_steps: Euler steps; the paper takes 5.
+            schedule: "flux", σ = linspace(1, 1/steps), or "paper", σ = linspace(1, σ_min), as the authors ran it:
+                its last step, from σ_min = 0.001, changes next to nothing.
+            guidance_scale: for guidance-distilled models (FLUX.1-dev); others ignore it.
+            num_images_per_prompt: k candidates per scenario.
+            generator: one, or one per image (scenario-major); CPU generators give the same noise on every device.
+            latents: packed noise (images, tokens, channels) instead of the generator's.
+            output_type, return_dict, joint_attention_kwargs, callback_on_step_end,
+            callback_on_step_end_tensor_inputs: as in `FluxPipeline`.
+            max_sequence_length: T5 tokens; default, what the tokenizer says, at most 256.
+            max_branches: sample passes in one transformer call; default, all of them.
+
+        Returns:
+            `FluxPipelineOutput`, or `(images,)`; images are scenario-major, k per scenario.
+
+        Raises:
+            ValueError: from `check_inputs`, naming the argument.
+        """
+        scenarios, all_bids = self.check_auction(base_prompt, agent_prompts, bids, schedule, num_images_per_prompt)
+        compose = COMPOSITIONS[composition] if isinstance(composition, str) else composition
+        length = max_sequence_length or min(256, self.tokenizer_2.model_max_length)
+        branches = self.encode_branches(
+            scenarios, [compose(b) for b in all_bids], num_images_per_prompt, max_sequence_length=length
+        )
+        with self._composed(branches, max_branches) as composed:
+            output = super().__call__(
+                prompt_embeds=branches.prompt_embeds[branches.lead],
+                pooled_prompt_embeds=branches.pooled_prompt_embeds[branches.lead],
+                height=height,
+                width=width,
+                num_inference_steps=num_inference_steps,
+                sigmas=self._sigmas(schedule, num_inference_steps),
+                guidance_scale=guidance_scale,
+                generator=generator,
+                latents=latents,
+                output_type=output_type,
+                return_dict=return_dict,
+                joint_attention_kwargs=joint_attention_kwargs,
+                callback_on_step_end=callback_on_step_end,
+                callback_on_step_end_tensor_inputs=list(callback_on_step_end_tensor_inputs),
+                max_sequence_length=length,
+            )
+        self.sample_passes = composed.sample_passes
+        return output
+
+    def check_auction(
+        self,
+        base_prompt: str | Sequence[str],
+        agent_prompts: Sequence[str] | Sequence[Sequence[str]],
+        bids: Sequence[float] | Sequence[Sequence[float]],
+        schedule: str = "flux",
+        num_images_per_prompt: int = 1,
+    ) -> tuple[list[Scenario], list[tuple[float, ...]]]:
+        """The batch's scenarios and bids, checked; raises `ValueError` naming the argument and its value."""
+        if schedule not in SCHEDULES:
+            raise ValueError(f"`schedule` has to be one of {', '.join(SCHEDULES)} but is {schedule!r}")
+        if num_images_per_prompt < 1:
+            raise ValueError(f"`num_images_per_prompt` has to be at least 1 but is {num_images_per_prompt}")
+        if isinstance(base_prompt, str):
+            base_prompt, agent_prompts, bids = [base_prompt], [agent_prompts], [bids]  # type: ignore[list-item]
+        if not len(base_prompt) == len(agent_prompts) == len(bids) > 0:
+            raise ValueError(
+                "`base_prompt`, `agent_prompts` and `bids` have to be of one length but have "
+                f"{len(base_prompt)}, {len(agent_prompts)} and {len(bids)} entries"
+            )
+        scenarios = [Scenario(c, tuple(a)) for c, a in zip(base_prompt, agent_prompts, strict=True)]
+        for scenario, vector in zip(scenarios, bids, strict=True):
+            if len(vector) != scenario.n_agents:  # type: ignore[arg-type]
+                raise ValueError(f"`bids` has to hold {scenario.n_agents} bids, one per agent prompt, but is {vector}")
+            if not all(math.isfinite(bid) and bid >= 0 for bid in vector):  # type: ignore[union-attr]
+                raise ValueError(f"`bids` have to be finite and not negative but are {vector}")
+        return scenarios, [tuple(float(bid) for bid in vector) for vector in bids]  # type: ignore[union-attr]
+
+    def encode_branches(
+        self, scenarios: Sequence[Scenario], weights: Sequence[Weights], k: int, max_sequence_length: int
+    ) -> Branches:
+        """Encode each distinct coalition prompt once; lay out the branches of k samples per scenario."""
+        prompts: dict[str, int] = {}
+        rows: list[tuple[int, int, float]] = []
+        for i, (scenario, parts) in enumerate(zip(scenarios, weights, strict=True)):
+            numbered = [
+                (prompts.setdefault(scenario.coalition_prompt(coalition), len(prompts)), weight)
+                for coalition, weight in parts.items()
+                if weight > 0
+            ]
+            rows += [(i * k + s, prompt, weight) for s in range(k) for prompt, weight in numbered]
+        embeds, pooled, _ = self.encode_prompt(list(prompts), max_sequence_length=max_sequence_length)
+        sample, prompt, weight = zip(*rows, strict=True)
+        return Branches(embeds, pooled, torch.tensor(sample), torch.tensor(prompt), torch.tensor(weight))
+
+    @contextmanager
+    def _composed(self, branches: Branches, max_branches: int | None) -> Iterator[ComposedTransformer]:
+        """The pipeline with its transformer composed, for the time of one call."""
+        transformer = self.transformer
+        composed = ComposedTransformer(transformer, branches, max_branches)
+        self.transformer = composed
+        try:
+            yield composed
+        finally:
+            self.transformer = transformer
+
+    def _sigmas(self, schedule: str, steps: int) -> list[float] | None:
+        if schedule == "flux":
+            return None  # FluxPipeline's own
+        return np.linspace(1.0, float(self.scheduler.sigma_min), steps).tolist()

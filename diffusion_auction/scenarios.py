@@ -1,0 +1,96 @@
+"""Scenarios: a base prompt and the agents' prompts, and the one template that joins them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from diffusion_auction.errors import RequestError
+
+_AGENT_FIELD = re.compile(r"agent([1-9]\d*)_prompt")
+
+
+def join_prompts(base: str, prompts: Sequence[str]) -> str:
+    """The conditioning text of a coalition.
+
+    No agent: the base prompt alone. Otherwise ``{base}, featuring {c_1}``, and with several agents
+    ``{base}, featuring {c_1}, {c_2} and {c_3}``, in the order given.
+    """
+    if not prompts:
+        return base
+    *head, last = prompts
+    return f"{base}, featuring {', '.join(head)} and {last}" if head else f"{base}, featuring {last}"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A base prompt c and the agents' prompts c_1…c_n (`shared` words: scenario)."""
+
+    base_prompt: str
+    agent_prompts: tuple[str, ...]
+
+    @property
+    def n_agents(self) -> int:
+        return len(self.agent_prompts)
+
+    @property
+    def key(self) -> str:
+        """A digest of the scenario's texts; names its noise and its images wherever it stands in a file."""
+        text = json.dumps([self.base_prompt, *self.agent_prompts])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def coalition_prompt(self, coalition: Collection[int]) -> str:
+        """The conditioning text of `coalition`, a collection of agent indices from 0, joined in index order."""
+        return join_prompts(self.base_prompt, [self.agent_prompts[i] for i in sorted(coalition)])
+
+
+def load_scenarios(path: Path, key: str = "prompts.path") -> list[Scenario]:
+    """Read a JSON list of ``{"base_prompt": …, "agent1_prompt": …, "agent2_prompt": …}``.
+
+    All entries must have the same number of agents. Raises `RequestError` naming entry and field;
+    `key` is the configuration key that the error names.
+    """
+    try:
+        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(key, str(path), f"a readable JSON file ({error})") from None
+    except json.JSONDecodeError as error:
+        raise RequestError(key, str(path), f"valid JSON (line {error.lineno}: {error.msg})") from None
+    return parse_scenarios(entries, f"{key}: {path}")
+
+
+def parse_scenarios(entries: object, where: str) -> list[Scenario]:
+    """Scenarios from a list of such objects; `where` says in errors where they stand. Raises `RequestError`."""
+    if not isinstance(entries, list) or not entries:
+        raise RequestError(where, type(entries).__name__, "a non-empty list of prompt entries")
+    scenarios = [_scenario(entry, f"{where}, entry {index}") for index, entry in enumerate(entries)]
+    for index, scenario in enumerate(scenarios):
+        here = f"{where}, entry {index}"
+        if scenario.n_agents != scenarios[0].n_agents:
+            expected = f"{scenarios[0].n_agents} agents, as in entry 0"
+            raise RequestError(here, f"{scenario.n_agents} agents", expected)
+        if scenario in scenarios[:index]:
+            earlier = scenarios.index(scenario)
+            raise RequestError(here, scenario.base_prompt, f"a scenario not yet listed (it is entry {earlier})")
+    return scenarios
+
+
+def _scenario(entry: object, where: str) -> Scenario:
+    if not isinstance(entry, dict):
+        raise RequestError(where, type(entry).__name__, "an object with base_prompt, agent1_prompt, …")
+    numbers = sorted(int(match[1]) for field in entry if (match := _AGENT_FIELD.fullmatch(field)))
+    if not numbers:
+        raise RequestError(f"{where}, field agent1_prompt", "absent", "a non-empty string")
+    wanted = ["base_prompt", *(f"agent{i}_prompt" for i in range(1, numbers[-1] + 1))]
+    for field in sorted(set(entry) - set(wanted)):
+        raise RequestError(f"{where}, field {field}", field, f"one of {', '.join(wanted)}")
+    for field in wanted:
+        value = entry.get(field)
+        if not isinstance(value, str) or not value.strip():
+            shown = "absent" if field not in entry else repr(value)
+            raise RequestError(f"{where}, field {field}", shown, "a non-empty string")
+    return Scenario(entry["base_prompt"], tuple(entry[field] for field in wanted[1:]))

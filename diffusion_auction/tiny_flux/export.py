@@ -1,0 +1,44 @@
+"""From checkpoints to the weights that ship: a diffusers directory and an open_clip folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import open_clip
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline
+from safetensors.torch import save_file
+
+from diffusion_auction.tiny_flux.clip import write_clip_folder
+from diffusion_auction.tiny_flux.flow import TinyFlow
+from diffusion_auction.tiny_flux.vae import build_vae
+from diffusion_auction.tiny_flux.vocabulary import build_tokenizer
+
+
+def export(work: Path, out: Path) -> None:
+    """Write `out/flux` and `out/clip` from the checkpoints in `work`, in bfloat16."""
+    flow = torch.load(work / "flow.pt", map_location="cpu", weights_only=True)["average"]
+    tokenizer = build_tokenizer()
+    model = TinyFlow(tokenizer, width=160, double=1, single=7)
+    model.load_state_dict(flow)
+    latents = torch.load(work / "latents.pt", weights_only=True).float()
+    vae = build_vae()
+    vae.register_to_config(shift_factor=float(latents.mean()), scaling_factor=float(1 / latents.std()))
+    vae.load_state_dict(torch.load(work / "vae.pt", map_location="cpu", weights_only=True)["average"])
+    pipe = FluxPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=vae,
+        text_encoder=model.text_encoder,
+        tokenizer=tokenizer,
+        text_encoder_2=model.text_encoder_2,
+        tokenizer_2=tokenizer,
+        transformer=model.transformer,
+    )
+    pipe.to(torch.bfloat16).save_pretrained(out / "flux", safe_serialization=True)
+    folder = out / "clip"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_clip_folder(folder)
+    clip = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+    clip.load_state_dict(torch.load(work / "clip.pt", map_location="cpu", weights_only=True)["average"])
+    weights = {name: value.to(torch.bfloat16).contiguous() for name, value in clip.state_dict().items()}
+    save_file(weights, folder / "open_clip_model.safetensors")
