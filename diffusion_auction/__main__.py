@@ -11,7 +11,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -23,8 +23,6 @@ from launchers import FailedShardsError
 _HERE = Path(__file__).resolve().parent
 CONF = _HERE.parent / "conf" if (_HERE.parent / "conf" / "diffusion_auction.yaml").exists() else _HERE / "conf"
 """The Hydra tree: beside the package in a checkout, inside it once installed."""
-
-
 
 
 def main() -> int:
@@ -66,7 +64,8 @@ def _status(work: Callable[[], None]) -> int:
     try:
         work()
     except (RequestError, HydraException, OmegaConfBaseException) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        override = f"{error.override}: " if isinstance(error, OverrideParseException) else ""
+        print(override + " ".join(str(error).split()), file=sys.stderr)
         return 2
     except FailedShardsError as error:
         print(error, file=sys.stderr)

@@ -46,5 +46,5 @@ class ClipAlignment:
     def quality(self, embeddings: torch.Tensor, good: str, bad: str) -> np.ndarray:
         """P(`good` | image) float64 (N,) in [0, 1]: the two-prompt softmax of cosines times CLIP's logit scale."""
         cosines = self.similarities(embeddings, [good, bad])
-        scale = float(self._model.logit_scale.exp())
+        scale = self._model.logit_scale.detach().exp().item()
         return 1 / (1 + np.exp(-scale * (cosines[:, 0] - cosines[:, 1])))

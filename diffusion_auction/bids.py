@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 
 Bids = tuple[float, ...]
 """One bid per agent: non-negative, finite floats."""
 
 _DIGITS = 10  # ratios that agree to ten decimals are one composition
-
-
-def check_bids(bids: Sequence[float]) -> str | None:
-    """What a bid of `bids` should have been, naming the first that is not a non-negative finite number; else None."""
-    for agent, bid in enumerate(bids, start=1):
-        if not isinstance(bid, int | float) or isinstance(bid, bool):
-            return f"bid {agent} to be a number, it is {bid!r}"
-        if not (math.isfinite(bid) and bid >= 0):
-            return f"bid {agent} to be finite and not negative, it is {bid}"
-    return None
 
 
 def grid(*axes: Sequence[float]) -> list[Bids]:
@@ -45,8 +34,11 @@ def without(bids: Bids, agent: int) -> Bids:
 def normalized(bids: Sequence[float]) -> Bids:
     """Bids divided by their sum, rounded to ten decimals; all-zero bids stay all zero.
 
-    Two bid vectors with the same ratios have equal normalised bids, hence one composition and one pool.
+    Two bid vectors with the same ratios have equal normalised bids, hence one composition and one pool; what is
+    normalised already stays as it is.
     """
+    if abs(sum(bids) - 1) < len(bids) * 10.0**-_DIGITS:
+        return tuple(round(float(bid), _DIGITS) for bid in bids)
     largest = max(bids, default=0.0)
     if largest == 0:
         return tuple(0.0 for _ in bids)

@@ -155,16 +155,18 @@ def _expected(error: Any) -> str:
     return f"a number {text}" if text.startswith(("greater", "less")) else text[0].lower() + text[1:]
 
 
-def experiment_scenarios(config: ExperimentConfig) -> dict[int, Scenario]:
-    """The chosen scenarios by their number in the prompts; raises `RequestError`."""
-    prompts = config.prompts
+def read_prompts(prompts: PromptsConfig) -> list[Scenario]:
+    """All scenarios of the file or the entries; raises `RequestError`."""
     if (prompts.path is None) == (prompts.entries is None):
         raise RequestError("prompts.path", prompts.path, "a path, or prompts.entries, and not both")
     if prompts.path is not None:
-        everything = load_scenarios(Path(prompts.path))
-    else:
-        everything = parse_scenarios(prompts.entries, "prompts.entries")
-    chosen = range(len(everything)) if config.scenarios is None else config.scenarios
+        return load_scenarios(Path(prompts.path))
+    return parse_scenarios(prompts.entries, "prompts.entries")
+
+
+def choose_scenarios(everything: list[Scenario], numbers: list[int] | None) -> dict[int, Scenario]:
+    """Those of `numbers`, or all, by their number; raises `RequestError`."""
+    chosen = range(len(everything)) if numbers is None else numbers
     if not chosen:
         raise RequestError("scenarios", "[]", "at least one number, or null for all")
     for number in chosen:
@@ -248,5 +250,3 @@ def identity(config: ExperimentConfig) -> dict[str, Any]:
         for key, value in keys.items()
         if not any(key == skip or key.startswith(f"{skip}.") for skip in PRESENTATION)
     }
-
-

@@ -17,11 +17,13 @@ from diffusion_auction import bids as bidding
 from diffusion_auction.compositions import COMPOSITIONS
 from diffusion_auction.config import (
     ExperimentConfig,
+    PromptsConfig,
     check_words,
+    choose_scenarios,
     experiment_bids,
-    experiment_scenarios,
     identity,
     read_config,
+    read_prompts,
 )
 from diffusion_auction.errors import RequestError
 from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
@@ -33,7 +35,7 @@ from diffusion_auction.store import read_run, run_directory, write_json, write_t
 from launchers import fan_out, mark_of
 from launchers.status import write_manifest
 
-_OUT = Console()
+_OUT = Console(soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,20 @@ class Experiment:
 
 
 def prepare(config: ExperimentConfig) -> Experiment:
-    """Check what the schema alone cannot, and plan. Raises `RequestError`."""
-    scenarios = experiment_scenarios(config)
+    """Check what the schema alone cannot, and plan. Raises `RequestError`.
+
+    Prompts read from a file become entries of the configuration: what is stored no longer needs the file, and a file
+    that changed is another configuration.
+    """
+    everything = read_prompts(config.prompts)
+    prompts = PromptsConfig(path=None, entries=[scenario.entry() for scenario in everything])
+    config = config.model_copy(update={"prompts": prompts})
+    scenarios = choose_scenarios(everything, config.scenarios)
     bids = experiment_bids(config, next(iter(scenarios.values())).n_agents)
     check_words(config, scenarios)
     mechanism = build(**config.mechanism.model_dump())
-    mechanisms = [mechanism] if isinstance(mechanism, SingleWinner) else [mechanism, SingleWinner()]
+    baseline = SingleWinner()
+    mechanisms: list[Mechanism] = [mechanism] if mechanism.name == baseline.name else [mechanism, baseline]
 
     def pools(vector: bidding.Bids) -> Iterable[bidding.Bids]:
         return chain.from_iterable(mechanism.pools(vector) for mechanism in mechanisms)
@@ -126,6 +136,7 @@ def _make_and_score(experiment: Experiment, run_dir: Path) -> tuple[pd.DataFrame
     from diffusion_auction import generate as work  # torch, only where images are made
 
     config, images = experiment.config, experiment.plan.images
+    work.check_alignment(config.alignment)
     made = work.generation_shards(images, experiment.scenarios, config.composition.name, config.model)
     folder = run_dir / work.GENERATE
     write_manifest(folder, [shard.key for shard in made])
@@ -159,7 +170,7 @@ def _scores(
     }
     rows = []
     for scenario in experiment.scenarios:
-        for vector, requested in experiment.plan.vectors.items():
+        for vector in experiment.plan.vectors:
             for sample in range(experiment.config.samples):
                 (*own, base), score = scored[scenario, bidding.normalized(vector), sample]
                 rows.append(
@@ -170,18 +181,17 @@ def _scores(
                         **columns("alignment", own),
                         "alignment_base": base,
                         "quality": score,
-                        "requested": requested,
                     }
                 )
     return pd.DataFrame(rows)
 
 
-def _settle(
-    experiment: Experiment, samples: pd.DataFrame, scores: pd.DataFrame
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _settle(experiment: Experiment, samples: pd.DataFrame, scores: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The tables of auctions under each mechanism, and the metrics of the first, against the baseline."""
-    auctions = pd.concat([run_auctions(scores, mechanism) for mechanism in experiment.mechanisms], ignore_index=True)
-    metrics = evaluate(scores, experiment.mechanisms[0], experiment.config.seed)
+    auctions = pd.concat(
+        [run_auctions(scores, mechanism, experiment.bids) for mechanism in experiment.mechanisms], ignore_index=True
+    )
+    metrics = evaluate(scores, experiment.mechanisms[0], experiment.config.seed, experiment.bids)
     metrics["cost"] = {
         "images": len(samples),
         "sample_passes": int(samples["sample_passes"].sum()),
@@ -193,13 +203,7 @@ def _settle(
 def _generation_log(experiment: Experiment, samples: pd.DataFrame) -> dict[str, Any]:
     """What was made from which words: the log that users of the paper's scripts know."""
     return {
-        "scenarios": {
-            f"prompt_{number:03d}": {
-                "base_prompt": scenario.base_prompt,
-                **{f"agent{i}_prompt": text for i, text in enumerate(scenario.agent_prompts, start=1)},
-            }
-            for number, scenario in experiment.scenarios.items()
-        },
+        "scenarios": {f"prompt_{number:03d}": scenario.entry() for number, scenario in experiment.scenarios.items()},
         "model": experiment.config.model.model_dump(mode="json"),
         "images": samples.drop(columns=["coalitions", "weights", "seconds"]).to_dict("records"),
     }

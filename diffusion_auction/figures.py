@@ -6,7 +6,6 @@ Drawn without pyplot's global state; the same input gives the same bytes.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from PIL import Image
 from diffusion_auction.bids import Bids, normalized
 from diffusion_auction.evaluation.scores import numbered
 from diffusion_auction.scenarios import Scenario
+from launchers.shards import write_atomic
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's colours, told apart by colour-blind readers; a seventh agent has the first again."""
@@ -42,7 +42,7 @@ class Grid:
     """Images of one scenario over bids.
 
     `cells[line][column]` is an image's path under the run directory, or None where there is none; a column
-    for each of `bids` (normalised), a line for the image sold, then one for each of some samples.
+    for each of `bids` (normalised), a line for the images each mechanism sells, then one for each of some samples.
     """
 
     bids: list[Bids]
@@ -65,17 +65,24 @@ def bid_grid(
     """
     paths = image_paths(samples[samples["scenario"] == scenario])
     auctions = auctions[auctions["scenario"] == scenario]
-    sold = {bid_of(row, "bid"): paths.get(sold_image(row)) for row in records(auctions)}
+    sold: dict[str, dict[Bids, str | None]] = {}
+    for row in records(auctions):
+        sold.setdefault(row["mechanism"], {})[bid_of(row, "bid")] = paths.get(sold_image(row))
+    auctioned = set().union(*sold.values())
     made = {ratio for _, ratio, _ in paths}
-    shown = made if len(sold) < 3 else made & set(sold)
+    shown = made if len(auctioned) < 3 else made & auctioned
     bids = [b for b in made if not any(b)] + _spread(sorted(b for b in shown if any(b)), max_bids)
     numbers = sorted({sample for _, _, sample in paths})[:max_samples]
     lines = [f"sample {s}" for s in numbers]
     cells = [[paths.get((scenario, b, s)) for b in bids] for s in numbers]
-    if sold:
-        lines.insert(0, "image sold")
-        cells.insert(0, [sold.get(b) for b in bids])
+    lines = [*map(sold_label, sold), *lines]
+    cells = [*([images.get(b) for b in bids] for images in sold.values()), *cells]
     return Grid(bids, lines, cells)
+
+
+def sold_label(mechanism: str) -> str:
+    """The line of the images that `mechanism` sells: ``sold by vcg``."""
+    return f"sold by {mechanism.replace('_', ' ')}"
 
 
 def _spread(shares: list[Bids], count: int) -> list[Bids]:
@@ -177,9 +184,7 @@ def image_grid(grid: Grid, run_dir: Path, scenario: Scenario) -> Figure:
     letters = int(12 * width)
     figure.suptitle(fill(shorten(scenario.base_prompt, 2 * letters), letters), **_TITLE)
     agents = [f"agent {i}: {shorten(prompt, letters)}" for i, prompt in enumerate(scenario.agent_prompts, 1)]
-    note = (
-        f"{' · '.join(agents)}. Bids are shares, bᵢ / Σ b, in the order of the agents; one sample, one noise."
-    )
+    note = f"{' · '.join(agents)}. Bids are shares, bᵢ / Σ b, in the order of the agents; one sample, one noise."
     figure.supxlabel(fill(note, letters), **_NOTE)
     return figure
 
@@ -229,15 +234,5 @@ def save_figure(figure: Figure, folder: Path, name: str) -> dict[str, Path]:
             drawn = io.BytesIO()
             figure.savefig(drawn, format=suffix, dpi=160, metadata=metadata)
             written[suffix] = folder / f"{name}.{suffix}"
-            write_whole(written[suffix], drawn.getvalue())
+            write_atomic(written[suffix], drawn.getvalue())
     return written
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` beside `path`, then rename: a reader sees the old file or the new one, never a part."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

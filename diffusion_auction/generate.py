@@ -6,9 +6,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import diffusers
+import open_clip
 import pandas as pd
 import torch
-from huggingface_hub.errors import HfHubHTTPError
+import transformers
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from PIL import Image
 
 from diffusion_auction.alignment import ClipAlignment
@@ -28,14 +31,15 @@ GENERATE, SCORE = "shards/generate", "shards/score"
 def load_pipeline(config: ModelConfig) -> FluxPipelineAuction:
     """The configured Flux on its device, silent. Raises `RequestError` if its weights cannot be had."""
     weights = WEIGHTS / "flux" if config.weights == "tiny_flux" else config.weights
-    device = device_of(config.device)
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise RequestError("model.device", config.device, "cpu, there is no GPU to be seen here")
+    device = device_of("model.device", config.device)
+    _silence()
     try:
-        pipe = FluxPipelineAuction.from_pretrained(weights, torch_dtype=getattr(torch, config.dtype))
-    except (OSError, HfHubHTTPError) as error:
+        pipe = FluxPipelineAuction.from_pretrained(weights, dtype=getattr(torch, config.dtype))
+    except (OSError, HfHubHTTPError, HFValidationError) as error:
         reason = " ".join(str(error).split())
-        raise RequestError("model.weights", weights, f"a diffusers folder or a reachable hub name ({reason})") from error
+        raise RequestError(
+            "model.weights", weights, f"a diffusers folder or a reachable hub name ({reason})"
+        ) from error
     pipe.set_progress_bar_config(disable=True)
     if config.offload:
         pipe.enable_model_cpu_offload(device=device)
@@ -44,9 +48,37 @@ def load_pipeline(config: ModelConfig) -> FluxPipelineAuction:
     return pipe
 
 
-def device_of(name: str) -> str:
-    """The device that `name` means; `auto` is the GPU where there is one."""
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+def _silence() -> None:
+    """One progress bar is enough: those of loading are turned off."""
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+
+
+def device_of(key: str, name: str) -> str:
+    """The device that `name`, the value of `key`, means; `auto` is the GPU where there is one.
+
+    Raises `RequestError` for a GPU that is not there.
+    """
+    count = torch.cuda.device_count()
+    if name == "auto":
+        return "cuda" if count else "cpu"
+    if name.startswith("cuda") and int(name.partition(":")[2] or 0) >= count:
+        raise RequestError(key, name, f"auto, cpu or one of the {count} GPUs that this process sees")
+    return name
+
+
+def check_alignment(config: AlignmentConfig) -> None:
+    """Refuse, before any image is made, an alignment model that cannot be had. Raises `RequestError`."""
+    device_of("alignment.device", config.device)
+    if config.model == "tiny_clip":
+        if config.pretrained is not None:
+            raise RequestError("alignment.pretrained", config.pretrained, "null, tiny_clip has its own weights")
+    elif ":" not in config.model:  # a scheme such as hf-hub: or local-dir: says where to look
+        if config.model not in open_clip.list_models():
+            raise RequestError("alignment.model", config.model, "tiny_clip or a name of open_clip.list_models()")
+        tags = open_clip.list_pretrained_tags_by_model(config.model)
+        if config.pretrained not in tags and not Path(str(config.pretrained)).is_file():
+            raise RequestError("alignment.pretrained", config.pretrained, f"a file or one of {', '.join(tags)}")
 
 
 def generation_shards(
@@ -77,7 +109,11 @@ def generation_shards(
 
 
 def scoring_shards(
-    images: pd.DataFrame, scenarios: dict[int, Scenario], config: AlignmentConfig, run_dir: Path, made: list[Shard]
+    images: pd.DataFrame,
+    scenarios: dict[int, Scenario],
+    config: AlignmentConfig,
+    run_dir: Path,
+    made: list[Shard],
 ) -> list[Shard]:
     """The stored images in batches, each keyed by the digests of its files and the texts they are held against."""
     digests: dict[str, str] = {}
@@ -93,7 +129,10 @@ def scoring_shards(
                     {
                         "path": row.path,
                         "sha256": digests[row.path],
-                        "texts": [*scenarios[row.scenario].agent_prompts, scenarios[row.scenario].base_prompt],
+                        "texts": [
+                            *scenarios[row.scenario].agent_prompts,
+                            scenarios[row.scenario].base_prompt,
+                        ],
                     }
                     for row in part.itertuples()
                 ],
@@ -146,7 +185,8 @@ class Generator:
             guidance_scale=config.guidance_scale,
             max_sequence_length=config.max_sequence_length,
             max_branches=config.max_branches,
-        ).images
+            return_dict=False,
+        )[0]
 
 
 def unfinished(shards: list[Shard], run_dir: Path) -> list[Shard]:
@@ -165,7 +205,7 @@ class Scorer:
 
     def __init__(self, config: AlignmentConfig, run_dir: Path) -> None:
         self._config, self._run_dir = config, run_dir
-        self._clip = ClipAlignment(config.model, config.pretrained, device_of(config.device))
+        self._clip = ClipAlignment(config.model, config.pretrained, device_of("alignment.device", config.device))
 
     def __call__(self, shard: Shard) -> None:
         """Score the 8-bit images of `shard` as they are stored, and mark it with the scores."""

@@ -20,15 +20,14 @@ from diffusion_auction.scenarios import Scenario
 class Plan:
     """What a run makes.
 
-    vectors: every bid vector that a pool is made for, with whether it was asked for (True) or is only read by a
-        mechanism (False).
+    vectors: every bid vector that a pool is made for: those asked for, then those that only a mechanism reads.
     images: one row per distinct image: scenario, sample, normalized_bid_1…n, coalitions and weights (JSON),
         seed (of its noise), sample_passes, path.
     sample_passes_naive: the cost without sharing or skipping: an image for every requested bid vector, scenario and
         sample, with the prompt of every non-empty coalition at every step.
     """
 
-    vectors: dict[Bids, bool]
+    vectors: list[Bids]
     images: pd.DataFrame
     sample_passes_naive: int
 
@@ -93,15 +92,15 @@ def row_values(row: Mapping[str, Any], stem: str) -> Bids:
     return tuple(float(row[f"{stem}_{i}"]) for i in range(1, count + 1))
 
 
-def _with_pools(bids: Sequence[Bids], pools: Callable[[Bids], Iterable[Bids]]) -> dict[Bids, bool]:
+def _with_pools(bids: Sequence[Bids], pools: Callable[[Bids], Iterable[Bids]]) -> list[Bids]:
     """The requested vectors, then those of new ratios that mechanisms read beside them."""
-    vectors = dict.fromkeys(bids, True)
+    vectors = list(bids)
     ratios = {normalized(vector) for vector in bids}
     for vector in bids:
         for ratio in map(normalized, pools(vector)):
             if ratio not in ratios:
                 ratios.add(ratio)
-                vectors[ratio] = False
+                vectors.append(ratio)
     return vectors
 
 

@@ -11,7 +11,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("generative-auctions", "torch", "diffusers", "transformers", "open_clip_torch", "hydra-core", "numpy")
+_PACKAGES = (
+    "generative-auctions",
+    "torch",
+    "diffusers",
+    "transformers",
+    "open_clip_torch",
+    "hydra-core",
+    "numpy",
+)
 
 
 def provenance(seed: int) -> dict[str, Any]:
@@ -43,7 +51,10 @@ def _git() -> dict[str, Any] | None:
             ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
         ).stdout.strip()
         status = subprocess.run(
-            ["git", "-C", str(here), "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True
+            ["git", "-C", str(here), "status", "--porcelain", "-uno"],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -25,9 +25,9 @@ from diffusion_auction.figures import (
     records,
     save_figure,
     sold_image,
-    write_whole,
 )
 from diffusion_auction.scenarios import Scenario
+from launchers.shards import write_atomic
 
 _PIXEL_ART = 128  # images up to this size are shown pixel by pixel and stored without loss
 
@@ -35,7 +35,7 @@ _PIXEL_ART = 128  # images up to this size are shown pixel by pixel and stored w
 def write_report(
     run_dir: Path,
     *,
-    scenarios: Sequence[Scenario],
+    scenarios: Sequence[Scenario] | Mapping[int, Scenario],
     scores: pd.DataFrame,
     auctions: pd.DataFrame,
     samples: pd.DataFrame,
@@ -45,15 +45,16 @@ def write_report(
     """Write ``figures/`` and ``report.html`` under `run_dir`; the page's path.
 
     `scores`, `auctions` and `metrics` are those of the run directory; `scenario` in every table is an index
-    of `scenarios`. `samples` has columns scenario, sample, normalized_bid_1…n and path, under `run_dir`.
+    or key of `scenarios`. `samples` has columns scenario, sample, normalized_bid_1…n and path, under `run_dir`.
     `settings` are shown at the head of the page as label and value, in order; `name` is its title. Absent or
     damaged images leave their places empty, absent parts of `metrics` their sections.
     """
+    numbered = scenarios if isinstance(scenarios, Mapping) else dict(enumerate(scenarios))
     thumbnails = Thumbnails(run_dir)
     paths = image_paths(samples)
     sections = [
         _section(run_dir, index, scenario, auctions, samples, paths, thumbnails)
-        for index, scenario in enumerate(scenarios)
+        for index, scenario in numbered.items()
         if index in set(scores["scenario"])
     ]
     page = _environment().get_template("report.html.j2")
@@ -62,14 +63,14 @@ def write_report(
         settings={label: value for label, value in settings.items() if label != "name" and value is not None},
         sections=sections,
         n_agents=count_agents(scores),
-        money=_money(auctions),
+        money=[_money(name, table) for name, table in auctions.groupby("mechanism", sort=False)],
         metrics=metrics,
         welfare=_welfare(metrics),
-        curves=_monotonicity(run_dir, metrics, scenarios),
+        curves=_monotonicity(run_dir, metrics, len(sections)),
         thumbnails=thumbnails,
     )
     path = run_dir / "report.html"
-    write_whole(path, html.encode())
+    write_atomic(path, html.encode())
     return path
 
 
@@ -123,11 +124,11 @@ def _section(
     grid = bid_grid(samples, auctions, index)
     if grid.bids:
         save_figure(image_grid(grid, run_dir, scenario), run_dir / "figures", f"image_grid_{index:03d}")
-    rows = [
-        _row(auction, scenario.n_agents, thumbnails(paths.get(sold_image(auction))))
-        for auction in records(auctions[auctions["scenario"] == index])
-    ]
-    return {"number": index + 1, "scenario": scenario, "grid": _shown(grid, thumbnails), "auctions": rows}
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for auction in records(auctions[auctions["scenario"] == index]):
+        row = _row(auction, scenario.n_agents, thumbnails(paths.get(sold_image(auction))))
+        rows.setdefault(auction["mechanism"], []).append(row)
+    return {"scenario": scenario, "grid": _shown(grid, thumbnails), "auctions": rows}
 
 
 def _row(auction: Mapping[str, Any], n_agents: int, image: str | None) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def _row(auction: Mapping[str, Any], n_agents: int, image: str | None) -> dict[s
     shares = bid_label(normalized(per_agent["chosen_bid"]))
     return {
         **per_agent,
-        **{name: auction[name] for name in ("mechanism", "chosen_sample", "welfare", "revenue")},
+        **{name: auction[name] for name in ("chosen_sample", "welfare", "revenue")},
         "image": image,
         "label": f"image sold: sample {auction['chosen_sample']}, bids {shares}",
     }
@@ -147,20 +148,20 @@ def _row(auction: Mapping[str, Any], n_agents: int, image: str | None) -> dict[s
 
 def _shown(grid: Grid, thumbnails: Thumbnails) -> dict[str, Any]:
     """`grid` with a class in place of each path, and its lines and bids laid across or down."""
-    bids = [{"label": bid_label(b), "shares": list(b)} for b in grid.bids]
-    lines = [{"label": line, "shares": []} for line in grid.lines]
+    bids = [{"label": bid_label(b), "shares": list(b), "sold": False} for b in grid.bids]
+    lines = [{"label": line, "shares": [], "sold": line.startswith("sold")} for line in grid.lines]
     cells = [[thumbnails(path) for path in line] for line in grid.cells]
     if grid.bids_across:
         return {"across": bids, "down": lines, "cells": cells, "bids_across": True}
     return {"across": lines, "down": bids, "cells": list(zip(*cells, strict=True)), "bids_across": False}
 
 
-def _monotonicity(run_dir: Path, metrics: Mapping[str, Any], scenarios: Sequence[Scenario]) -> str | None:
+def _monotonicity(run_dir: Path, metrics: Mapping[str, Any], n_scenarios: int) -> str | None:
     """The monotonicity plot as a data URI; None where there is no curve to plot."""
     part = metrics.get("monotonicity") or {}
     if not any(agent["curve"] for agent in part.values()):
         return None
-    count = f"{len(scenarios)} scenario{'s' if len(scenarios) != 1 else ''}"
+    count = f"{n_scenarios} scenario{'s' if n_scenarios != 1 else ''}"
     written = save_figure(monotonicity_figure(part, count), run_dir / "figures", "monotonicity")
     return data_uri(written["svg"].read_bytes(), "svg+xml")
 
@@ -170,11 +171,12 @@ def _welfare(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {name: part for name, part in (metrics.get("welfare") or {}).items() if isinstance(part, Mapping)}
 
 
-def _money(auctions: pd.DataFrame) -> dict[str, Any]:
+def _money(mechanism: str, auctions: pd.DataFrame) -> dict[str, Any]:
     """What the auctions that somebody bid in brought: mean revenue, and how many payments are below zero."""
     payments = auctions.filter(regex=r"^payment_\d+$")
     sold = auctions.filter(regex=r"^bid_\d+$").gt(0).any(axis=1)
     return {
+        "mechanism": mechanism,
         "mean_revenue": float(auctions.loc[sold, "revenue"].mean()) if sold.any() else None,
         "payments": int(payments[sold].size),
         "negative": int((payments[sold] < -1e-12).to_numpy().sum()),
@@ -205,7 +207,7 @@ def _number(value: float | None, digits: int = 3) -> str:
 def _percent(value: float | None) -> str:
     if value is None:
         return "–"
-    return ("+" if value > 0 else "") + _number(100 * value, 1) + " %"
+    return ("+" if value > 0 else "") + _number(100 * value, 1) + "\N{NO-BREAK SPACE}%"
 
 
 def _bid(value: float) -> str:

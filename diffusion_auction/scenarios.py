@@ -43,6 +43,11 @@ class Scenario:
         text = json.dumps([self.base_prompt, *self.agent_prompts])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def entry(self) -> dict[str, str]:
+        """The scenario as an entry of a prompts file."""
+        agents = {f"agent{i}_prompt": text for i, text in enumerate(self.agent_prompts, start=1)}
+        return {"base_prompt": self.base_prompt, **agents}
+
     def coalition_prompt(self, coalition: Collection[int]) -> str:
         """The conditioning text of `coalition`, a collection of agent indices from 0, joined in index order."""
         return join_prompts(self.base_prompt, [self.agent_prompts[i] for i in sorted(coalition)])
@@ -55,7 +60,7 @@ def load_scenarios(path: Path, key: str = "prompts.path") -> list[Scenario]:
     `key` is the configuration key that the error names.
     """
     try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+        entries = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_Fields)
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(key, str(path), f"a readable JSON file ({error})") from None
     except json.JSONDecodeError as error:
@@ -66,7 +71,8 @@ def load_scenarios(path: Path, key: str = "prompts.path") -> list[Scenario]:
 def parse_scenarios(entries: object, where: str) -> list[Scenario]:
     """Scenarios from a list of such objects; `where` says in errors where they stand. Raises `RequestError`."""
     if not isinstance(entries, list) or not entries:
-        raise RequestError(where, type(entries).__name__, "a non-empty list of prompt entries")
+        kind = "dict" if isinstance(entries, dict) else type(entries).__name__
+        raise RequestError(where, kind, "a non-empty list of prompt entries")
     scenarios = [_scenario(entry, f"{where}, entry {index}") for index, entry in enumerate(entries)]
     for index, scenario in enumerate(scenarios):
         here = f"{where}, entry {index}"
@@ -79,18 +85,27 @@ def parse_scenarios(entries: object, where: str) -> list[Scenario]:
     return scenarios
 
 
+class _Fields(dict):
+    """A JSON object that remembers a field given twice."""
+
+    def __init__(self, pairs: list[tuple[str, object]]) -> None:
+        super().__init__(pairs)
+        names = [name for name, _ in pairs]
+        self.twice = next((name for name in names if names.count(name) > 1), None)
+
+
 def _scenario(entry: object, where: str) -> Scenario:
     if not isinstance(entry, dict):
         raise RequestError(where, type(entry).__name__, "an object with base_prompt, agent1_prompt, …")
-    numbers = sorted(int(match[1]) for field in entry if (match := _AGENT_FIELD.fullmatch(field)))
-    if not numbers:
-        raise RequestError(f"{where}, field agent1_prompt", "absent", "a non-empty string")
-    wanted = ["base_prompt", *(f"agent{i}_prompt" for i in range(1, numbers[-1] + 1))]
-    for field in sorted(set(entry) - set(wanted)):
-        raise RequestError(f"{where}, field {field}", field, f"one of {', '.join(wanted)}")
+    if twice := getattr(entry, "twice", None):
+        raise RequestError(f"{where}, field {twice}", "given twice", "each field once")
+    count = sum(bool(_AGENT_FIELD.fullmatch(field)) for field in entry)
+    wanted = ["base_prompt", *(f"agent{i}_prompt" for i in range(1, max(count, 1) + 1))]
     for field in wanted:
         value = entry.get(field)
         if not isinstance(value, str) or not value.strip():
             shown = "absent" if field not in entry else repr(value)
             raise RequestError(f"{where}, field {field}", shown, "a non-empty string")
+    for field in sorted(set(entry) - set(wanted)):
+        raise RequestError(f"{where}, field {field}", field, f"one of {', '.join(wanted)}")
     return Scenario(entry["base_prompt"], tuple(entry[field] for field in wanted[1:]))

@@ -27,17 +27,19 @@ def run_directory(path: Path, config: dict[str, Any], identity: dict[str, Any]) 
     Raises `RequestError` if another process holds the directory, if it holds other files, or if it was made
     with another configuration (the differing keys are named); nothing is changed then.
     """
-    path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path / ".lock")
     try:
+        path.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise RequestError("run_dir", path, "a directory that no other run is using at this moment") from None
+    except OSError as error:
+        raise RequestError("run_dir", path, f"a directory that can be written ({error.strerror})") from None
     try:
         stored = path / "config.yaml"
         if stored.exists():
-            _compare(path, yaml.safe_load(stored.read_text())["identity"], identity)
-        elif strangers := sorted(p.name for p in path.iterdir() if p.name != ".lock"):
+            _compare(path, read_run(path)["identity"], identity)
+        elif strangers := [p.name for p in sorted(path.iterdir()) if not _expected_beside(p)]:
             raise RequestError("run_dir", path, f"a new, empty or earlier run directory, it holds {strangers[0]}")
         else:
             text = yaml.safe_dump({**config, "identity": identity}, sort_keys=False, allow_unicode=True)
@@ -45,6 +47,11 @@ def run_directory(path: Path, config: dict[str, Any], identity: dict[str, Any]) 
         yield path
     finally:
         lock.release()
+
+
+def _expected_beside(path: Path) -> bool:
+    """What a directory may hold before its first run: what a killed one left, and the jobs of a multirun."""
+    return path.name.startswith(".") or path.name == "multirun.yaml" or (path / "config.yaml").exists()
 
 
 def _compare(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -58,9 +65,14 @@ def _compare(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
 def read_run(path: Path) -> dict[str, Any]:
     """The configuration stored in the run directory `path`; raises `RequestError` if there is none."""
     try:
-        return yaml.safe_load((path / "config.yaml").read_text())
-    except FileNotFoundError:
+        stored = yaml.safe_load((path / "config.yaml").read_text())
+    except OSError:
         raise RequestError("run_dir", path, "the directory of an earlier run (it has no config.yaml)") from None
+    except (UnicodeDecodeError, yaml.YAMLError):
+        stored = None
+    if not (isinstance(stored, dict) and isinstance(stored.get("identity"), dict)):
+        raise RequestError("run_dir", path, "the directory of an earlier run (its config.yaml is not one of ours)")
+    return stored
 
 
 class Images:
@@ -75,14 +87,15 @@ class Images:
         self._places = [run_dir / path for path in paths]
 
     def write(self, images: list[Image.Image]) -> list[str]:
-        """Write `images` as PNG beside their places; returns the SHA-256 of each file."""
+        """Write `images` as PNG beside their places, those already there as they are excepted; their SHA-256."""
         digests = []
         for place, image in zip(self._places, images, strict=True):
             buffer = io.BytesIO()
             image.save(buffer, "PNG")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            self._part(place).write_bytes(buffer.getvalue())
             digests.append(hashlib.sha256(buffer.getvalue()).hexdigest())
+            if not _is(place, digests[-1]):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                self._part(place).write_bytes(buffer.getvalue())
         return digests
 
     def publish(self) -> None:

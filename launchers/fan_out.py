@@ -34,7 +34,12 @@ class FailedShardsError(RuntimeError):
 
 
 def fan_out(
-    make_worker: Callable[[], Worker], shards: Sequence[Shard], folder: Path, *, what: str, unit: str = "images"
+    make_worker: Callable[[], Worker],
+    shards: Sequence[Shard],
+    folder: Path,
+    *,
+    what: str,
+    unit: str = "images",
 ) -> None:
     """Run `make_worker()(shard)` for each of `shards`, in this process, one after the other.
 
@@ -69,5 +74,11 @@ class _RateColumn(ProgressColumn):
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=Console(stderr=True))

@@ -31,11 +31,12 @@ class Shard:
 
 
 def mark_of(folder: Path, key: str) -> dict[str, Any] | None:
-    """The record with which the shard was marked done in `folder`, or None."""
+    """The record with which the shard was marked done in `folder`, or None; a damaged mark is none."""
     try:
-        return json.loads((folder / f"{key}.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        record = json.loads((folder / f"{key}.json").read_bytes())
+    except (FileNotFoundError, ValueError):
         return None
+    return record if isinstance(record, dict) and record.get("key") == key else None
 
 
 def error_path(folder: Path, key: str) -> Path:

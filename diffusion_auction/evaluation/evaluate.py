@@ -26,9 +26,7 @@ from diffusion_auction.mechanisms import Mechanism, MissingPoolError
 __all__ = ["evaluate", "pools_of", "run_auctions", "validate_scores"]
 
 
-def run_auctions(
-    scores: pd.DataFrame, mechanism: Mechanism, bids: Sequence[Bids] | None = None
-) -> pd.DataFrame:
+def run_auctions(scores: pd.DataFrame, mechanism: Mechanism, bids: Sequence[Bids] | None = None) -> pd.DataFrame:
     """One row of auctions.parquet per scenario and bid vector: each of `bids`, by default all of `scores`.
 
     Columns: scenario, bid_1…n, mechanism, chosen_bid_1…n (normalised bids of the pool that the image came

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from diffusion_auction.evaluation.bootstrap import divide, mean_interval, number, resample
 from diffusion_auction.evaluation.scores import count_agents, distinct_images, numbered
@@ -74,6 +73,6 @@ def _adjacent(images: pd.DataFrame, bid: str, score: str) -> tuple[int, int]:
 def _spearman(bids: list[float], means: list[float]) -> float | None:
     if len(bids) < 2 or len(set(means)) < 2:
         return None
-    return number(
-        round(spearmanr(bids, means).statistic, 12)
-    )  # a perfect rank correlation is 1, not 1 − 2e-16
+    from scipy.stats import spearmanr  # takes longer to import than the rest of the evaluation
+
+    return number(round(spearmanr(bids, means).statistic, 12))  # perfect is 1, not 1 − 2e-16

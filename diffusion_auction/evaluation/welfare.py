@@ -107,9 +107,7 @@ def _summary(
         "n": len(full),
         "left_out": len(pairs) - len(full),
         "by_k": {str(k): number(_nanmean(table[:, column])) for column, k in enumerate(ks)},
-        "by_bids": [
-            {"bids": list(bids), "relative_gain": float(np.mean(gains))} for bids, gains in by_bids.items()
-        ],
+        "by_bids": [{"bids": list(bids), "relative_gain": float(np.mean(gains))} for bids, gains in by_bids.items()],
     }
 
 

@@ -12,9 +12,7 @@ from diffusion_auction.mechanisms.vcg import VCG
 
 __all__ = ["MECHANISMS", "VCG", "Mechanism", "MissingPoolError", "Outcome", "Pool", "SingleWinner", "build"]
 
-MECHANISMS: dict[str, Callable[..., Mechanism]] = {
-    mechanism.name: mechanism for mechanism in (VCG, SingleWinner)
-}
+MECHANISMS: dict[str, Callable[..., Mechanism]] = {mechanism.name: mechanism for mechanism in (VCG, SingleWinner)}
 """Every mechanism by its name in the configuration."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,8 @@ class ComposedTransformer(nn.Module):
         self.max_branches = max_branches or len(branches.sample)
         self.sample_passes = 0
 
-    def __getattr__(self, name: str):  # noqa: ANN204 - whatever the transformer has: config, dtype, cache_context
+    def __getattr__(self, name: str) -> Any:
+        """Whatever the transformer has: `config`, `dtype`, `cache_context` …"""
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -62,7 +64,7 @@ class ComposedTransformer(nn.Module):
         encoder_hidden_states: Tensor | None = None,
         pooled_projections: Tensor | None = None,
         return_dict: bool = False,
-        **kwargs,  # noqa: ANN003 - position ids and attention arguments, shared by all branches
+        **kwargs: Any,
     ) -> tuple[Tensor]:
         """Composed velocity (B, tokens, channels) of the packed latents `hidden_states` at `timestep` (B,)."""
         table = self.branches

@@ -34,6 +34,8 @@ class FluxPipelineAuction(FluxPipeline):
     `sample_passes` is the number of sample passes of the last call.
     """
 
+    transformer: torch.nn.Module
+
     def __init__(
         self,
         scheduler: FlowMatchEulerDiscreteScheduler,
@@ -108,9 +110,11 @@ class FluxPipelineAuction(FluxPipeline):
             `FluxPipelineOutput`, or `(images,)`; images are scenario-major, k per scenario.
 
         Raises:
-            ValueError: from `check_inputs`, naming the argument.
+            ValueError: from `check_auction_inputs`, naming the argument.
         """
-        scenarios, all_bids = self.check_auction(base_prompt, agent_prompts, bids, schedule, num_images_per_prompt)
+        scenarios, all_bids = self.check_auction_inputs(
+            base_prompt, agent_prompts, bids, composition, schedule, num_images_per_prompt, max_branches
+        )
         compose = COMPOSITIONS[composition] if isinstance(composition, str) else composition
         length = max_sequence_length or min(256, self.tokenizer_2.model_max_length)
         branches = self.encode_branches(
@@ -137,33 +141,44 @@ class FluxPipelineAuction(FluxPipeline):
         self.sample_passes = composed.sample_passes
         return output
 
-    def check_auction(
+    def check_auction_inputs(
         self,
         base_prompt: str | Sequence[str],
-        agent_prompts: Sequence[str] | Sequence[Sequence[str]],
-        bids: Sequence[float] | Sequence[Sequence[float]],
+        agent_prompts: Sequence[Any],
+        bids: Sequence[Any],
+        composition: str | Callable[[tuple[float, ...]], Weights] = "recursive",
         schedule: str = "flux",
         num_images_per_prompt: int = 1,
+        max_branches: int | None = None,
     ) -> tuple[list[Scenario], list[tuple[float, ...]]]:
         """The batch's scenarios and bids, checked; raises `ValueError` naming the argument and its value."""
         if schedule not in SCHEDULES:
             raise ValueError(f"`schedule` has to be one of {', '.join(SCHEDULES)} but is {schedule!r}")
         if num_images_per_prompt < 1:
             raise ValueError(f"`num_images_per_prompt` has to be at least 1 but is {num_images_per_prompt}")
+        if max_branches is not None and max_branches < 1:
+            raise ValueError(f"`max_branches` has to be at least 1, or None for all, but is {max_branches}")
+        if isinstance(composition, str) and composition not in COMPOSITIONS:
+            raise ValueError(f"`composition` has to be one of {', '.join(COMPOSITIONS)} but is {composition!r}")
+        for name, value in (("agent_prompts", agent_prompts), ("bids", bids)):
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                raise ValueError(f"`{name}` has to be a list but is {value!r}")
         if isinstance(base_prompt, str):
-            base_prompt, agent_prompts, bids = [base_prompt], [agent_prompts], [bids]  # type: ignore[list-item]
-        if not len(base_prompt) == len(agent_prompts) == len(bids) > 0:
+            bases, agents, vectors = [base_prompt], [agent_prompts], [bids]
+        else:
+            bases, agents, vectors = list(base_prompt), list(agent_prompts), list(bids)
+        if not len(bases) == len(agents) == len(vectors) > 0:
             raise ValueError(
                 "`base_prompt`, `agent_prompts` and `bids` have to be of one length but have "
-                f"{len(base_prompt)}, {len(agent_prompts)} and {len(bids)} entries"
+                f"{len(bases)}, {len(agents)} and {len(vectors)} entries"
             )
-        scenarios = [Scenario(c, tuple(a)) for c, a in zip(base_prompt, agent_prompts, strict=True)]
-        for scenario, vector in zip(scenarios, bids, strict=True):
-            if len(vector) != scenario.n_agents:  # type: ignore[arg-type]
+        scenarios = [Scenario(base, tuple(prompts)) for base, prompts in zip(bases, agents, strict=True)]
+        for scenario, vector in zip(scenarios, vectors, strict=True):
+            if len(vector) != scenario.n_agents:
                 raise ValueError(f"`bids` has to hold {scenario.n_agents} bids, one per agent prompt, but is {vector}")
-            if not all(math.isfinite(bid) and bid >= 0 for bid in vector):  # type: ignore[union-attr]
-                raise ValueError(f"`bids` have to be finite and not negative but are {vector}")
-        return scenarios, [tuple(float(bid) for bid in vector) for vector in bids]  # type: ignore[union-attr]
+            if not all(isinstance(bid, int | float | np.number) and math.isfinite(bid) and bid >= 0 for bid in vector):
+                raise ValueError(f"`bids` have to be finite numbers that are not negative but are {vector}")
+        return scenarios, [tuple(float(bid) for bid in vector) for vector in vectors]
 
     def encode_branches(
         self, scenarios: Sequence[Scenario], weights: Sequence[Weights], k: int, max_sequence_length: int
@@ -192,6 +207,12 @@ class FluxPipelineAuction(FluxPipeline):
             yield composed
         finally:
             self.transformer = transformer
+
+    def maybe_free_model_hooks(self) -> None:
+        """Offload the models, the transformer itself and not the wrapper that stands in for it during a call."""
+        if isinstance(self.transformer, ComposedTransformer):
+            self.transformer = self.transformer.inner
+        super().maybe_free_model_hooks()
 
     def _sigmas(self, schedule: str, steps: int) -> list[float] | None:
         if schedule == "flux":

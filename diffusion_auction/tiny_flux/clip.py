@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from diffusion_auction.tiny_flux.data import Pictures
-from diffusion_auction.tiny_flux.vocabulary import MAX_TOKENS, OBJECTS, QUALITY_PROMPTS, SCENES, build_tokenizer
+from diffusion_auction.tiny_flux.vocabulary import (
+    MAX_TOKENS,
+    OBJECTS,
+    QUALITY_PROMPTS,
+    SCENES,
+    build_tokenizer,
+)
 
 ABSENT, PER_ROOT_SHARE = 0.1, 1.4
 """Target cosine between a picture and an object's prompt: ABSENT + PER_ROOT_SHARE · √(visible share)."""
@@ -55,7 +62,7 @@ class ClipLoss:
         self._captions = tokenize(pictures.captions)
         self._prompts = tokenize([*OBJECTS.values(), *SCENES.values(), *QUALITY_PROMPTS])
 
-    def __call__(self, model: nn.Module, step: int, generator: torch.Generator) -> Tensor:
+    def __call__(self, model: Any, step: int, generator: torch.Generator) -> Tensor:
         device = next(model.parameters()).device
         index = torch.randint(len(self._pixels), (self._batch,), generator=generator)
         images = self._pixels[index].permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -103,4 +110,3 @@ def degrade(images: Tensor, shares: Tensor, generator: torch.Generator) -> tuple
     images = torch.where(which == 2, mixed, images)
     weight = (damage / 2 * (kind == 2))[:, None]
     return images.clamp(-1, 1), damage, (1 - weight) * shares + weight * shares.roll(1, dims=0)
-

@@ -40,9 +40,7 @@ def fresh_picture(
     layout = sample_layout(rng, scene, names)
     if ghosts and rng.random() < 1 / 3:
         faded = tuple(
-            type(placement)(
-                placement.name, placement.x, placement.base, placement.size, float(rng.uniform(0.1, 1))
-            )
+            type(placement)(placement.name, placement.x, placement.base, placement.size, float(rng.uniform(0.1, 1)))
             for placement in layout.objects
         )
         layout = Layout(layout.scene, faded)

@@ -35,6 +35,9 @@ def export(work: Path, out: Path) -> None:
         transformer=model.transformer,
     )
     pipe.to(torch.bfloat16).save_pretrained(out / "flux", safe_serialization=True)
+    for encoder in ("text_encoder", "text_encoder_2"):  # or they alone would load in the precision of the files
+        config = out / "flux" / encoder / "config.json"
+        config.write_text(config.read_text().replace('"dtype": "bfloat16"', '"dtype": "float32"'))
     folder = out / "clip"
     folder.mkdir(parents=True, exist_ok=True)
     write_clip_folder(folder)

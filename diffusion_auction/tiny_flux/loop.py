@@ -72,13 +72,12 @@ def train(
 
 def _optimizers(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     """Muon for the hidden matrices, AdamW for embeddings, convolutions, gains and biases (Jordan et al., 2024)."""
-    hidden, rest = [], []
+    hidden: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         edge = parameter.ndim != 2 or name == "transformer.proj_out.weight" or any(w in name for w in _EMBEDDINGS)
         (rest if edge else hidden).append(parameter)
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.99), weight_decay=0.01)
-    ]
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.99), weight_decay=0.01)]
     if hidden:
         optimizers.append(torch.optim.Muon(hidden, lr=lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"))
     for optimizer in optimizers:
@@ -96,9 +95,7 @@ def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
 
 
-def _save(
-    path: Path, model: nn.Module, average: nn.Module, optimizers: list[torch.optim.Optimizer], step: int
-) -> None:
+def _save(path: Path, model: nn.Module, average: nn.Module, optimizers: list[torch.optim.Optimizer], step: int) -> None:
     part = path.with_suffix(".part")
     torch.save(
         {

@@ -416,8 +416,8 @@ def _paint_highway(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
     draw.polygon((cliff, 66, cliff + 12, 22, 128, 14, 128, 70), (164, 142, 106))
     draw.rectangle((0, 64, 128, 74), (130, 172, 92))
     draw.rectangle((0, 72, 128, 128), _jitter(rng, (108, 110, 118)))
-    for x in range(int(rng.integers(-28, 0)), 128, 36):
-        draw.rectangle((x, 97, x + 18, 101), (244, 226, 140))
+    for dash in range(int(rng.integers(-28, 0)), 128, 36):
+        draw.rectangle((dash, 97, dash + 18, 101), (244, 226, 140))
     x = rng.uniform(6, 84)
     draw.polygon((x + 8, 76, x + 13, 66, x + 29, 66, x + 34, 76), (60, 70, 88))
     draw.rounded_rectangle((x, 74, x + 42, 88), 5, (60, 150, 88))

@@ -60,7 +60,7 @@ def train_vae(args: argparse.Namespace) -> None:
     def loss(model: torch.nn.Module, step: int, generator: torch.Generator) -> torch.Tensor:
         index = torch.randint(len(data.pixels), (16,), generator=generator).numpy()
         device = next(model.parameters()).device
-        return vae_loss(model, to_unit(data.pixels[index]).to(device), generator)  # type: ignore[arg-type]
+        return vae_loss(model, to_unit(data.pixels[index]).to(device), generator)
 
     train("vae", build_vae(), loss, steps=args.vae_steps, lr=2e-3, ema_decay=0.995, **_common(args))
 
@@ -95,7 +95,7 @@ def flow_latents(args: argparse.Namespace, vae: torch.nn.Module) -> tuple[torch.
     if not path.exists():
         data = pictures(args.flow_pictures, 2 * args.seed + 2, ghosts=False, cache=args.work)
         with torch.autocast(torch.device(args.device).type, dtype=torch.bfloat16):
-            latents = encode_all(vae, data.pixels)  # type: ignore[arg-type]
+            latents = encode_all(vae, data.pixels)
         part = path.with_suffix(".part")
         torch.save(latents.half(), part)
         part.replace(path)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # imported where a tokenizer is built, which commands that only check words never do
+    from transformers import PreTrainedTokenizerFast
 
 SCENES: dict[str, str] = {
     "trail": "A hiker resting on a mountain trail",
@@ -61,8 +64,8 @@ class VocabularyError(ValueError):
 
 
 def words_of(text: str) -> list[str]:
-    """The lower-case words of `text`, as the tokenizer splits them; hyphens stay inside words."""
-    return re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", text.lower())
+    """The lower-case words of `text`, as the tokenizer splits them; hyphens belong to words."""
+    return re.findall(r"(?:[^\W_]|-)+", text.lower())
 
 
 def vocabulary() -> list[str]:
@@ -81,18 +84,10 @@ def check_prompt(text: str) -> None:
             f"which is: {' '.join(known)}"
         )
     if len(words) > MAX_TOKENS - 2:
-        raise VocabularyError(
-            f"{text!r} has {len(words)} words: the embedded model reads at most {MAX_TOKENS - 2}"
-        )
+        raise VocabularyError(f"{text!r} has {len(words)} words: the embedded model reads at most {MAX_TOKENS - 2}")
 
 
-def check_prompts(texts: Iterable[str]) -> None:
-    """`check_prompt` for each of `texts`."""
-    for text in texts:
-        check_prompt(text)
-
-
-def build_tokenizer():  # noqa: ANN201 - the class is imported only when training
+def build_tokenizer() -> PreTrainedTokenizerFast:
     """The word-level `PreTrainedTokenizerFast` that serves both text encoders and `tiny_clip`.
 
     Ids: the special tokens first (`<pad>` is 0), then `vocabulary()` in order.

@@ -1,0 +1,378 @@
+"""`FluxPipelineAuction` on the shipped weights, against plain diffusers and against itself."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import FluxPipeline
+from PIL import Image
+
+from diffusion_auction.compositions import recursive
+from diffusion_auction.pipelines import Branches, ComposedTransformer, FluxPipelineAuction
+from diffusion_auction.scenarios import Scenario
+from tests.support import CAFE, TABLE_1, WEIGHTS
+
+FLUX = WEIGHTS / "flux"
+TRAIL = {"base_prompt": TABLE_1[0][0], "agent_prompts": TABLE_1[0][1:]}
+STEPS = 5
+
+
+def load(cls: type[FluxPipeline], folder: Path = FLUX) -> Any:
+    pipe = cls.from_pretrained(folder, torch_dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(scope="module")
+def pipe() -> FluxPipelineAuction:
+    return load(FluxPipelineAuction)
+
+
+@pytest.fixture(scope="module")
+def plain() -> FluxPipeline:
+    return load(FluxPipeline)
+
+
+def noise(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def grey_levels(a: Image.Image, b: Image.Image) -> int:
+    """The largest difference of two pictures in one channel of one pixel."""
+    return int(np.abs(np.asarray(a, int) - np.asarray(b, int)).max())
+
+
+def by_plain_flux(plain: FluxPipeline, prompt: str, **kwargs: Any) -> Image.Image:
+    settings = {"height": 64, "width": 64, "num_inference_steps": STEPS, "max_sequence_length": 32}
+    return plain(prompt, **settings, **kwargs).images[0]
+
+
+# --- against FluxPipeline --------------------------------------------------------------------------
+
+
+def test_plain_diffusers_loads_the_directory_and_draws() -> None:
+    """With no argument but the folder, as a stranger would."""
+    stranger = FluxPipeline.from_pretrained(FLUX)
+    image = by_plain_flux(stranger, TABLE_1[0][0], generator=noise(0)[0])
+    assert image.size == (64, 64)
+
+
+def test_the_class_loads_with_no_argument_but_the_folder() -> None:
+    stranger = FluxPipelineAuction.from_pretrained(FLUX)
+    (image,) = stranger(**TRAIL, bids=[0.7, 0.3], generator=noise(0)).images
+    assert image.size == (64, 64)
+
+
+@pytest.mark.parametrize("texts", [TABLE_1[0], TABLE_1[4], CAFE], ids=lambda texts: texts[0])
+def test_one_hot_bids_are_flux_with_that_agents_prompt(
+    pipe: FluxPipelineAuction, plain: FluxPipeline, texts: tuple[str, ...]
+) -> None:
+    base, *agents = texts
+    seen = []
+    for i, prompt in enumerate(agents):
+        bids = [3.5 * (j == i) for j in range(len(agents))]
+        (ours,) = pipe(base, agents, bids, generator=noise(i)).images
+        theirs = by_plain_flux(plain, f"{base}, featuring {prompt}", generator=noise(i))
+        assert grey_levels(ours, theirs) <= 1
+        seen.append(ours)
+        assert pipe.sample_passes == STEPS
+    assert grey_levels(seen[0], seen[1]) > 10  # the prompt matters
+
+
+def test_zero_bids_are_flux_with_the_base_prompt(pipe: FluxPipelineAuction, plain: FluxPipeline) -> None:
+    (ours,) = pipe(**TRAIL, bids=[0, 0], generator=noise(4)).images
+    assert grey_levels(ours, by_plain_flux(plain, TABLE_1[0][0], generator=noise(4))) <= 1
+
+
+def test_equal_bids_are_flux_with_the_joint_prompt(pipe: FluxPipelineAuction, plain: FluxPipeline) -> None:
+    (ours,) = pipe(**TRAIL, bids=[0.2, 0.2], generator=noise(4)).images
+    joint = f"{TABLE_1[0][0]}, featuring {TABLE_1[0][1]} and {TABLE_1[0][2]}"
+    assert grey_levels(ours, by_plain_flux(plain, joint, generator=noise(4))) <= 1
+
+
+def test_the_same_latents_give_the_same_image(pipe: FluxPipelineAuction, plain: FluxPipeline) -> None:
+    latents = torch.randn(1, 64, 32, generator=noise(1)[0])
+    (ours,) = pipe(**TRAIL, bids=[0, 1], latents=latents).images
+    theirs = by_plain_flux(plain, f"{TABLE_1[0][0]}, featuring {TABLE_1[0][2]}", latents=latents)
+    assert grey_levels(ours, theirs) <= 1
+    assert grey_levels(ours, pipe(**TRAIL, bids=[0, 1], latents=-latents).images[0]) > 1
+
+
+# --- one image, whatever else is made with it ------------------------------------------------------
+
+MIXED = [
+    (TABLE_1[0], (0.7, 0.3)),
+    (TABLE_1[3], (0.0, 0.0)),
+    (TABLE_1[0], (0.3, 0.7)),
+    (CAFE, (0.6, 0.3, 0.1)),
+    (TABLE_1[4], (0.5, 0.5)),
+    (CAFE, (0.0, 1.0, 0.0)),
+]
+
+
+def make(pipe: FluxPipelineAuction, cases: list, seeds: range, **kwargs: Any) -> list[Image.Image]:
+    texts, bids = zip(*cases, strict=True)
+    bases, agents = [t[0] for t in texts], [t[1:] for t in texts]
+    return pipe(bases, agents, list(bids), generator=noise(*seeds), **kwargs).images
+
+
+@pytest.fixture(scope="module")
+def alone(pipe: FluxPipelineAuction) -> list[Image.Image]:
+    """Each case of `MIXED` made by itself, case i from noise i."""
+    return [make(pipe, [case], range(i, i + 1))[0] for i, case in enumerate(MIXED)]
+
+
+@pytest.mark.parametrize("max_branches", [None, 1, 3, 100])
+def test_an_image_is_the_same_alone_and_in_a_mixed_batch(
+    pipe: FluxPipelineAuction, alone: list[Image.Image], max_branches: int | None
+) -> None:
+    together = make(pipe, MIXED, range(len(MIXED)), max_branches=max_branches)
+    assert [grey_levels(a, b) <= 1 for a, b in zip(alone, together, strict=True)] == [True] * len(MIXED)
+
+
+def test_an_image_is_the_same_in_any_order(pipe: FluxPipelineAuction, alone: list[Image.Image]) -> None:
+    backwards = make(pipe, MIXED[::-1], range(len(MIXED) - 1, -1, -1))
+    assert all(grey_levels(a, b) <= 1 for a, b in zip(alone, backwards[::-1], strict=True))
+
+
+def test_candidates_are_scenario_major(pipe: FluxPipelineAuction) -> None:
+    cases = MIXED[:2]
+    pairs = make(pipe, cases, range(4), num_images_per_prompt=2)
+    singles = [make(pipe, [cases[i // 2]], range(i, i + 1))[0] for i in range(4)]
+    assert all(grey_levels(a, b) <= 1 for a, b in zip(pairs, singles, strict=True))
+
+
+def test_only_the_ratio_of_the_bids_matters(pipe: FluxPipelineAuction) -> None:
+    first, second = make(pipe, [(TABLE_1[0], (0.7, 0.3)), (TABLE_1[0], (7, 3))], [5, 5])
+    assert grey_levels(first, second) <= 1
+
+
+# --- the denoiser ----------------------------------------------------------------------------------
+
+
+def branches_of(pipe: FluxPipelineAuction, cases: list) -> Branches:
+    scenarios = [Scenario(texts[0], texts[1:]) for texts, _ in cases]
+    return pipe.encode_branches(scenarios, [recursive(bids) for _, bids in cases], 1, max_sequence_length=32)
+
+
+@torch.no_grad()
+def test_the_velocity_is_the_weighted_sum_of_the_prompts_velocities(pipe: FluxPipelineAuction) -> None:
+    cases = [MIXED[0], MIXED[3], MIXED[1]]
+    latents = torch.randn(3, 64, 32, generator=noise(2)[0])
+    timestep = torch.tensor([0.6, 0.6, 0.6])
+    ids = {"txt_ids": torch.zeros(32, 3), "img_ids": pipe._prepare_latent_image_ids(1, 8, 8, "cpu", torch.float32)}
+
+    expected = torch.zeros_like(latents)
+    for sample, (texts, bids) in enumerate(cases):
+        scenario = Scenario(texts[0], texts[1:])
+        for coalition, weight in recursive(bids).items():
+            embeds, pooled, _ = pipe.encode_prompt(scenario.coalition_prompt(coalition), max_sequence_length=32)
+            velocity = pipe.transformer(
+                hidden_states=latents[sample : sample + 1],
+                timestep=timestep[:1],
+                encoder_hidden_states=embeds,
+                pooled_projections=pooled,
+                return_dict=False,
+                **ids,
+            )[0]
+            expected[sample] += weight * velocity[0]
+
+    for max_branches in (None, 1, 4):
+        composed = ComposedTransformer(pipe.transformer, branches_of(pipe, cases), max_branches)
+        (found,) = composed(hidden_states=latents, timestep=timestep, **ids)
+        assert torch.allclose(found, expected, atol=1e-5)
+        assert composed.sample_passes == 2 + 3 + 1
+
+
+def test_every_prompt_is_encoded_once(pipe: FluxPipelineAuction) -> None:
+    """(.7, .3) and (.3, .7) of one scenario: the joint prompt is theirs both."""
+    branches = branches_of(pipe, [MIXED[0], MIXED[2]])
+    assert branches.prompt_embeds.shape[0] == branches.pooled_prompt_embeds.shape[0] == 3
+    assert branches.sample.tolist() == [0, 0, 1, 1]
+    assert branches.weight.tolist() == pytest.approx([0.6, 0.4, 0.6, 0.4])
+    joint, solo, joint_again, other = branches.prompt.tolist()
+    assert joint == joint_again
+    assert len({joint, solo, other}) == 3
+
+
+@contextmanager
+def rows_seen(transformer: torch.nn.Module) -> Iterator[list[int]]:
+    """Rows of each call of the real transformer."""
+    rows: list[int] = []
+
+    def count(_: Any, args: tuple, kwargs: dict[str, Any]) -> None:
+        rows.append(len(args[0] if args else kwargs["hidden_states"]))
+
+    handle = transformer.register_forward_pre_hook(count, with_kwargs=True)
+    try:
+        yield rows
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize(
+    ("bids", "branches"),
+    [((0, 0, 0), 1), ((0, 2, 0), 1), ((1, 0, 1), 1), ((2, 0, 1), 2), ((3, 2, 1), 3), ((1, 1, 1), 2)],
+)
+def test_no_branch_of_weight_zero_is_run(pipe: FluxPipelineAuction, bids: tuple[float, ...], branches: int) -> None:
+    with rows_seen(pipe.transformer) as rows:
+        pipe(CAFE[0], CAFE[1:], bids, num_images_per_prompt=2, num_inference_steps=3, output_type="latent")
+    assert rows == [2 * branches] * 3
+    assert pipe.sample_passes == sum(rows)
+
+
+def test_sample_passes_of_a_mixed_batch_in_small_calls(pipe: FluxPipelineAuction) -> None:
+    passes = 2 + 1 + 2 + 3 + 1 + 1
+    with rows_seen(pipe.transformer) as rows:
+        make(pipe, MIXED, range(len(MIXED)), max_branches=4, num_inference_steps=2, output_type="latent")
+    assert rows == [4, 4, 2] * 2
+    assert pipe.sample_passes == sum(rows) == 2 * passes
+
+
+# --- arguments -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"bids": [0.7]}, "`bids` .* 2"),
+        ({"bids": [0.7, 0.2, 0.1]}, "`bids` .* 2"),
+        ({"bids": [0.7, -0.3]}, "`bids` .*-0.3"),
+        ({"bids": [0.7, math.nan]}, "`bids` .*nan"),
+        ({"bids": [math.inf, 0.3]}, "`bids` .*inf"),
+        ({"bids": ["0.7", "0.3"]}, "`bids`"),
+        ({"bids": 0.7}, "`bids`"),
+        ({"agent_prompts": "ab"}, "`agent_prompts`"),
+        ({"schedule": "karras"}, "`schedule` .*flux, paper.*'karras'"),
+        ({"composition": "additive"}, "`composition` .*recursive.*'additive'"),
+        ({"num_images_per_prompt": 0}, "`num_images_per_prompt`"),
+        ({"max_branches": 0}, "`max_branches`"),
+        ({"max_branches": -1}, "`max_branches`"),
+        ({"base_prompt": [], "agent_prompts": [], "bids": []}, "`base_prompt`"),
+        (
+            {"base_prompt": ["a pool"], "agent_prompts": [["a mug"], ["a mug"]], "bids": [[1]]},
+            "`agent_prompts`.*1, 2 and 1",
+        ),
+        ({"base_prompt": ["a pool"] * 2, "agent_prompts": [["a mug"]] * 2, "bids": [[1], [1, 2]]}, "`bids` .* 1 "),
+        ({"generator": noise(0, 1)}, "generators"),
+        ({"callback_on_step_end_tensor_inputs": ["sigma"]}, "`callback_on_step_end_tensor_inputs`"),
+    ],
+)
+def test_a_wrong_argument_is_named(pipe: FluxPipelineAuction, wrong: dict[str, Any], said: str) -> None:
+    transformer = pipe.transformer
+    with pytest.raises(ValueError, match=said):
+        pipe(**{**TRAIL, "bids": [0.7, 0.3], **wrong})
+    assert pipe.transformer is transformer
+
+
+def test_a_composition_may_be_a_function(pipe: FluxPipelineAuction, plain: FluxPipeline) -> None:
+    (ours,) = pipe(**TRAIL, bids=[0.7, 0.3], composition=lambda bids: {(1,): 1.0}, generator=noise(0)).images
+    theirs = by_plain_flux(plain, f"{TABLE_1[0][0]}, featuring {TABLE_1[0][2]}", generator=noise(0))
+    assert grey_levels(ours, theirs) <= 1
+
+
+@pytest.mark.parametrize(
+    ("schedule", "sigmas"),
+    [("flux", [1, 0.8, 0.6, 0.4, 0.2, 0]), ("paper", [1, 0.75, 0.5005, 0.251, 0.001, 0])],
+)
+def test_schedules(pipe: FluxPipelineAuction, schedule: str, sigmas: list[float]) -> None:
+    pipe(**TRAIL, bids=[1, 0], schedule=schedule, generator=noise(0))
+    assert pipe.scheduler.sigmas.tolist() == pytest.approx(sigmas, abs=5e-4)
+    assert pipe.sample_passes == STEPS
+
+
+def test_the_last_step_of_the_paper_changes_next_to_nothing(pipe: FluxPipelineAuction) -> None:
+    states = []
+
+    def keep(_: Any, step: int, timestep: float, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        states.append(tensors["latents"])
+        return {}
+
+    pipe(**TRAIL, bids=[0.7, 0.3], schedule="paper", generator=noise(0), callback_on_step_end=keep)
+    changes = [float((after - before).abs().mean()) for before, after in itertools.pairwise(states)]
+    assert len(states) == STEPS
+    assert changes[-1] < 0.02 * changes[0]
+
+
+def test_a_callback_sees_every_step_and_may_replace_the_latents(pipe: FluxPipelineAuction) -> None:
+    steps = []
+
+    def blank(_: Any, step: int, timestep: float, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        steps.append(step)
+        return {"latents": torch.zeros_like(tensors["latents"])}
+
+    latents = pipe(
+        **TRAIL, bids=[0.7, 0.3], generator=noise(0), callback_on_step_end=blank, output_type="latent"
+    ).images
+    assert steps == list(range(STEPS))
+    assert not latents.any()
+
+
+def test_a_callback_may_interrupt(pipe: FluxPipelineAuction) -> None:
+    def stop(running: FluxPipelineAuction, step: int, *_: Any) -> dict[str, torch.Tensor]:
+        running._interrupt = step == 1
+        return {}
+
+    pipe(**TRAIL, bids=[0.7, 0.3], generator=noise(0), callback_on_step_end=stop)
+    assert pipe.sample_passes == 2 * 2
+
+
+def test_output_types(pipe: FluxPipelineAuction) -> None:
+    def output(output_type: str) -> Any:
+        return pipe(**TRAIL, bids=[0.7, 0.3], generator=noise(0), output_type=output_type).images
+
+    (picture,) = output("pil")
+    assert isinstance(picture, Image.Image)
+    array = output("np")
+    assert array.shape == (1, 64, 64, 3)
+    assert grey_levels(picture, Image.fromarray((array[0] * 255).round().astype(np.uint8))) == 0
+    assert output("pt").shape == (1, 3, 64, 64)
+    assert output("latent").shape == (1, 64, 32)
+    (images,) = pipe(**TRAIL, bids=[0.7, 0.3], generator=noise(0), return_dict=False)
+    assert grey_levels(images[0], picture) == 0
+
+
+def test_the_transformer_is_restored_after_a_call_and_after_an_error(pipe: FluxPipelineAuction) -> None:
+    transformer, config = pipe.transformer, dict(pipe.config)
+
+    def fail(*_: Any) -> dict[str, torch.Tensor]:
+        assert isinstance(pipe.transformer, ComposedTransformer)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        pipe(**TRAIL, bids=[0.7, 0.3], callback_on_step_end=fail)
+    assert pipe.transformer is transformer
+    pipe(**TRAIL, bids=[0.7, 0.3], num_inference_steps=1)
+    assert pipe.transformer is transformer
+    assert dict(pipe.config) == config
+
+
+def test_offloading_outlives_a_call(pipe: FluxPipelineAuction) -> None:
+    """diffusers hooks every component anew at the end of a call: the transformer must not miss that."""
+    own = FluxPipelineAuction(**pipe.components)
+    own.set_progress_bar_config(disable=True)
+    try:
+        own.enable_model_cpu_offload(device="cpu")
+        assert hasattr(own.transformer, "_hf_hook")
+        own(**TRAIL, bids=[0.7, 0.3], num_inference_steps=1)
+        assert hasattr(own.transformer, "_hf_hook")
+    finally:
+        own.remove_all_hooks()
+        own.transformer.__dict__.pop("_hf_hook", None)
+
+
+def test_save_and_load(pipe: FluxPipelineAuction, tmp_path: Path) -> None:
+    pipe(**TRAIL, bids=[0.7, 0.3], num_inference_steps=1)  # a call leaves no trace in what is saved
+    pipe.save_pretrained(tmp_path)
+    again = load(FluxPipelineAuction, tmp_path)
+    first, second = (p(**TRAIL, bids=[0.7, 0.3], generator=noise(6)).images[0] for p in (pipe, again))
+    assert grey_levels(first, second) == 0
+    load(FluxPipeline, tmp_path)

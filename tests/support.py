@@ -1,0 +1,82 @@
+"""What several tests need: composed configurations, the command line, bids for properties."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from diffusion_auction.config import ExperimentConfig, choose_scenarios, read_config, read_prompts
+from diffusion_auction.scenarios import Scenario
+
+REPO = Path(__file__).parents[1]
+CONF = REPO / "conf"
+WEIGHTS = REPO / "diffusion_auction" / "tiny_flux" / "weights"
+
+TABLE_1 = (
+    ("A hiker resting on a mountain trail", "North Face backpack", "Gatorade bottle"),
+    ("A professional working at a desk in a bright office", "Dell monitor", "Deer Park water bottle"),
+    ("A swimming pool outdoors", "Marriott Bonvoy hotel", "Ray-Ban sunglasses"),
+    ("Friends gathered for a movie night at home", "Doritos chips", "Coca-Cola cans"),
+    ("A car driving along a scenic coastal highway", "Tesla car", "ExxonMobil sign"),
+)
+"""Appendix E of the paper, word for word."""
+
+CAFE = (
+    "Two friends chatting over coffee at a cafe",
+    "Starbucks mug",
+    "Apple MacBook Air",
+    "New York Times newspaper",
+)
+
+
+def tree(*overrides: str) -> dict[str, Any]:
+    """The configuration that Hydra composes for `overrides`, unchecked."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        composed = compose("diffusion_auction", overrides=list(overrides))
+    return OmegaConf.to_container(composed, resolve=True)
+
+
+def configured(*overrides: str) -> ExperimentConfig:
+    """The checked configuration for `overrides`."""
+    return read_config(tree(*overrides))
+
+
+def scenarios_of(config: ExperimentConfig) -> dict[int, Scenario]:
+    """The scenarios that `config` chooses, by number."""
+    return choose_scenarios(read_prompts(config.prompts), config.scenarios)
+
+
+def environment() -> dict[str, str]:
+    """That of a user on a machine without network or GPU, one thread a process."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(REPO),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "HF_HUB_OFFLINE": "1",
+        "COLUMNS": "200",
+    }
+
+
+def auction_command(*args: object) -> list[str]:
+    """`python -m diffusion_auction …`."""
+    return [sys.executable, "-m", "diffusion_auction", *map(str, args)]
+
+
+def auction(*args: object, cwd: Path, module: str = "diffusion_auction") -> subprocess.CompletedProcess[str]:
+    """Run `python -m module …` to its end, in `cwd`."""
+    command = [sys.executable, "-m", module, *map(str, args)]
+    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300)
+
+
+def bid_vectors(n: int | None = None, distinct: bool = False) -> st.SearchStrategy[tuple[float, ...]]:
+    """Bids of `n` agents (or of one to six) on a lattice coarse enough to keep their ratios well apart."""
+    size = {"min_size": n or 1, "max_size": n or 6}
+    return st.lists(st.integers(0, 40), unique=distinct, **size).map(lambda bids: tuple(b / 8 for b in bids))

@@ -1,0 +1,152 @@
+"""Shards, their marks, the one call that runs them, and the status command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from launchers import FailedShardsError, Shard, fan_out, mark_of
+from launchers.__main__ import main
+from launchers.shards import error_path, write_atomic
+from launchers.status import shard_states, write_manifest
+
+SHARDS = [Shard.of({"number": i}, size=i + 1) for i in range(4)]
+
+
+def worker(folder: Path, broken: set[int], seen: list[int] | None = None) -> Callable[[], Callable[[Shard], None]]:
+    """Makes a worker that marks shards in `folder`, and raises for the numbers in `broken`."""
+
+    def work(shard: Shard) -> None:
+        number = shard.payload["number"]
+        if seen is not None:
+            seen.append(number)
+        if number in broken:
+            raise ValueError(f"number {number}\nsecond line")
+        shard.mark(folder, {"square": number**2})
+
+    return lambda: work
+
+
+def test_keys_are_of_the_content() -> None:
+    assert Shard.of({"a": 1, "b": [2]}).key == Shard.of({"b": [2], "a": 1}, size=9).key
+    assert Shard.of({"a": 1, "b": [2]}).key != Shard.of({"a": 1, "b": [3]}).key
+    with pytest.raises(ValueError, match="JSON"):
+        Shard.of({"a": float("nan")})
+
+
+def test_all_shards_run_in_order_and_are_marked(tmp_path: Path) -> None:
+    seen: list[int] = []
+    fan_out(worker(tmp_path, set(), seen), SHARDS, tmp_path, what="testing")
+    assert seen == [0, 1, 2, 3]
+    for shard in SHARDS:
+        assert mark_of(tmp_path, shard.key) == {"key": shard.key, "square": shard.payload["number"] ** 2}
+
+
+def test_without_shards_the_worker_is_never_made(tmp_path: Path) -> None:
+    def never() -> Callable[[Shard], None]:
+        raise AssertionError
+
+    fan_out(never, [], tmp_path / "marks", what="testing")
+
+
+def test_a_failing_shard_stops_no_other_and_all_failures_are_listed(tmp_path: Path) -> None:
+    with pytest.raises(FailedShardsError) as failed:
+        fan_out(worker(tmp_path, {0, 2}), SHARDS, tmp_path, what="testing")
+    assert [key for key, _, _ in failed.value.failures] == [SHARDS[0].key, SHARDS[2].key]
+    lines = str(failed.value).splitlines()
+    assert lines[0] == "2 of 4 shards failed:"
+    assert len(lines) == 3
+    for line, number in zip(lines[1:], (0, 2), strict=True):
+        path = error_path(tmp_path, SHARDS[number].key)
+        assert f"ValueError: number {number}" in line
+        assert str(path) in line
+        assert "Traceback" in path.read_text()
+    assert [mark_of(tmp_path, shard.key) is not None for shard in SHARDS] == [False, True, False, True]
+
+
+def test_an_exception_without_words_is_listed_too(tmp_path: Path) -> None:
+    def work(_: Shard) -> None:
+        raise AssertionError
+
+    with pytest.raises(FailedShardsError, match="AssertionError"):
+        fan_out(lambda: work, SHARDS[:1], tmp_path, what="testing")
+
+
+def test_an_interruption_is_no_failure_of_a_shard(tmp_path: Path) -> None:
+    def work(_: Shard) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fan_out(lambda: work, SHARDS, tmp_path, what="testing")
+    assert not list(tmp_path.glob("*.error.txt"))
+
+
+def test_success_clears_the_error(tmp_path: Path) -> None:
+    with pytest.raises(FailedShardsError):
+        fan_out(worker(tmp_path, {1}), SHARDS, tmp_path, what="testing")
+    assert error_path(tmp_path, SHARDS[1].key).exists()
+    fan_out(worker(tmp_path, set()), [SHARDS[1]], tmp_path, what="testing")
+    assert not list(tmp_path.glob("*.error.txt"))
+
+
+def test_no_mark_and_a_damaged_mark_are_none(tmp_path: Path) -> None:
+    assert mark_of(tmp_path, "absent") is None
+    for content in (b'{"key": ', b"", b"\xff\xfe\x00"):
+        (tmp_path / "bad.json").write_bytes(content)
+        assert mark_of(tmp_path, "bad") is None
+
+
+def test_write_atomic_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "deep" / "file"
+    write_atomic(path, b"old")
+
+    def full(self: Path, content: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(content[:1])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space"):
+            write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    write_atomic(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    """A run with two stages: of four shards one failed and one is pending; of two scored none is."""
+    generate, score = tmp_path / "shards" / "generate", tmp_path / "shards" / "score"
+    write_manifest(generate, [shard.key for shard in SHARDS])
+    write_manifest(score, [shard.key for shard in SHARDS[:2]])
+    with pytest.raises(FailedShardsError):
+        fan_out(worker(generate, {0}), SHARDS[:3], generate, what="testing")
+    fan_out(worker(score, set()), SHARDS[:2], score, what="testing")
+    Shard.of({"of": "an earlier plan"}).mark(generate, {})
+    return tmp_path
+
+
+def test_status_counts(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shard_states(run_dir) == {
+        "generate": {"done": 2, "failed": 1, "pending": 1},
+        "score": {"done": 2, "failed": 0, "pending": 0},
+    }
+    capsys.readouterr()
+    assert main(["status", str(run_dir)]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ["generate: 2 done, 1 failed, 1 pending", "score: 2 done, 0 failed, 0 pending"]
+    assert err == ""
+    generate = run_dir / "shards" / "generate"
+    fan_out(worker(generate, set()), [SHARDS[0]], generate, what="testing")
+    assert main(["status", str(run_dir)]) == 0
+
+
+def test_status_of_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert str(tmp_path) in err
+    assert len(err.splitlines()) == 1

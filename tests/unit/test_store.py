@@ -1,0 +1,238 @@
+"""One run at a time, nothing overwritten, no file in part."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from diffusion_auction.errors import RequestError
+from diffusion_auction.store import Images, read_run, run_directory, write_json, write_table
+from launchers.shards import Shard, mark_of
+from tests.support import environment
+
+CONFIG = {"seed": 0, "model": {"steps": 5}}
+IDENTITY = {"seed": 0, "model.steps": 5, "bids.vectors": [[0.7, 0.3]]}
+
+
+def open_run(path: Path, **changes: object) -> None:
+    with run_directory(path, CONFIG, IDENTITY | changes):
+        pass
+
+
+def snapshot(path: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in path.iterdir() if p.is_file() and p.name != ".lock"}
+
+
+def test_the_first_run_writes_the_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "run"
+    open_run(path)
+    assert yaml.safe_load((path / "config.yaml").read_text()) == {**CONFIG, "identity": IDENTITY}
+    assert read_run(path)["model"] == {"steps": 5}
+    before = snapshot(path)
+    open_run(path)
+    assert snapshot(path) == before
+
+
+def test_another_configuration_is_refused_with_the_differing_keys(tmp_path: Path) -> None:
+    open_run(tmp_path)
+    before = snapshot(tmp_path)
+    with pytest.raises(RequestError) as refused:
+        open_run(tmp_path, seed=1, **{"model.steps": 4, "bids.values": [0.5]})
+    said = str(refused.value)
+    for part in ("seed was 0, now 1", "model.steps was 5, now 4", "bids.values"):
+        assert part in said
+    assert "bids.vectors" not in said
+    assert snapshot(tmp_path) == before
+
+
+def test_a_key_that_is_gone_is_named(tmp_path: Path) -> None:
+    open_run(tmp_path, extra=1)
+    with pytest.raises(RequestError, match="extra was 1"):
+        open_run(tmp_path)
+
+
+def test_a_directory_with_other_files_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("dear")
+    with pytest.raises(RequestError, match=r"run_dir .*thesis\.tex"):
+        open_run(tmp_path)
+    assert snapshot(tmp_path) == {"thesis.tex": b"dear"}
+
+
+@pytest.mark.parametrize("content", ["a: 1\n", "- 1\n", "", "{", "identity: 3\n"])
+def test_somebody_elses_configuration_is_refused_and_left_alone(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(RequestError, match="run_dir"):
+        open_run(tmp_path)
+    assert snapshot(tmp_path) == {"config.yaml": content.encode()}
+
+
+@pytest.mark.parametrize("below", ["", "run"])
+def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path: Path, below: str) -> None:
+    place = tmp_path / "file"
+    place.write_text("dear")
+    with pytest.raises(RequestError, match="run_dir"):
+        open_run(place / below)
+    assert place.read_text() == "dear"
+
+
+def test_a_run_killed_before_its_first_file_is_taken_up(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".config.yaml.4711.part").write_text("seed:")
+    open_run(tmp_path)
+    assert read_run(tmp_path)["seed"] == 0
+
+
+def test_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"run_dir .*config\.yaml"):
+        read_run(tmp_path)
+
+
+def test_a_second_process_is_refused_while_the_first_runs(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from diffusion_auction.store import run_directory\n"
+        f"with run_directory(Path({str(tmp_path)!r}), {CONFIG!r}, {IDENTITY!r}):\n"
+        "    print('held', flush=True); sys.stdin.read()\n"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        before = snapshot(tmp_path)
+        with pytest.raises(RequestError, match=r"run_dir .*no other run"):
+            open_run(tmp_path)
+        assert snapshot(tmp_path) == before
+    finally:
+        other.kill()
+        other.communicate()
+    open_run(tmp_path)  # killed, it holds nothing
+
+
+def test_the_lock_is_given_back_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), run_directory(tmp_path, CONFIG, IDENTITY):
+        raise ZeroDivisionError
+    open_run(tmp_path)
+
+
+PATHS = [f"images/prompt_000/idx000_b1_0.70_b2_0.30_s{s:02d}.png" for s in range(3)]
+
+
+class Batch:
+    """Three images on their way to disk, as a worker brings them there."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir, self.marks = run_dir, run_dir / "shards"
+        self.images = [Image.new("RGB", (4, 4), (70 * i, 20, 30)) for i in range(3)]
+        self.files, self.shard = Images(run_dir, PATHS), Shard.of({"paths": PATHS})
+
+    def write(self) -> list[str]:
+        return self.files.write(self.images)
+
+    def mark(self) -> None:
+        self.shard.mark(self.marks, {"sha256": self.write()})
+
+    def finish(self) -> None:
+        self.mark()
+        self.files.publish()
+
+    @property
+    def done(self) -> bool:
+        """What a later run finds."""
+        mark = mark_of(self.marks, self.shard.key)
+        return mark is not None and Images(self.run_dir, PATHS).complete(mark["sha256"])
+
+    def published(self) -> list[str]:
+        return sorted(str(p.relative_to(self.run_dir)) for p in self.run_dir.rglob("*.png"))
+
+
+def test_images_are_stored_as_made(tmp_path: Path) -> None:
+    batch = Batch(tmp_path)
+    batch.finish()
+    assert batch.done
+    assert batch.published() == PATHS
+    for path, image in zip(PATHS, batch.images, strict=True):
+        with Image.open(tmp_path / path) as stored:
+            assert stored.tobytes() == image.tobytes()
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_killed_after_writing_nothing_shows_and_the_batch_is_made_again(tmp_path: Path) -> None:
+    batch = Batch(tmp_path)
+    batch.write()
+    assert batch.published() == []
+    assert not batch.done
+    batch.finish()
+    assert batch.done
+
+
+def test_killed_after_marking_the_files_are_put_in_place_and_nothing_is_made(tmp_path: Path) -> None:
+    batch = Batch(tmp_path)
+    batch.mark()
+    assert batch.published() == []
+    written = {p.stat().st_ino for p in tmp_path.rglob("*.part")}
+    assert batch.done
+    assert batch.published() == PATHS
+    assert {(tmp_path / path).stat().st_ino for path in PATHS} == written
+
+
+@pytest.mark.parametrize("moved", [1, 2])
+def test_killed_between_two_renames_the_rest_follows(tmp_path: Path, moved: int) -> None:
+    batch = Batch(tmp_path)
+    batch.mark()
+    for path in PATHS[:moved]:
+        os.replace((tmp_path / path).with_suffix(".part"), tmp_path / path)
+    assert batch.done
+    assert batch.published() == PATHS
+
+
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "empty", "deleted", "another image of the run"])
+def test_a_damaged_image_is_noticed(tmp_path: Path, damage: str) -> None:
+    batch = Batch(tmp_path)
+    batch.finish()
+    victim = tmp_path / PATHS[1]
+    if damage == "truncated":
+        victim.write_bytes(victim.read_bytes()[:-1])
+    elif damage == "foreign":
+        Image.new("RGB", (4, 4), "red").save(victim)
+    elif damage == "empty":
+        victim.write_bytes(b"")
+    elif damage == "deleted":
+        victim.unlink()
+    else:
+        victim.write_bytes((tmp_path / PATHS[0]).read_bytes())
+    assert not batch.done
+    batch.finish()
+    assert batch.done
+
+
+def test_a_damaged_leftover_is_not_put_in_place(tmp_path: Path) -> None:
+    batch = Batch(tmp_path)
+    batch.mark()
+    part = (tmp_path / PATHS[2]).with_suffix(".part")
+    part.write_bytes(part.read_bytes()[:-5])
+    assert not batch.done
+    assert PATHS[2] not in batch.published()
+
+
+def test_tables_and_json_replace_whole_files(tmp_path: Path) -> None:
+    table = pd.DataFrame({"a": [1, 2]})
+    write_table(table, tmp_path / "t.parquet")
+    write_json({"b": [1.5, None, "é"]}, tmp_path / "m.json")
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json({"b": float("nan")}, tmp_path / "m.json")
+    assert pd.read_parquet(tmp_path / "t.parquet").equals(table)
+    assert json.loads((tmp_path / "m.json").read_text()) == {"b": [1.5, None, "é"]}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.json", "t.parquet"]
