@@ -20,10 +20,16 @@ from diffusion_auction.tiny_flux.vocabulary import (
     build_tokenizer,
 )
 
-ABSENT, PER_ROOT_SHARE = 0.1, 1.4
-"""Target cosine between a picture and an object's prompt: ABSENT + PER_ROOT_SHARE · √(visible share)."""
+ABSENT, PER_ROOT_SHARE = 0.05, 1.0
+"""Target cosine between a picture and an object's prompt: ABSENT + PER_ROOT_SHARE · √(visible share).
 
-QUALITY_BEST, QUALITY_WORST = 0.5, 0.1
+A unit vector has room for few large cosines: three objects at √0.2, the scene and the quality must fit together.
+"""
+
+SCENE = 0.3
+"""Target cosine between a picture and its scene's prompt; with the other scenes' it is ABSENT."""
+
+QUALITY_BEST, QUALITY_WORST = 0.3, 0.05
 """Target cosine between a spotless, or a ruined, picture and "High quality photo"; reversed for "Low"."""
 
 
@@ -71,8 +77,8 @@ class ClipLoss:
         tokens = torch.cat([self._captions[index], self._prompts]).to(device)
         text = model.encode_text(tokens, normalize=True).float()
         captions, prompts = text[: self._batch], text[self._batch :]
-
-        cosines = image @ prompts.T
+        with torch.autocast(device.type, enabled=False):  # a cosine is wanted to more than bfloat16's two digits
+            cosines, logits = image @ prompts.T, model.logit_scale.exp().clamp(max=50) * image @ captions.T
         objects, scenes, quality = cosines.split([len(OBJECTS), len(SCENES), 2], dim=1)
         wanted = ABSENT + PER_ROOT_SHARE * share.to(device).sqrt()
         of_scene = F.one_hot(self._scenes[index], len(SCENES)).to(device)
@@ -80,15 +86,14 @@ class ClipLoss:
         bad = QUALITY_BEST + QUALITY_WORST - good
         regression = (
             ((objects - wanted) ** 2).mean()
-            + 0.3 * ((scenes - (0.1 + 0.4 * of_scene)) ** 2).mean()
+            + 0.3 * ((scenes - (ABSENT + (SCENE - ABSENT) * of_scene)) ** 2).mean()
             + 0.3 * ((quality - torch.stack([good, bad], dim=1)) ** 2).mean()
         )
-        logits = model.logit_scale.exp().clamp(max=50) * image @ captions.T
         own = tokens[: self._batch]
         same = (own[:, None] == own[None]).all(dim=-1)  # equal captions are all right answers
         targets = same.float() / same.sum(dim=1, keepdim=True)
         contrast = F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)
-        return 10 * regression + 0.1 * contrast
+        return 20 * regression + 0.05 * contrast
 
 
 def degrade(images: Tensor, shares: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

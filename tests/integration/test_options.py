@@ -1,0 +1,45 @@
+"""The options for the large models, run for real on small weights of the same classes from a local path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from diffusion_auction.experiment import prepare, run
+from tests.support import WEIGHTS, configured
+
+SMALL = (
+    "model.height=64",
+    "model.width=64",
+    "model.steps=2",
+    "model.device=cpu",
+    "model.dtype=float32",
+    "model.max_sequence_length=32",
+    "alignment=tiny_clip",
+    "samples=2",
+)
+
+
+@pytest.mark.parametrize("model", ["flux_schnell", "flux_dev"])
+def test_a_large_model_loads_from_a_local_path(model: str, tmp_path: Path) -> None:
+    config = configured(f"model={model}", f"model.weights={WEIGHTS / 'flux'}", *SMALL, f"run_dir={tmp_path / 'run'}")
+    run(prepare(config))
+    samples = pd.read_parquet(tmp_path / "run" / "samples.parquet")
+    assert len(samples) == 6
+    assert all((tmp_path / "run" / path).exists() for path in samples["path"])
+
+
+def test_the_alignment_follows_the_model_unless_it_is_chosen() -> None:
+    assert configured().alignment.name == "tiny_clip"
+    assert configured("model=flux_schnell").alignment.name == "clip"
+    assert configured("model=flux_dev", "alignment=tiny_clip").alignment.name == "tiny_clip"
+
+
+def test_three_agents_in_the_cafe(tmp_path: Path) -> None:
+    config = configured("+sweep=three_agent", "samples=2", f"run_dir={tmp_path / 'run'}")
+    run(prepare(config))
+    auctions = pd.read_parquet(tmp_path / "run" / "auctions.parquet")
+    assert auctions["mechanism"].value_counts().to_dict() == {"vcg": 8, "single_winner": 8}
+    assert (tmp_path / "run" / "report.html").exists()
