@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--flow-pictures", type=int, default=40_000, help="pictures rendered for flow")
     parser.add_argument("--vae-steps", type=int, default=2_800, help="batches of 16")
     parser.add_argument("--clip-steps", type=int, default=2_500, help="batches of 64")
-    parser.add_argument("--flow-steps", type=int, default=8_000, help="batches of 64")
+    parser.add_argument("--flow-steps", type=int, default=6_000, help="batches of 64")
     args = parser.parse_args(argv)
     for stage in args.stages:
         if stage not in STAGES:
