@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +39,7 @@ def fresh_picture(
     """A random layout and its picture; with `ghosts`, a third of the layouts have see-through objects."""
     layout = sample_layout(rng, scene, names)
     if ghosts and rng.random() < 1 / 3:
-        faded = tuple(
-            type(placement)(placement.name, placement.x, placement.base, placement.size, float(rng.uniform(0.1, 1)))
-            for placement in layout.objects
-        )
+        faded = tuple(replace(placement, opacity=float(rng.uniform(0.1, 1))) for placement in layout.objects)
         layout = Layout(layout.scene, faded)
     return layout, render(layout, rng)
 

@@ -73,7 +73,7 @@ def sample_layout(
 
 def _sample_centres(rng: np.random.Generator, count: int) -> list[float]:
     """Uniform horizontal centres; nine in ten layouts keep their objects from hiding one another."""
-    gap = 0.24 if rng.random() < 0.9 else 0.0
+    gap = min(0.24, 0.5 / max(count - 1, 1)) if rng.random() < 0.9 else 0.0
     while True:
         centres = rng.uniform(0.18, 0.82, count)
         if count < 2 or np.diff(np.sort(centres)).min() >= gap:

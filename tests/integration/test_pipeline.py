@@ -26,7 +26,7 @@ STEPS = 5
 
 
 def load(cls: type[FluxPipeline], folder: Path = FLUX) -> Any:
-    pipe = cls.from_pretrained(folder, torch_dtype=torch.float32)
+    pipe = cls.from_pretrained(folder, dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
