@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from diffusion_auction.alignment import ClipAlignment
-from diffusion_auction.bids import normalized, one_hot
+from diffusion_auction.bids import one_hot
+from diffusion_auction.evaluation.scores import distinct_images
 from diffusion_auction.pipelines import FluxPipelineAuction
 from diffusion_auction.plan import row_values
 from diffusion_auction.tiny_flux import WEIGHTS
@@ -83,27 +84,27 @@ def _equal_error(present: np.ndarray, absent: np.ndarray) -> tuple[float, float]
 
 
 def both_recognised(scores: pd.DataFrame, prompts: dict[int, tuple[str, ...]], level: dict[str, float]) -> float:
-    """Share of the images at equal bids on which every agent's object is recognised.
+    """Share of the distinct images at equal bids on which every agent's object is recognised.
 
     `scores` as in scores.parquet, `prompts` the agents' prompts by scenario, `level` the alignment above which a
     prompt's object is recognised.
     """
     seen = [
         all(a > level[p] for a, p in zip(row_values(row, "alignment"), prompts[row["scenario"]], strict=True))
-        for row in scores.to_dict("records")
-        if len(set(row_values(row, "bid"))) == 1 and row["bid_1"] > 0
+        for row in distinct_images(scores).to_dict("records")
+        if len(set(row_values(row, "normalized_bid"))) == 1 and row["normalized_bid_1"] > 0
     ]
     return float(np.mean(seen))
 
 
 def winners_shown(scores: pd.DataFrame, prompts: dict[int, tuple[str, ...]], level: dict[str, float]) -> float:
-    """Share of the images at one-hot bids on which that agent's object is recognised."""
-    seen = []
-    for row in scores.to_dict("records"):
-        bids = normalized(row_values(row, "bid"))
-        for agent, prompt in enumerate(prompts[row["scenario"]]):
-            if bids == one_hot(agent, len(bids)):
-                seen.append(row[f"alignment_{agent + 1}"] > level[prompt])
+    """Share of the distinct images at one-hot bids on which that agent's object is recognised."""
+    seen = [
+        row[f"alignment_{agent + 1}"] > level[prompt]
+        for row in distinct_images(scores).to_dict("records")
+        for agent, prompt in enumerate(prompts[row["scenario"]])
+        if row_values(row, "normalized_bid") == one_hot(agent, len(prompts[row["scenario"]]))
+    ]
     return float(np.mean(seen))
 
 
