@@ -93,7 +93,9 @@ class Images:
             buffer = io.BytesIO()
             image.save(buffer, "PNG")
             digests.append(hashlib.sha256(buffer.getvalue()).hexdigest())
-            if not _is(place, digests[-1]):
+            if _is(place, digests[-1]):
+                self._part(place).unlink(missing_ok=True)  # what an earlier kill left must not be published over it
+            else:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 self._part(place).write_bytes(buffer.getvalue())
         return digests

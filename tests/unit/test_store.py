@@ -236,3 +236,13 @@ def test_tables_and_json_replace_whole_files(tmp_path: Path) -> None:
     assert pd.read_parquet(tmp_path / "t.parquet").equals(table)
     assert json.loads((tmp_path / "m.json").read_text()) == {"b": [1.5, None, "é"]}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.json", "t.parquet"]
+
+
+def test_what_a_kill_left_beside_is_not_published_over_a_good_image(tmp_path: Path) -> None:
+    files, picture = Images(tmp_path, ["a.png"]), Image.new("RGB", (4, 4), "red")
+    digests = files.write([picture])
+    files.publish()
+    (tmp_path / "a.part").write_bytes(b"half an ima")
+    files.write([picture])
+    files.publish()
+    assert files.complete(digests)
