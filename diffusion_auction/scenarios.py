@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,9 +48,9 @@ class Scenario:
         agents = {f"agent{i}_prompt": text for i, text in enumerate(self.agent_prompts, start=1)}
         return {"base_prompt": self.base_prompt, **agents}
 
-    def coalition_prompt(self, coalition: Collection[int]) -> str:
-        """The conditioning text of `coalition`, a collection of agent indices from 0, joined in index order."""
-        return join_prompts(self.base_prompt, [self.agent_prompts[i] for i in sorted(coalition)])
+    def coalition_prompt(self, coalition: Sequence[int]) -> str:
+        """The conditioning text of `coalition`: agent indices from 0, in the order in which it names their prompts."""
+        return join_prompts(self.base_prompt, [self.agent_prompts[i] for i in coalition])
 
 
 def load_scenarios(path: Path, key: str = "prompts.path") -> list[Scenario]:

@@ -15,7 +15,7 @@ import torch
 from diffusers import FluxPipeline
 from PIL import Image
 
-from diffusion_auction.compositions import recursive
+from diffusion_auction.compositions import COMPOSITIONS, recursive
 from diffusion_auction.pipelines import Branches, ComposedTransformer, FluxPipelineAuction
 from diffusion_auction.scenarios import Scenario
 from tests.support import CAFE, TABLE_1, WEIGHTS
@@ -252,7 +252,7 @@ def test_sample_passes_of_a_mixed_batch_in_small_calls(pipe: FluxPipelineAuction
         ({"bids": 0.7}, "`bids`"),
         ({"agent_prompts": "ab"}, "`agent_prompts`"),
         ({"schedule": "karras"}, "`schedule` .*flux, paper.*'karras'"),
-        ({"composition": "additive"}, "`composition` .*recursive.*'additive'"),
+        ({"composition": "geometric"}, "`composition` .*recursive.*'geometric'"),
         ({"num_images_per_prompt": 0}, "`num_images_per_prompt`"),
         ({"max_branches": 0}, "`max_branches`"),
         ({"max_branches": -1}, "`max_branches`"),
@@ -277,6 +277,31 @@ def test_a_composition_may_be_a_function(pipe: FluxPipelineAuction, plain: FluxP
     (ours,) = pipe(**TRAIL, bids=[0.7, 0.3], composition=lambda bids: {(1,): 1.0}, generator=noise(0)).images
     theirs = by_plain_flux(plain, f"{TABLE_1[0][0]}, featuring {TABLE_1[0][2]}", generator=noise(0))
     assert grey_levels(ours, theirs) <= 1
+
+
+@pytest.mark.parametrize("name", COMPOSITIONS)
+def test_every_composition_draws(pipe: FluxPipelineAuction, name: str) -> None:
+    bids = (0.2, 0.5, 0.3)
+    (image,) = pipe(CAFE[0], CAFE[1:], bids, composition=name, generator=noise(3)).images
+    assert pipe.sample_passes == STEPS * len(COMPOSITIONS[name](bids)) == STEPS * (1 if name == "prompt_only" else 3)
+    (paper,) = pipe(CAFE[0], CAFE[1:], bids, generator=noise(3)).images
+    assert (grey_levels(image, paper) > 1) == (name != "recursive")
+
+
+@pytest.mark.parametrize("name", COMPOSITIONS)
+def test_a_sole_bidder_has_the_same_image_under_every_composition(pipe: FluxPipelineAuction, name: str) -> None:
+    ours, paper = (
+        pipe(**TRAIL, bids=[1, 0], composition=composition, generator=noise(0)).images[0]
+        for composition in (name, "recursive")
+    )
+    assert grey_levels(ours, paper) == 0
+
+
+def test_prompt_only_is_flux_with_prompts_repeated(pipe: FluxPipelineAuction, plain: FluxPipeline) -> None:
+    (ours,) = pipe(**TRAIL, bids=[0.3, 0.7], composition="prompt_only", generator=noise(2)).images
+    base, first, second = TABLE_1[0]
+    text = f"{base}, featuring {second}, {second}, {second} and {first}"
+    assert grey_levels(ours, by_plain_flux(plain, text, generator=noise(2))) <= 1
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,13 @@ def test_template(prompts: list[str], text: str) -> None:
     assert join_prompts("A pool", prompts) == text
 
 
-def test_coalition_prompt_joins_in_index_order() -> None:
+def test_coalition_prompt_joins_in_the_order_given() -> None:
     scenario = Scenario("c", ("c1", "c2", "c3"))
     assert scenario.coalition_prompt(()) == "c"
     assert scenario.coalition_prompt((2,)) == "c, featuring c3"
-    assert scenario.coalition_prompt({2, 0}) == "c, featuring c1 and c3"
+    assert scenario.coalition_prompt((0, 2)) == "c, featuring c1 and c3"
+    assert scenario.coalition_prompt((2, 0)) == "c, featuring c3 and c1"
+    assert scenario.coalition_prompt((1, 1, 1, 0)) == "c, featuring c2, c2, c2 and c1"
 
 
 def shipped(name: str) -> list[Scenario]:
