@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class RequestError(ValueError):
     """The request is wrong: one line that names the key, its value and what would be valid (exit status 2)."""
@@ -9,3 +15,21 @@ class RequestError(ValueError):
     def __init__(self, key: str, value: object, expected: str) -> None:
         self.key, self.value, self.expected = key, value, expected
         super().__init__(f"{key} = {value}: expected {expected}")
+
+
+@contextmanager
+def refusing(key: str, value: object, expected: str) -> Iterator[None]:
+    """Load what `value`, given for `key`, names: every failure inside is a `RequestError` with its reason.
+
+    What libraries log or warn of on the way is kept quiet: the one line says it.
+    """
+    quiet = logging.root.manager.disable
+    logging.disable()
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except Exception as error:  # loaders of foreign files raise errors of any class
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
+        raise RequestError(key, value, f"{expected} ({reason})") from error
+    finally:
+        logging.disable(quiet)
