@@ -1,30 +1,37 @@
-"""Mechanisms: which image is sold, and what each agent pays."""
+"""Mechanisms: which image is sold, and what each agent pays. Numpy alone; vectorised over bid vectors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from diffusion_auction.errors import RequestError
-from diffusion_auction.mechanisms.outcome import Mechanism, MissingPoolError, Outcome, Pool
+from diffusion_auction.mechanisms.first_price import FirstPrice
+from diffusion_auction.mechanisms.myerson import Myerson
+from diffusion_auction.mechanisms.outcome import Mechanism, Outcomes
+from diffusion_auction.mechanisms.pools import Best, Pools
+from diffusion_auction.mechanisms.shapley import Shapley
 from diffusion_auction.mechanisms.single_winner import SingleWinner
 from diffusion_auction.mechanisms.vcg import VCG
+from diffusion_auction.mechanisms.vcg_pool import VCGPool
 
-__all__ = ["MECHANISMS", "VCG", "Mechanism", "MissingPoolError", "Outcome", "Pool", "SingleWinner", "build"]
+__all__ = [
+    "MECHANISMS",
+    "VCG",
+    "Best",
+    "FirstPrice",
+    "Mechanism",
+    "Myerson",
+    "Outcomes",
+    "Pools",
+    "Shapley",
+    "SingleWinner",
+    "VCGPool",
+    "side_by_side",
+]
 
-MECHANISMS: dict[str, Callable[..., Mechanism]] = {mechanism.name: mechanism for mechanism in (VCG, SingleWinner)}
-"""Every mechanism by its name in the configuration."""
+MECHANISMS: dict[str, type[Mechanism]] = {
+    mechanism.name: mechanism for mechanism in (VCG, VCGPool, Myerson, FirstPrice, Shapley, SingleWinner)
+}
+"""Every mechanism by its name in the configuration; the baseline last."""
 
 
-def build(name: str, payment_floor: str = "none", **options: Any) -> Mechanism:
-    """The mechanism that the configuration group `mechanism` describes.
-
-    Raises `RequestError` naming the key for an unknown name, floor or option.
-    """
-    if name not in MECHANISMS:
-        raise RequestError("mechanism.name", name, f"one of {', '.join(MECHANISMS)}")
-    if payment_floor not in ("none", "zero"):
-        raise RequestError("mechanism.payment_floor", payment_floor, "none or zero")
-    for option, value in options.items():
-        raise RequestError(f"mechanism.{option}", value, "one of the options name, payment_floor")
-    return MECHANISMS[name](payment_floor=payment_floor)
+def side_by_side(chosen: Mechanism) -> list[Mechanism]:
+    """`chosen`, then every other mechanism with its default options, the baseline last."""
+    return [chosen, *(mechanism() for name, mechanism in MECHANISMS.items() if name != chosen.name)]

@@ -1,94 +1,94 @@
-"""What a mechanism takes and gives: candidate pools and bids in; one image and its prices out."""
+"""What a mechanism takes and gives: candidate pools and bid vectors in; images, payments and diagnostics out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
 
-from diffusion_auction.bids import Bids, normalized
-
-Pool = Callable[[Bids], np.ndarray]
-"""Alignments (k, n) of the images of P(b), row s for sample s; raises `MissingPoolError` for none."""
+from diffusion_auction.bids import Bids
+from diffusion_auction.mechanisms.pools import Best, Pools, welfare
 
 PaymentFloor = Literal["none", "zero"]
 """Whether a payment may fall below zero (`none`: it may)."""
 
 
-class MissingPoolError(KeyError):
-    """The candidate pool P(b) that a mechanism asked for is not there."""
-
-    def __init__(self, bids: Bids) -> None:
-        self.bids = bids
-        super().__init__(f"no candidate pool for the bids {', '.join(f'{bid:g}' for bid in bids)}")
-
-    def __str__(self) -> str:
-        return str(self.args[0])  # a KeyError would quote it
-
-
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """One auction: the image sold and the prices.
+class Outcomes:
+    """Auctions at B bid vectors under D draws of the samples (one draw: all samples).
 
-    `values` are b_i·α_i(I*), as if every bid were true, `utilities` are values less payments.
+    Where a pool that the allocation needs is missing, indices are −1 and alignments NaN; where one that only a payment
+    needs is missing, that payment is NaN. Nothing is put in its place.
     """
 
-    bids: Bids
-    chosen_bids: Bids
-    """Normalised bids of the pool that the image came from."""
-    chosen_sample: int
-    """Row of the image in that pool."""
-    alignments: np.ndarray
-    """α_i of the image, (n,)."""
+    bids: np.ndarray
+    """(B, n)"""
+    sold: Best
+    """The image of each auction."""
     payments: np.ndarray
-    """(n,)"""
+    """(D, B, n)"""
+    read: np.ndarray
+    """The blocks that each auction reads, bool (B, E): what it costs."""
+    diagnostics: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """What the mechanism computed on the way, by name; each (D, B, n) or (B, n)."""
 
     @property
     def values(self) -> np.ndarray:
-        return np.asarray(self.bids) * self.alignments
+        """b_i·α_i(I*), as if every bid were true: (D, B, n)."""
+        return self.bids * self.sold.alignments
 
     @property
     def utilities(self) -> np.ndarray:
+        """Values less payments: (D, B, n)."""
         return self.values - self.payments
 
     @property
-    def welfare(self) -> float:
-        return float(self.values.sum())
-
-    @property
-    def revenue(self) -> float:
-        return float(self.payments.sum())
+    def revenue(self) -> np.ndarray:
+        """(D, B)"""
+        return self.payments.sum(axis=2)
 
 
 class Mechanism(Protocol):
-    """Candidate pools and bids in, one image and the payments out; for any number of agents."""
+    """Candidate pools and bid vectors in, images and payments out; for any number of agents."""
 
     @property
     def name(self) -> str:
         """As in the configuration and in auctions.parquet."""
 
-    def candidates(self, bids: Bids) -> list[Bids]:
-        """The bid vectors whose pools together hold the images that may be sold."""
-
     def pools(self, bids: Bids) -> list[Bids]:
-        """All bid vectors whose pools `run` reads at `bids`, the candidates' first; a plan is their union."""
+        """The bid vectors whose compositions an auction at `bids` needs; a plan is their union."""
 
-    def run(self, bids: Bids, pool: Pool) -> Outcome:
-        """Sell one image; raises `MissingPoolError` when a pool of `pools(bids)` is missing."""
-
-
-def welfare(alignments: np.ndarray, bids: Bids) -> np.ndarray:
-    """W(I; b) = Σ_i b_i α_i(I) over the last axis of `alignments` (…, n)."""
-    return (alignments * np.asarray(bids)).sum(axis=-1)
+    def run(self, bids: np.ndarray, pools: Pools) -> Outcomes:
+        """Hold an auction at each row of `bids` (B, n), under every draw of `pools`."""
 
 
-def base_only(bids: Bids, pool: Pool) -> Outcome:
-    """The auction nobody bids in: sample 0 of the base prompt's images, for nothing."""
-    return Outcome(bids, normalized(bids), 0, pool(bids)[0], np.zeros(len(bids)))
+def without(bids: np.ndarray, agent: int) -> np.ndarray:
+    """b_{−i}: `bids` (B, n) with the column of `agent` (from 0) cancelled."""
+    others = bids.copy()
+    others[:, agent] = 0.0
+    return others
+
+
+def nothing(sold: Best) -> np.ndarray:
+    """Payments of zero, (D, B, n); NaN where no image is sold."""
+    return np.where(np.isnan(sold.alignments), np.nan, 0.0)
+
+
+def externalities(bids: np.ndarray, sold: Best, counterfactual: np.ndarray) -> np.ndarray:
+    """Clarke payments (D, B, n): the others' `counterfactual` welfare (D, B, n), less theirs from the image sold.
+
+    Nothing where nobody else bids, whether or not the counterfactual is known.
+    """
+    payments = nothing(sold)
+    for i in range(bids.shape[1]):
+        others = without(bids, i)
+        paid = counterfactual[..., i] - welfare(sold.alignments, others)
+        payments[..., i] = np.where(others.any(axis=1), paid, payments[..., i])
+    return payments
 
 
 def floored(payments: np.ndarray, floor: PaymentFloor) -> np.ndarray:
-    """`payments` (n,), those below zero lifted to it when `floor` is ``zero``."""
+    """`payments`, those below zero lifted to it when `floor` is ``zero``."""
     return np.maximum(payments, 0.0) if floor == "zero" else payments

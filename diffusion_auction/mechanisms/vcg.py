@@ -7,8 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from diffusion_auction.bids import Bids, normalized, without
-from diffusion_auction.mechanisms.outcome import Outcome, PaymentFloor, Pool, base_only, floored, welfare
+from diffusion_auction import bids as bidding
+from diffusion_auction.bids import Bids
+from diffusion_auction.mechanisms.outcome import Outcomes, PaymentFloor, externalities, floored, without
+from diffusion_auction.mechanisms.pools import Pools
 
 
 @dataclass(frozen=True)
@@ -23,31 +25,26 @@ class VCG:
     This is VCG in form only. Both pools are finite samples and P(b) moves with the bids, so an agent can gain
     by a false bid: truthful approximately, the better the more samples. I* is not drawn from P(b_−i), so an
     agent whose presence helps the others is paid: a payment can be negative, and revenue too. With
-    `payment_floor` ``zero`` no payment falls below zero.
+    `payment_floor` ``zero`` no payment falls below zero. All-zero bids buy sample 0 of the base prompt for nothing.
     """
 
     payment_floor: PaymentFloor = "none"
     name: ClassVar[str] = "vcg"
 
-    def candidates(self, bids: Bids) -> list[Bids]:
-        """P(b) alone."""
-        return [bids]
-
     def pools(self, bids: Bids) -> list[Bids]:
         """P(b), and P(b_−i) for each agent i that bids beside others."""
-        counterfactuals = [without(bids, i) for i, bid in enumerate(bids) if bid > 0]
+        counterfactuals = [bidding.without(bids, i) for i, bid in enumerate(bids) if bid > 0]
         return [bids, *(others for others in counterfactuals if any(others))]
 
-    def run(self, bids: Bids, pool: Pool) -> Outcome:
-        """One auction. All-zero bids buy sample 0 of the base prompt's images for nothing."""
-        if not any(bids):
-            return base_only(bids, pool)
-        candidates = pool(bids)
-        chosen = int(np.argmax(welfare(candidates, bids)))
-        sold = candidates[chosen]
-        payments = np.zeros(len(bids))
-        for i, bid in enumerate(bids):
+    def run(self, bids: np.ndarray, pools: Pools) -> Outcomes:
+        """Hold an auction at each row of `bids` (B, n)."""
+        read = pools.of_bids(bids)
+        sold = pools.best(bids, read)
+        counterfactual = np.zeros_like(sold.alignments)
+        for i in range(bids.shape[1]):
             others = without(bids, i)
-            if bid > 0 and any(others):  # else b_−i is b itself, or there is nobody to be hurt: 0
-                payments[i] = welfare(pool(others), others).max() - welfare(sold, others)
-        return Outcome(bids, normalized(bids), chosen, sold, floored(payments, self.payment_floor))
+            members = pools.of_bids(others)
+            counterfactual[..., i] = pools.best(others, members).welfare
+            read = read | (members & others.any(axis=1, keepdims=True))
+        payments = floored(externalities(bids, sold, counterfactual), self.payment_floor)
+        return Outcomes(bids, sold, payments, read, {"counterfactual": counterfactual})

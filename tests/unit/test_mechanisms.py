@@ -1,226 +1,681 @@
-"""Allocation and payments against numbers worked by hand, and what holds whatever the pools are."""
+"""Allocation and payments: worked by hand, against plain loops, and what theory says of every pool."""
 
 from __future__ import annotations
 
+import itertools
+import random
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffusion_auction.bids import Bids, normalized, one_hot, without
-from diffusion_auction.errors import RequestError
-from diffusion_auction.mechanisms import VCG, Mechanism, MissingPoolError, Outcome, SingleWinner, build
+from diffusion_auction.bids import Bids, normalized, one_hot
+from diffusion_auction.evaluation.truthfulness import regrets
+from diffusion_auction.mechanisms import (
+    MECHANISMS,
+    VCG,
+    FirstPrice,
+    Mechanism,
+    Myerson,
+    Outcomes,
+    Pools,
+    Shapley,
+    SingleWinner,
+    VCGPool,
+    side_by_side,
+)
+from diffusion_auction.mechanisms.vcg_pool import SETS, compositions_of
+from tests.support import bid_vectors
+from tests.unit import brute_force
+from tests.unit.brute_force import Image, Sale
 
-TWO = {
-    (0.0, 0.0): [[0.10, 0.20], [0.9, 0.9]],
-    (0.75, 0.25): [[0.30, 0.20], [0.25, 0.40], [0.31, 0.10]],
-    (1.0, 0.0): [[0.40, 0.10], [0.30, 0.15]],
-    (0.0, 1.0): [[0.05, 0.50], [0.20, 0.45]],
+ALL = [mechanism() for mechanism in MECHANISMS.values()]
+exact = {"rtol": 0, "atol": 1e-12}
+
+
+def held(mechanism: Mechanism, bids: Bids, pools: Pools) -> Outcomes:
+    """A single auction."""
+    return mechanism.run(np.array([bids]), pools)
+
+
+def chosen(outcomes: Outcomes) -> tuple[Bids, int]:
+    """Shares of the pool and sample of the image that the first auction sold."""
+    sold, pools = outcomes.sold, outcomes.sold.pools
+    return tuple(pools.ratios[sold.block[0, 0]].tolist()), int(pools.samples[sold.place[0, 0]])
+
+
+def names(mechanisms: Sequence[Mechanism]) -> list[str]:
+    return [mechanism.name for mechanism in mechanisms]
+
+
+# --- by hand ---------------------------------------------------------------------------------------------
+
+# Two agents, k = 2, bids (3, 1); beside each image its welfare 3 α1 + α2.
+TWO = Pools.from_mapping(
+    {
+        (0.0, 0.0): [[0.10, 0.20], [0.15, 0.10]],  # 0.50 0.55
+        (3.0, 1.0): [[0.30, 0.20], [0.25, 0.50]],  # 1.10 1.25
+        (1.0, 0.0): [[0.40, 0.10], [0.30, 0.20]],  # 1.30 1.10
+        (0.0, 1.0): [[0.05, 0.50], [0.20, 0.60]],  # 0.65 1.20
+        (1.0, 1.0): [[0.20, 0.40], [0.30, 0.10]],  # 1.00 1.00
+    }
+)
+BY_HAND_TWO = {
+    # Of P(3, 1) the second, 1.25: values .75 and .5. Without 1, max α2 over P(0, 1) is .6, and agent 2 has .5.
+    # Without 2, max 3 α1 over P(1, 0) is 1.2, and agent 1 has .75.
+    VCG(): ((0.75, 0.25), 1, [0.25, 0.50], [0.1, 0.45], [0.65, 0.05], 0.55),
+    # Of all ten images the first of P(1, 0), 1.3: values 1.2 and .1. Max α2 is .6, agent 2 has .1; max 3 α1 is 1.2.
+    VCGPool(): ((1.0, 0.0), 0, [0.40, 0.10], [0.5, 0.0], [0.7, 0.1], 0.5),
+    # Of P(1, 1) and P(3, 1) the second of the latter, 1.25. Max α2 is .5, agent 2 has it; max 3 α1 is .9, 1 has .75.
+    VCGPool(("joint", (3.0, 1.0))): ((0.75, 0.25), 1, [0.25, 0.50], [0.0, 0.15], [0.75, 0.35], 0.15),
+    # The same of the first samples alone: the first of P(3, 1), 1.1. Max α2 is .4, 2 has .2; max 3 α1 is .9, 1 has it.
+    VCGPool(("joint", (3.0, 1.0)), samples=1): ((0.75, 0.25), 0, [0.30, 0.20], [0.2, 0.0], [0.7, 0.2], 0.2),
+    # Sold as by vcg. Agent 1 beside a bid of 1: at t = 0 P(0, 1) sells (.2, .6), at 1 P(1, 1) sells (.2, .4) and at 3
+    # α1 is .25: the area is 1 (.2 + .2)/2 + 2 (.2 + .25)/2 = .65, the payment .75 − .65. Agent 2 beside a bid of 3:
+    # at 0 P(1, 0) sells (.4, .1), at 1 α2 is .5: .5 − (.1 + .5)/2.
+    Myerson(): ((0.75, 0.25), 1, [0.25, 0.50], [0.1, 0.2], [0.65, 0.3], 0.3),
+    # Sold as by vcg, and each pays its value.
+    FirstPrice(): ((0.75, 0.25), 1, [0.25, 0.50], [0.75, 0.5], [0.0, 0.0], 1.25),
+    # v(1) = 3·.4, v(2) = .6, v(12) = 1.25: φ1 = (1.2 + 1.25 − .6)/2 = .925, φ2 = (.6 + 1.25 − 1.2)/2 = .325.
+    Shapley(): ((0.75, 0.25), 1, [0.25, 0.50], [-0.175, 0.175], [0.925, 0.325], 0.0),
+    # Of P(1, 0) and P(0, 1) the first, 1.3. Without 1, max α2 over P(0, 1) is .6, agent 2 has .1. Without 2, max 3 α1
+    # over P(1, 0) is 1.2, which agent 1 has.
+    SingleWinner(): ((1.0, 0.0), 0, [0.40, 0.10], [0.5, 0.0], [0.7, 0.1], 0.5),
 }
 
-
-def pool_from(table: dict[Bids, list[list[float]]]):
-    def pool(bids: Bids) -> np.ndarray:
-        if normalized(bids) not in table:
-            raise MissingPoolError(bids)
-        return np.array(table[normalized(bids)])
-
-    return pool
-
-
-def test_vcg_two_agents_by_hand() -> None:
-    outcome = VCG().run((0.6, 0.2), pool_from(TWO))
-    # W = .6 α1 + .2 α2 over P(.75, .25): .22, .23, .206; the others' best: .2·.5 and .6·.4
-    assert (outcome.chosen_sample, outcome.chosen_bids) == (1, (0.75, 0.25))
-    np.testing.assert_allclose(outcome.alignments, [0.25, 0.40])
-    assert outcome.welfare == pytest.approx(0.23)
-    np.testing.assert_allclose(outcome.payments, [0.10 - 0.08, 0.24 - 0.15])
-    np.testing.assert_allclose(outcome.values, [0.15, 0.08])
-    np.testing.assert_allclose(outcome.utilities, [0.13, -0.01])
-    assert outcome.revenue == pytest.approx(0.11)
-
-
-def test_vcg_three_agents_by_hand() -> None:
-    table = {
-        (0.5, 0.25, 0.25): [[0.2, 0.2, 0.2], [0.3, 0.1, 0.3]],
-        (0.0, 0.5, 0.5): [[0.0, 0.3, 0.3], [0.0, 0.5, 0.2]],
-        (0.6666666667, 0.0, 0.3333333333): [[0.35, 0.0, 0.25]],
-        (0.6666666667, 0.3333333333, 0.0): [[0.3, 0.2, 0.0], [0.2, 0.5, 0.0]],
+# Three agents, k = 2, bids (2, 1, 1); beside each image its welfare 2 α1 + α2 + α3.
+THREE = Pools.from_mapping(
+    {
+        (2.0, 1.0, 1.0): [[0.20, 0.20, 0.20], [0.30, 0.10, 0.30]],  # 0.80 1.00
+        (0.0, 1.0, 1.0): [[0.00, 0.30, 0.30], [0.00, 0.50, 0.20]],  # 0.60 0.70
+        (2.0, 0.0, 1.0): [[0.35, 0.00, 0.25], [0.30, 0.00, 0.20]],  # 0.95 0.80
+        (2.0, 1.0, 0.0): [[0.30, 0.20, 0.00], [0.20, 0.50, 0.00]],  # 0.80 0.90
+        (1.0, 0.0, 0.0): [[0.40, 0.00, 0.10], [0.20, 0.10, 0.10]],  # 0.90 0.60
+        (0.0, 1.0, 0.0): [[0.10, 0.60, 0.00], [0.00, 0.40, 0.10]],  # 0.80 0.50
+        (0.0, 0.0, 1.0): [[0.10, 0.10, 0.50], [0.20, 0.00, 0.40]],  # 0.80 0.80
     }
-    outcome = VCG().run((2.0, 1.0, 1.0), pool_from(table))
-    # W: .8 and 1.0; without 1: max(.6, .7) − .4; without 2: .95 − .9; without 3: max(.8, .9) − .7
-    assert outcome.chosen_sample == 1
-    np.testing.assert_allclose(outcome.payments, [0.3, 0.05, 0.2])
-    np.testing.assert_allclose(outcome.utilities, [0.3, 0.05, 0.1], atol=1e-12)
+)
+AT_THREE = ((0.5, 0.25, 0.25), 1, [0.3, 0.1, 0.3])  # values .6, .1, .3
+BY_HAND_THREE = {
+    # Without 1: .7 of P(0, 1, 1), the others have .1 + .3. Without 2: .95 of P(2, 0, 1), the others have .6 + .3.
+    # Without 3: .9 of P(2, 1, 0), the others have .6 + .1.
+    VCG(): (*AT_THREE, [0.3, 0.05, 0.2], [0.3, 0.05, 0.1], 0.55),
+    # Of all images 1.00 again. Max α2 + α3 is .7, max 2 α1 + α3 is .95, max 2 α1 + α2 is .9: no pool has more for them
+    # than those of vcg.
+    VCGPool(): (*AT_THREE, [0.3, 0.05, 0.2], [0.3, 0.05, 0.1], 0.55),
+    # Max α2 + α3 is .6 (second agent's first, third's first); max 2 α1 + α3 is .9 (sold, and first agent's first);
+    # max 2 α1 + α2 is .8 (first agent's first, second's first). The others have .4, .9 and .7.
+    VCGPool(("one_hot", (2.0, 1.0, 1.0))): (*AT_THREE, [0.2, 0.0, 0.1], [0.4, 0.1, 0.2], 0.3),
+    # Curves of two points. Agent 1: P(0, 1, 1) sells α1 = 0: .6 − 2 (0 + .3)/2. Agent 2: P(2, 0, 1) sells α2 = 0:
+    # .1 − (0 + .1)/2. Agent 3: P(2, 1, 0) sells α3 = 0: .3 − (0 + .3)/2.
+    Myerson(): (*AT_THREE, [0.3, 0.05, 0.15], [0.3, 0.05, 0.15], 0.5),
+    FirstPrice(): (*AT_THREE, [0.6, 0.1, 0.3], [0.0, 0.0, 0.0], 1.0),
+    # v: 1 .8, 2 .6, 3 .5, 12 .9, 13 .95, 23 .7, 123 1. φ1 = .8/3 + (.9 − .6 + .95 − .5)/6 + (1 − .7)/3 = 59/120,
+    # φ2 = .6/3 + (.9 − .8 + .7 − .5)/6 + (1 − .95)/3 = 32/120,
+    # φ3 = .5/3 + (.95 − .8 + .7 − .6)/6 + (1 − .9)/3 = 29/120.
+    Shapley(): (*AT_THREE, [13 / 120, -20 / 120, 7 / 120], [59 / 120, 32 / 120, 29 / 120], 0.0),
+    # Of the three agents' own the first, .9: values .8, 0, .1. Without 1, of the others' own max α2 + α3 is .6, they
+    # have .1. Without 2, max 2 α1 + α3 over those of 1 and 3 is .9, they have it; without 3, max 2 α1 + α2 is .8.
+    SingleWinner(): ((1.0, 0.0, 0.0), 0, [0.4, 0.0, 0.1], [0.5, 0.0, 0.0], [0.3, 0.0, 0.1], 0.5),
+}
+CASES = [((3.0, 1.0), TWO, *case) for case in BY_HAND_TWO.items()]
+CASES += [((2.0, 1.0, 1.0), THREE, *case) for case in BY_HAND_THREE.items()]
+
+
+@pytest.mark.parametrize(
+    ("bids", "pools", "mechanism", "expected"), CASES, ids=[f"{m.name}-{len(b)}" for b, _, m, _ in CASES]
+)
+def test_by_hand(bids: Bids, pools: Pools, mechanism: Mechanism, expected: tuple) -> None:
+    outcomes = held(mechanism, bids, pools)
+    composition, sample, alignments, payments, utilities, revenue = expected
+    assert chosen(outcomes) == (composition, sample)
+    np.testing.assert_allclose(outcomes.sold.alignments[0, 0], alignments, **exact)
+    np.testing.assert_allclose(outcomes.payments[0, 0], payments, **exact)
+    np.testing.assert_allclose(outcomes.utilities[0, 0], utilities, **exact)
+    np.testing.assert_allclose(outcomes.values[0, 0], np.multiply(bids, alignments), **exact)
+    assert outcomes.sold.welfare[0, 0] == pytest.approx(np.dot(bids, alignments), abs=1e-12)
+    assert outcomes.revenue[0, 0] == pytest.approx(revenue, abs=1e-12)
+
+
+def test_every_mechanism_is_worked_by_hand() -> None:
+    for cases in (BY_HAND_TWO, BY_HAND_THREE):
+        assert {mechanism.name for mechanism in cases} == set(MECHANISMS)
 
 
 def test_payment_floor() -> None:
-    table = {**TWO, (0.0, 1.0): [[0.0, 0.1]]}  # agent 1's presence helps agent 2
-    assert VCG().run((0.6, 0.2), pool_from(table)).payments[0] == pytest.approx(0.02 - 0.08)
-    floored = VCG(payment_floor="zero").run((0.6, 0.2), pool_from(table))
-    np.testing.assert_allclose(floored.payments, [0.0, 0.09])
-    assert floored.utilities[0] == pytest.approx(0.15)
+    """Agent 1's presence helps agent 2, whose own images please nobody."""
+    pools = Pools.from_mapping({(1.0, 1.0): [[0.3, 0.6]], (1.0, 0.0): [[0.4, 0.9]], (0.0, 1.0): [[0.0, 0.5]]})
+    np.testing.assert_allclose(held(VCG(), (1.0, 1.0), pools).payments[0, 0], [0.5 - 0.6, 0.4 - 0.3])
+    np.testing.assert_allclose(held(VCG("zero"), (1.0, 1.0), pools).payments[0, 0], [0.0, 0.4 - 0.3])
+    np.testing.assert_allclose(held(SingleWinner(), (1.0, 1.0), pools).payments[0, 0], [0.5 - 0.9, 0.0])
+    np.testing.assert_allclose(held(SingleWinner("zero"), (1.0, 1.0), pools).payments[0, 0], [0.0, 0.0])
 
 
-def test_single_winner_by_hand() -> None:
-    outcome = SingleWinner().run((0.6, 0.2), pool_from(TWO))
-    # e_1: .26, .21; e_2: .13, .21. Agent 1 pays .2·.5 − .2·.1, agent 2 pays .6·.4 − .6·.4
-    assert (outcome.chosen_bids, outcome.chosen_sample) == ((1.0, 0.0), 0)
-    np.testing.assert_allclose(outcome.payments, [0.08, 0.0], atol=1e-12)
-    outcome = SingleWinner().run((0.1, 0.9), pool_from(TWO))
-    assert (outcome.chosen_bids, outcome.chosen_sample) == ((0.0, 1.0), 0)
-    np.testing.assert_allclose(outcome.payments, [0.9 * 0.5 - 0.9 * 0.5, 0.1 * 0.4 - 0.1 * 0.05], atol=1e-12)
+def test_diagnostics() -> None:
+    two = held(Myerson(), (3.0, 1.0), TWO).diagnostics["curve_points"]
+    np.testing.assert_array_equal(two, [[3, 2]])
+    np.testing.assert_allclose(held(VCG(), (3.0, 1.0), TWO).diagnostics["counterfactual"], [[[0.6, 1.2]]])
+    np.testing.assert_allclose(held(Shapley(), (3.0, 1.0), TWO).diagnostics["shapley_value"], [[[0.925, 0.325]]])
 
 
-def test_single_winner_may_pay_an_agent_who_helps() -> None:
-    table = {(1.0, 0.0): [[0.4, 0.9]], (0.0, 1.0): [[0.0, 0.5]]}
-    assert SingleWinner().run((1.0, 1.0), pool_from(table)).payments[0] == pytest.approx(-0.4)
-    assert SingleWinner("zero").run((1.0, 1.0), pool_from(table)).payments[0] == 0
+# --- edges -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mechanism", [VCG(), SingleWinner()])
+@pytest.mark.parametrize("mechanism", ALL, ids=names(ALL))
 def test_nobody_bids(mechanism: Mechanism) -> None:
-    assert mechanism.pools((0.0, 0.0)) == [(0.0, 0.0)]
-    outcome = mechanism.run((0.0, 0.0), pool_from(TWO))
-    assert (outcome.chosen_sample, outcome.chosen_bids, outcome.welfare) == (0, (0.0, 0.0), 0.0)
-    np.testing.assert_array_equal(outcome.alignments, [0.1, 0.2])
-    np.testing.assert_array_equal(outcome.payments, [0, 0])
+    outcomes = held(mechanism, (0.0, 0.0), TWO)
+    assert chosen(outcomes) == ((0.0, 0.0), 0)
+    np.testing.assert_array_equal(outcomes.sold.alignments[0, 0], [0.1, 0.2])
+    assert outcomes.sold.welfare[0, 0] == 0
+    np.testing.assert_array_equal(outcomes.payments[0, 0], [0, 0])
+    if mechanism != VCGPool():
+        assert mechanism.pools((0.0, 0.0)) == [(0.0, 0.0)]
 
 
-@pytest.mark.parametrize("mechanism", [VCG(), SingleWinner()])
+@pytest.mark.parametrize("mechanism", [m for m in ALL if m != FirstPrice()], ids=lambda m: m.name)
 def test_one_agent_pays_nothing(mechanism: Mechanism) -> None:
-    outcome = mechanism.run((0.5,), pool_from({(1.0,): [[0.1], [0.3]]}))
-    assert (outcome.chosen_sample, outcome.payments.tolist()) == (1, [0.0])
+    outcomes = held(mechanism, (0.5,), Pools.from_mapping({(0.0,): [[0.2], [0.2]], (1.0,): [[0.1], [0.3]]}))
+    assert chosen(outcomes) == ((1.0,), 1)
+    assert outcomes.payments.tolist() == [[[0.0]]]
 
 
-@pytest.mark.parametrize("mechanism", [VCG(), SingleWinner()])
-def test_ties_go_to_the_lowest_sample(mechanism: Mechanism) -> None:
+@pytest.mark.parametrize("mechanism", [m for m in ALL if m != FirstPrice()], ids=lambda m: m.name)
+def test_a_sole_bidder_among_several_pays_nothing(mechanism: Mechanism) -> None:
+    payments = held(mechanism, (0.0, 2.0, 0.0), THREE).payments[0, 0]
+    assert payments[1] == 0
+
+
+@pytest.mark.parametrize("mechanism", ALL, ids=names(ALL))
+def test_ties_go_to_the_lowest_sample_then_block(mechanism: Mechanism) -> None:
     same = [[0.2, 0.2]] * 3
-    outcome = mechanism.run((0.5, 0.5), pool_from(dict.fromkeys([(0.5, 0.5), (1.0, 0.0), (0.0, 1.0)], same)))
-    assert outcome.chosen_sample == 0
-    assert outcome.chosen_bids == ((0.5, 0.5) if mechanism.name == "vcg" else (1.0, 0.0))
+    vectors = [(0.0, 0.0), (0.5, 0.5), (1.0, 0.0), (0.0, 1.0)]
+    pools = Pools.from_mapping(dict.fromkeys(vectors, same))
+    first = {"vcg_pool": (0.0, 0.0), "single_winner": (0.0, 1.0)}.get(mechanism.name, (0.5, 0.5))
+    assert chosen(held(mechanism, (1.0, 1.0), pools)) == (first, 0)
 
 
-def test_pools_are_what_run_reads() -> None:
+def test_a_tie_at_a_later_block_goes_to_its_lower_sample() -> None:
+    pools = Pools.from_mapping({(0.0, 1.0): [[0.1, 0.1], [0.4, 0.0]], (1.0, 0.0): [[0.4, 0.0], [0.0, 0.4]]})
+    assert chosen(held(SingleWinner(), (1.0, 1.0), pools)) == ((1.0, 0.0), 0)
+    assert chosen(held(VCGPool(), (1.0, 1.0), pools)) == ((1.0, 0.0), 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 4).flatmap(bid_vectors), st.integers(0, 2**32 - 1), st.data())
+def test_who_bids_nothing_pays_nothing(bids: Bids, seed: int, data: st.DataObject) -> None:
+    agent = data.draw(st.integers(0, len(bids) - 1))
+    bids = brute_force.without(bids, agent)
+    pools = complete([bids], seed)
+    for mechanism in (m for m in ALL if m != SingleWinner()):
+        assert held(mechanism, bids, pools).payments[0, 0, agent] == pytest.approx(0, abs=1e-12), mechanism.name
+
+
+def test_who_bids_nothing_may_be_paid_by_the_single_winner() -> None:
+    pools = Pools.from_mapping({(1.0, 0.0): [[0.2, 0.1]], (0.0, 1.0): [[0.5, 0.1]]})
+    assert held(SingleWinner(), (1.0, 0.0), pools).payments[0, 0].tolist() == [0.0, 0.2 - 0.5]
+
+
+def test_many_agents_and_few_pools() -> None:
+    n = 20
+    bids = tuple(float(i + 1) for i in range(n))
+    vectors = [bids, *(one_hot(i, n) for i in range(n)), *(brute_force.without(bids, i) for i in range(n))]
+    rng = np.random.default_rng(0)
+    pools = Pools.from_mapping({vector: rng.uniform(size=(2, n)) for vector in vectors})
+    for mechanism in ALL:
+        outcomes = held(mechanism, bids, pools)
+        assert np.isfinite(outcomes.sold.welfare).all()
+        assert np.isfinite(outcomes.payments).all() == (mechanism != Shapley()), mechanism.name
+        assert np.isnan(outcomes.payments).all() == (mechanism == Shapley()), mechanism.name
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-12, 1e12, 1e300])
+@pytest.mark.parametrize("mechanism", ALL, ids=names(ALL))
+def test_bids_of_any_magnitude(mechanism: Mechanism, scale: float) -> None:
+    plain, scaled = (held(mechanism, bids, TWO) for bids in ((3.0, 1.0), (3 * scale, scale)))
+    assert chosen(scaled) == chosen(plain)
+    np.testing.assert_allclose(scaled.payments / scale, plain.payments, rtol=1e-9, atol=1e-12)
+
+
+def test_names_and_order() -> None:
+    assert names(side_by_side(Shapley())) == ["shapley", "vcg", "vcg_pool", "myerson", "first_price", "single_winner"]
+    assert side_by_side(VCG("zero"))[0] == VCG("zero")
+    assert names(side_by_side(SingleWinner("zero"))).count("single_winner") == 1
+
+
+# --- pools -----------------------------------------------------------------------------------------------
+
+
+def test_pools_by_hand() -> None:
     assert VCG().pools((0.6, 0.2)) == [(0.6, 0.2), (0.0, 0.2), (0.6, 0.0)]
     assert VCG().pools((0.6, 0.0)) == [(0.6, 0.0)]  # b_−1 is all zero, where nobody is left to be hurt
     assert SingleWinner().pools((0.6, 0.0)) == [(1.0, 0.0), (0.0, 1.0)]
-    with pytest.raises(MissingPoolError, match=r"0, 0\.2") as caught:
-        VCG().run((0.6, 0.2), pool_from({(0.75, 0.25): [[0.1, 0.1]]}))
-    assert caught.value.bids == (0.0, 0.2)
+    assert FirstPrice().pools((0.6, 0.2)) == [(0.6, 0.2)]
+    assert Myerson(2).pools((2.0, 1.0)) == [(2.0, 1.0), (0.0, 1.0), (1.0, 1.0), (2.0, 0.0), (2.0, 0.5)]
+    assert Myerson().pools((2.0, 0.0)) == [(2.0, 0.0)]
+    assert Shapley().pools((2.0, 0.0, 1.0)) == [(2.0, 0.0, 1.0), (0.0, 0.0, 1.0), (2.0, 0.0, 0.0)]
+    assert VCGPool().pools((0.6, 0.2)) == VCGPool().pools((0.0, 0.0)) == [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)]
 
 
-def test_build() -> None:
-    assert build("vcg", payment_floor="zero") == VCG("zero")
-    assert build(**{"name": "single_winner", "payment_floor": "none"}) == SingleWinner()
-    for options in ({"name": "vgc"}, {"name": "vcg", "payment_floor": "one"}, {"name": "vcg", "floor": 1}):
-        with pytest.raises(RequestError, match=r"mechanism\."):
-            build(**options)
+def test_compositions_of_a_pool() -> None:
+    assert compositions_of("base", 2) == [(0.0, 0.0)]
+    assert compositions_of("one_hot", 2) == [(1.0, 0.0), (0.0, 1.0)]
+    assert compositions_of("joint", 3) == [(1.0, 1.0, 1.0)]
+    assert set(compositions_of("coalitions", 3)) == set(itertools.product((0.0, 1.0), repeat=3)) - {(0.0, 0.0, 0.0)}
+    assert compositions_of([2, 1], 2) == [(2.0, 1.0)]
+    assert VCGPool(("one_hot", "coalitions")).vectors(2) == [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)]
+    with pytest.raises(ValueError, match="names 'nothing'"):
+        compositions_of("nothing", 2)
 
 
-# --- whatever the pools are ------------------------------------------------------------------------------
+def complete(vectors: Sequence[Bids], seed: int, k: int = 3) -> Pools:
+    """Random images of every pool that a mechanism needs for `vectors`; one ratio, one pool."""
+    needed = {normalized(pool) for bids in vectors for mechanism in ALL for pool in mechanism.pools(bids)}
+    rng = np.random.default_rng(seed)
+    return Pools.from_mapping({ratio: rng.uniform(-0.2, 1, (k, len(ratio))) for ratio in sorted(needed)})
 
-bid = st.one_of(st.just(0.0), st.floats(0.01, 10))
+
+def only(pools: Pools, vectors: Sequence[Bids]) -> Pools:
+    """The pools of `vectors`."""
+    kept = pools.of_bids(np.array(vectors)).any(axis=0)
+    return Pools.of(zip(map(tuple, pools.ratios[kept].tolist()), pools.alignments[kept], strict=True))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 4).flatmap(bid_vectors), st.integers(0, 2**32 - 1))
+def test_an_auction_reads_the_pools_it_names(bids: Bids, seed: int) -> None:
+    everything = complete([bids], seed)
+    for mechanism in ALL:
+        named = mechanism.pools(bids)
+        pools = only(everything, named)
+        outcomes = held(mechanism, bids, pools)
+        assert np.isfinite(outcomes.payments).all(), mechanism.name
+        assert outcomes.read.all(), mechanism.name
+        if mechanism not in (Myerson(), VCGPool()):  # a curve has other points, a pool of everything other images
+            again = held(mechanism, bids, everything)
+            np.testing.assert_array_equal(again.payments, outcomes.payments)
+            assert again.read.sum() == len(pools.ratios), mechanism.name
+
+
+def test_what_is_missing_is_unknown() -> None:
+    only_joint = Pools.from_mapping({(3.0, 1.0): [[0.3, 0.2]], (0.0, 1.0): [[0.0, 0.1]]})
+    sold = {m.name: held(m, (3.0, 1.0), only_joint) for m in ALL}
+    np.testing.assert_allclose(sold["vcg"].payments[0, 0], [0.1 - 0.2, np.nan])
+    np.testing.assert_allclose(sold["myerson"].payments[0, 0], [0.9 - 3 * 0.3 / 2, np.nan])
+    np.testing.assert_allclose(sold["first_price"].payments[0, 0], [0.9, 0.2])
+    assert np.isnan(sold["shapley"].payments).all()
+    assert sold["single_winner"].sold.block.tolist() == [[-1]]
+    for values in (sold["single_winner"].sold.alignments, sold["single_winner"].sold.welfare):
+        assert np.isnan(values).all()
+    for mechanism in (VCGPool(("one_hot",)), VCGPool(("joint",)), VCGPool(((3.0, 1.0), "base"))):
+        outcomes = held(mechanism, (3.0, 1.0), only_joint)
+        assert np.isnan(outcomes.sold.welfare).all()
+        assert np.isnan(outcomes.payments).all()
+    assert np.isnan(held(VCG(), (1.0, 1.0), only_joint).sold.welfare).all()
+
+
+def test_the_first_samples_are_those_of_lowest_index() -> None:
+    assert TWO.first(1).draws.tolist() == [[True, False]]
+    assert TWO.first(None).draws.tolist() == [[True, True]]
+    assert chosen(held(VCGPool(samples=1), (0.0, 3.0), TWO)) == ((0.0, 1.0), 0)
+    assert chosen(held(VCGPool(), (0.0, 3.0), TWO)) == ((0.0, 1.0), 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 3).flatmap(bid_vectors), st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_a_draw_is_an_auction_of_its_samples(bids: Bids, seed: int, k: int) -> None:
+    """Under any draw the outcome is that over pools cut to the samples drawn; of none there is no image."""
+    rng = np.random.default_rng(seed)
+    whole = complete([bids], seed, k)
+    draws = rng.random((4, k)) < 0.5
+    for mechanism in (*ALL, VCGPool(samples=2), VCG("zero")):
+        drawn = mechanism.run(np.array([bids]), whole.drawn(draws))
+        for d, there in enumerate(draws):
+            if not there.any():
+                assert np.isnan(drawn.sold.welfare[d]).all()
+                continue
+            cut = Pools(whole.ratios, whole.alignments[:, there], whole.samples[there], np.ones((1, there.sum()), bool))
+            own = mechanism.run(np.array([bids]), cut)
+            np.testing.assert_array_equal(drawn.payments[d], own.payments[0])
+            np.testing.assert_array_equal(drawn.sold.welfare[d], own.sold.welfare[0])
+            np.testing.assert_array_equal(drawn.sold.alignments[d], own.sold.alignments[0])
+            np.testing.assert_array_equal(drawn.sold.block[d], own.sold.block[0])
+
+
+# --- against plain loops -----------------------------------------------------------------------------------
+
+LATTICE = (0.0, 0.25, 0.5, 1.0, 1.5)
+EXACT = (0.0, 1.0, 3.0, 7.0)  # of two of them every share has less than ten decimals
+QUARTERS = np.linspace(-0.25, 1, 6)
 
 
 @st.composite
-def auctions(draw: st.DrawFn) -> tuple[Bids, int]:
-    n = draw(st.integers(1, 4))
-    return tuple(draw(st.lists(bid, min_size=n, max_size=n))), draw(st.integers(0, 2**32 - 1))
+def recorded(draw: st.DrawFn, values: Sequence[float], n: int, ties: bool) -> list[Image]:
+    """Images of some bid vectors of a scenario, in order of bids; a ratio may have several pools, or none."""
+    every = list(itertools.product(values, repeat=n))
+    vectors = draw(st.sets(st.sampled_from(every), min_size=1, max_size=12))
+    if draw(st.booleans()):  # every coalition of one of them, so that nothing is missing there
+        whole = draw(st.sampled_from(every))
+        vectors |= {tuple(np.multiply(whole, s).tolist()) for s in itertools.product((0, 1), repeat=n)}
+    k, common = draw(st.integers(1, 3)), draw(st.booleans())
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    pools: dict[Bids, list[list[float]]] = {}
+    found = []
+    for bids in sorted(vectors):
+        shape = (k, n)
+        drawn = (rng.choice(QUARTERS, shape) if ties else rng.uniform(-0.2, 1, shape)).tolist()
+        own = pools.setdefault(normalized(bids), drawn) if common else drawn
+        found += [Image(0, sample, bids, tuple(alignments)) for sample, alignments in enumerate(own)]
+    return found
 
 
-def random_pool(seed: int, k: int = 4):
-    """Alignments drawn anew for each ratio of bids, the same for the same ratio."""
-
-    def pool(bids: Bids) -> np.ndarray:
-        key = [round(share * 1e6) for share in normalized(bids)]
-        return np.random.default_rng([seed, *key]).uniform(-0.2, 1, (k, len(bids)))
-
-    return pool
+def pools_of(images: Sequence[Image]) -> Pools:
+    by_bids = itertools.groupby(images, key=lambda image: image.bids)
+    return Pools.of((bids, [image.alignments for image in own]) for bids, own in by_bids)
 
 
-def slow_vcg(bids: Bids, pool) -> Outcome:
-    """Appendix D.4 and D.5 in plain loops."""
-    images = pool(bids).tolist()
-    totals = [sum(b * a for b, a in zip(bids, image, strict=True)) for image in images]
-    s = totals.index(max(totals))
-    payments = []
-    for i in range(len(bids)):
-        rest = without(bids, i)
-        others = [j for j in range(len(bids)) if j != i and bids[j] > 0]
-        best = max((sum(bids[j] * image[j] for j in others) for image in pool(rest).tolist()), default=0)
-        payments.append(best - sum(bids[j] * images[s][j] for j in others))
-    return Outcome(bids, normalized(bids), s, np.array(images[s]), np.array(payments))
+def assert_same(outcomes: Outcomes, sales: Sequence[Sale], tolerance: float = 1e-12) -> None:
+    """The vectorised `outcomes` are the `sales` of plain loops."""
+    for row, sale in enumerate(sales):
+        found = outcomes.sold.block[0, row] >= 0
+        assert found == (sale.sold is not None)
+        payments = [np.nan if payment is None else payment for payment in sale.payments]
+        if sale.sold is None:
+            assert np.isnan(outcomes.utilities[0, row]).all()
+            continue
+        assert outcomes.sold.welfare[0, row] == sale.welfare()
+        assert tuple(outcomes.sold.alignments[0, row].tolist()) == sale.sold.alignments
+        assert outcomes.sold.pools.samples[outcomes.sold.place[0, row]] == sale.sold.sample
+        assert tuple(outcomes.sold.pools.ratios[outcomes.sold.block[0, row]].tolist()) == brute_force.ratio(
+            sale.sold.bids
+        )
+        np.testing.assert_allclose(outcomes.payments[0, row], payments, rtol=0, atol=tolerance)
 
 
-@given(auctions())
-def test_vcg_agrees_with_plain_loops(auction: tuple[Bids, int]) -> None:
-    bids, seed = auction
-    if not any(bids):
-        return
-    fast, slow = VCG().run(bids, random_pool(seed)), slow_vcg(bids, random_pool(seed))
-    assert fast.welfare == pytest.approx(slow.welfare, abs=1e-12)
-    assert fast.chosen_sample == slow.chosen_sample
-    np.testing.assert_allclose(fast.payments, slow.payments, atol=1e-12)
+def compare(mechanism: Mechanism, rule: brute_force.Mechanism, images: list[Image], tolerance: float = 1e-12) -> None:
+    bids = sorted({image.bids for image in images} | {(1.0,) * len(images[0].bids)})
+    assert_same(mechanism.run(np.array(bids), pools_of(images)), [rule(images, each) for each in bids], tolerance)
 
 
-@given(auctions(), st.sampled_from([VCG(), SingleWinner(), VCG("zero")]))
-def test_identities(auction: tuple[Bids, int], mechanism: Mechanism) -> None:
-    bids, seed = auction
-    pool, asked = random_pool(seed), list[Bids]()
-
-    def watched(wanted: Bids) -> np.ndarray:
-        asked.append(wanted)
-        return pool(wanted)
-
-    sold = mechanism.run(bids, watched)
-    assert set(asked) <= set(mechanism.pools(bids))
-    best = max(float((pool(c) @ np.array(bids)).max()) for c in mechanism.candidates(bids))
-    assert sold.welfare == pytest.approx(best, abs=1e-12)
-    np.testing.assert_array_equal(sold.alignments, pool(sold.chosen_bids)[sold.chosen_sample])
-    assert sold.welfare == pytest.approx(sold.utilities.sum() + sold.revenue, abs=1e-12)
-    if mechanism == VCG("zero"):
-        assert (sold.payments >= 0).all()
+@pytest.mark.parametrize("name", [name for name in MECHANISMS if name != "myerson"])
+@settings(max_examples=40, deadline=None)
+@given(st.data(), st.integers(1, 4), st.booleans())
+def test_agrees_with_plain_loops(name: str, data: st.DataObject, n: int, ties: bool) -> None:
+    images = data.draw(recorded(LATTICE, n, ties))
+    compare(MECHANISMS[name](), brute_force.MECHANISMS[name], images)
 
 
-@given(auctions(), st.randoms())
-def test_vcg_treats_agents_alike(auction: tuple[Bids, int], random) -> None:
-    bids, seed = auction
-    order = list(range(len(bids)))
-    random.shuffle(order)
+@settings(max_examples=40, deadline=None)
+@given(recorded(EXACT, 2, ties=True))
+def test_myerson_agrees_with_plain_loops(images: list[Image]) -> None:
+    compare(Myerson(), brute_force.myerson, images)
 
-    def permuted(wanted: Bids) -> np.ndarray:
-        back = [0.0] * len(order)
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), st.integers(1, 4))
+def test_myerson_agrees_with_plain_loops_within_the_rounding_of_shares(data: st.DataObject, n: int) -> None:
+    compare(Myerson(), brute_force.myerson, data.draw(recorded(LATTICE, n, ties=False)), tolerance=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), st.integers(1, 3), st.booleans())
+def test_a_pool_of_some_compositions_agrees_with_plain_loops(data: st.DataObject, n: int, ties: bool) -> None:
+    images = data.draw(recorded(LATTICE, n, ties))
+    vectors = st.sampled_from([image.bids for image in images])
+    entries = data.draw(st.lists(st.sampled_from(SETS) | vectors, min_size=1, max_size=3))
+    samples = data.draw(st.none() | st.integers(1, 3))
+    mechanism = VCGPool(tuple(entries), samples)
+    compare(mechanism, lambda own, bids: brute_force.vcg_pool(own, bids, entries, samples), images)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data(), st.integers(1, 3))
+def test_floors_agree_with_plain_loops(data: st.DataObject, n: int) -> None:
+    images = data.draw(recorded(LATTICE, n, ties=False))
+    compare(VCG("zero"), lambda own, bids: brute_force.floored(brute_force.vcg(own, bids)), images)
+    compare(SingleWinner("zero"), lambda own, bids: brute_force.floored(brute_force.single_winner(own, bids)), images)
+
+
+# --- theory ------------------------------------------------------------------------------------------------
+
+bid = st.one_of(st.just(0.0), st.sampled_from([1.0, 2.0]), st.floats(1e-3, 1e3))
+
+
+@st.composite
+def public_choices(draw: st.DrawFn, low: float) -> tuple[Pools, Bids]:
+    """Images of every coalition, of the base prompt and of bids two to one, and a vector of values."""
+    n, k = draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kind = draw(st.sampled_from(["uniform", "coarse", "equal"]))
+    vectors = {*itertools.product((0.0, 1.0), repeat=n), favoured(n)}
+
+    def images() -> np.ndarray:
+        if kind == "uniform":
+            return rng.uniform(low, 1, (k, n))
+        return rng.choice([low, 0.5, 1.0], (k, n)) if kind == "coarse" else np.full((k, n), 0.3)
+
+    pools = Pools.from_mapping({normalized(vector): images() for vector in sorted(vectors)})
+    return pools, tuple(draw(st.lists(bid, min_size=n, max_size=n)))
+
+
+def favoured(n: int) -> Bids:
+    return (2.0, *[1.0] * (n - 1))
+
+
+def every_option(n: int, k: int) -> list[VCGPool]:
+    entries = (*SETS, favoured(n))
+    subsets = [s for size in range(1, len(entries) + 1) for s in itertools.combinations(entries, size)]
+    return [VCGPool(subset, samples) for subset in (None, *subsets) for samples in (None, *range(1, k + 1))]
+
+
+@settings(max_examples=50, deadline=None)
+@given(public_choices(low=0.0), st.lists(bid, min_size=1, max_size=3))
+def test_vcg_over_a_fixed_pool_is_truthful(choice: tuple[Pools, Bids], lies: list[float]) -> None:
+    """Truthful, individually rational, monotone and without deficit, for every choice of pool."""
+    pools, truth = choice
+    n, reports = len(truth), len(lies) + 1
+    rows = np.array([truth] * n * reports).reshape(n, reports, n)
+    for i in range(n):
+        rows[i, 1:, i] = lies
+    scale = rows.sum(axis=2).max() + 1e-300
+    for mechanism in every_option(n, len(pools.samples)):
+        outcomes = mechanism.run(rows.reshape(-1, n), pools)
+        alignments, payments = (a[0].reshape(n, reports, n) for a in (outcomes.sold.alignments, outcomes.payments))
+        own = np.arange(n)
+        u = np.array(truth)[:, None] * alignments[own, :, own] - payments[own, :, own]  # (agent, report)
+        assert (u - u[:, :1]).max() <= 1e-12 * scale
+        assert u[:, 0].min() >= -1e-12 * scale
+        assert payments.min() >= 0
+        for i in range(n):
+            bids, allocation = rows[i, :, i], alignments[i, :, i]
+            assert (np.subtract.outer(bids, bids) * np.subtract.outer(allocation, allocation)).min() >= -1e-12 * scale
+
+
+@settings(max_examples=20, deadline=None)
+@given(public_choices(low=-1.0), st.floats(0, 1e3))
+def test_vcg_over_a_fixed_pool_is_truthful_for_negative_alignments_too(choice: tuple[Pools, Bids], lie: float) -> None:
+    pools, truth = choice
+    rows = np.array([truth, (lie, *truth[1:])])
+    for mechanism in every_option(len(truth), len(pools.samples)):
+        outcomes = mechanism.run(rows, pools)
+        u = truth[0] * outcomes.sold.alignments[0, :, 0] - outcomes.payments[0, :, 0]
+        assert u[1] <= u[0] + 1e-12 * rows.sum(axis=1).max()
+        assert outcomes.payments.min() >= 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 5).flatmap(bid_vectors), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_vcg_over_equal_pools_is_that_over_a_fixed_pool(bids: Bids, k: int, seed: int) -> None:
+    images = np.random.default_rng(seed).uniform(-0.2, 1, (k, len(bids)))
+    pools = Pools.from_mapping({normalized(vector): images for vector in VCG().pools(bids)})
+    moving, fixed = held(VCG(), bids, pools), held(VCGPool(), bids, pools)
+    np.testing.assert_array_equal(moving.sold.place, fixed.sold.place)
+    np.testing.assert_array_equal(moving.payments, fixed.payments)
+
+
+def line_of(curve: Sequence[float]) -> tuple[np.ndarray, Pools]:
+    """Bids (t, 1) for t = 0, 1, …, of which each composition has one image: α_1 is `curve` of t."""
+    bids = np.array([(float(t), 1.0) for t in range(len(curve))])
+    return bids, Pools.from_mapping(
+        {tuple(row): [[alpha, 0.1]] for row, alpha in zip(bids.tolist(), curve, strict=True)}
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6).map(sorted))
+def test_myerson_is_truthful_on_a_curve_that_does_not_fall(curve: list[float]) -> None:
+    bids, pools = line_of(curve)
+    outcomes = Myerson().run(bids, pools)
+    regret = regrets(outcomes, agent=0)
+    assert regret.profiles == len(curve)
+    assert regret.absolute.max() <= 1e-9
+    assert outcomes.utilities[0, :, 0].min() >= -1e-12
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6), st.integers(0, 4), st.floats(0.01, 1))
+def test_myerson_is_not_truthful_on_a_curve_that_falls(curve: list[float], at: int, fall: float) -> None:
+    at = min(at, len(curve) - 2)
+    curve[at] = curve[at + 1] + fall
+    # Of value at + 1, bidding `at` gains α(at) − ∫ = (α(at) − α(at + 1))/2
+    regret = regrets(Myerson().run(*line_of(curve)), agent=0)
+    assert regret.absolute[0, at + 1] >= fall / 2 - 1e-9
+
+
+def test_a_curve_that_falls_by_hand() -> None:
+    """α_1 = .1, .5, .1 at 0, 1, 2: payments 0, .5 − .3 and .2 − .6.
+
+    Utilities at these bids: of value 0 they are 0, −.2, .4; of value 1 .1, .3, .5; of value 2 .2, .8, .6.
+    """
+    bids, pools = line_of([0.1, 0.5, 0.1])
+    regret = regrets(Myerson().run(bids, pools), agent=0)
+    np.testing.assert_allclose(regret.absolute, [[0.4, 0.2, 0.2]], atol=1e-9)
+    np.testing.assert_allclose(regret.relative, [[np.nan, 0.2 / 0.3, 0.2 / 0.6]], atol=1e-9)
+    np.testing.assert_array_equal(regret.deviation, [[2.0, 1.0, 1.0]])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 5).flatmap(bid_vectors), st.integers(0, 2**32 - 1))
+def test_shapley_balances_and_each_keeps_its_value(bids: Bids, seed: int) -> None:
+    n = len(bids)
+    coalitions = [normalized(tuple(np.multiply(bids, s))) for s in itertools.product((0, 1), repeat=n)]
+    rng = np.random.default_rng(seed)
+    mapping = {ratio: rng.uniform(-0.2, 1, (3, n)) for ratio in sorted(set(coalitions))}
+    outcomes = held(Shapley(), bids, Pools.from_mapping(mapping))
+    assert outcomes.revenue[0, 0] == pytest.approx(0, abs=1e-12 * (1 + sum(bids)))
+
+    def value(coalition: tuple[int, ...]) -> float:
+        reported = tuple(b if i in coalition else 0.0 for i, b in enumerate(bids))
+        images = mapping[normalized(reported)].tolist()
+        return max(sum(b * a for b, a in zip(reported, image, strict=True)) for image in images)
+
+    contributions = np.zeros(n)
+    orders = list(itertools.permutations(range(n)))
+    for order in orders:
         for place, agent in enumerate(order):
-            back[agent] = wanted[place]
-        return random_pool(seed)(tuple(back))[:, order]
-
-    plain = VCG().run(bids, random_pool(seed))
-    mixed = VCG().run(tuple(bids[agent] for agent in order), permuted)
-    assert mixed.chosen_sample == plain.chosen_sample
-    np.testing.assert_allclose(mixed.payments, plain.payments[order], atol=1e-12)
+            contributions[agent] += value(order[: place + 1]) - value(order[:place])
+    np.testing.assert_allclose(outcomes.utilities[0, 0], contributions / len(orders), rtol=0, atol=1e-10)
 
 
-@given(auctions(), st.floats(0, 10))
-def test_no_false_bid_gains_against_the_single_winner(auction: tuple[Bids, int], lie: float) -> None:
-    truth, seed = auction
-    if not any(truth[1:]):
-        return
-    pool = random_pool(seed)
-    told = SingleWinner().run((lie, *truth[1:]), pool)
-    gained = truth[0] * told.alignments[0] - told.payments[0]
-    assert gained <= SingleWinner().run(truth, pool).utilities[0] + 1e-12
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 5).flatmap(bid_vectors), st.integers(0, 2**32 - 1))
+def test_first_price_leaves_nothing(bids: Bids, seed: int) -> None:
+    outcomes = held(FirstPrice(), bids, complete([bids], seed))
+    np.testing.assert_array_equal(outcomes.utilities, np.zeros((1, 1, len(bids))))
+    assert outcomes.revenue[0, 0] == pytest.approx(outcomes.sold.welfare[0, 0], abs=1e-12)
 
 
-def test_one_hot_pools_exist_for_every_agent() -> None:
-    assert SingleWinner().candidates((0.2, 0.3, 0.5)) == [one_hot(i, 3) for i in range(3)]
+@settings(max_examples=50, deadline=None)
+@given(st.integers(2, 4).flatmap(bid_vectors), st.integers(0, 2**32 - 1), st.floats(0, 10))
+def test_no_false_bid_gains_against_the_single_winner(truth: Bids, seed: int, lie: float) -> None:
+    truth = (*truth[:-1], truth[-1] + 0.125)  # somebody else bids
+    outcomes = SingleWinner().run(np.array([truth, (lie, *truth[1:])]), complete([truth], seed))
+    u = truth[0] * outcomes.sold.alignments[0, :, 0] - outcomes.payments[0, :, 0]
+    assert u[1] <= u[0] + 1e-12
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 4).flatmap(bid_vectors), st.integers(0, 2**32 - 1), st.sampled_from([2.0**-20, 3.0, 1e6]))
+def test_only_payments_scale_with_bids(bids: Bids, seed: int, scale: float) -> None:
+    pools = complete([bids], seed)
+    scaled = tuple(b * scale for b in bids)
+    for mechanism in (*ALL, VCG("zero"), VCGPool(("one_hot",), samples=2)):
+        plain, other = held(mechanism, bids, pools), held(mechanism, scaled, pools)
+        np.testing.assert_array_equal(plain.sold.block, other.sold.block)
+        np.testing.assert_array_equal(plain.sold.place, other.sold.place)
+        np.testing.assert_array_equal(plain.read, other.read)
+        np.testing.assert_allclose(other.payments / scale, plain.payments, rtol=0, atol=1e-11)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 4).flatmap(lambda n: bid_vectors(n, distinct=True)),
+    st.integers(0, 2**32 - 1),
+    st.randoms(use_true_random=False),
+)
+def test_agents_are_treated_alike(bids: Bids, seed: int, rng: random.Random) -> None:
+    order = list(range(len(bids)))
+    rng.shuffle(order)
+    pools = complete([bids], seed)
+    mixed = Pools.of(
+        (tuple(ratio[agent] for agent in order), images[:, order])
+        for ratio, images in zip(pools.ratios.tolist(), pools.alignments, strict=True)
+    )
+    for mechanism in (*ALL, VCG("zero")):
+        if not any(bids) and mechanism == VCGPool():
+            continue  # all images are worth the same: nothing
+        plain = held(mechanism, bids, pools)
+        other = held(mechanism, tuple(bids[agent] for agent in order), mixed)
+        np.testing.assert_array_equal(other.sold.place, plain.sold.place)
+        np.testing.assert_array_equal(other.sold.alignments, plain.sold.alignments[..., order])
+        np.testing.assert_allclose(other.payments, plain.payments[..., order], rtol=0, atol=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 3), st.integers(0, 2**32 - 1), st.data())
+def test_an_auction_does_not_depend_on_those_held_beside_it(n: int, seed: int, data: st.DataObject) -> None:
+    vectors = data.draw(st.lists(bid_vectors(n), min_size=1, max_size=5, unique=True))
+    pools = complete(vectors, seed)
+    for mechanism in ALL:
+        together = mechanism.run(np.array(vectors), pools)
+        for row, bids in enumerate(vectors):
+            apart = held(mechanism, bids, pools)
+            np.testing.assert_array_equal(together.payments[:, row], apart.payments[:, 0])
+            np.testing.assert_array_equal(together.sold.alignments[:, row], apart.sold.alignments[:, 0])
+            np.testing.assert_array_equal(together.read[row], apart.read[0])
+
+
+# --- bids that are nearly equal ------------------------------------------------------------------------------
+
+
+def test_myerson_of_bids_that_nearly_agree() -> None:
+    outcomes = Myerson().run(np.array([(3.0, 1.0), (3.0 + 1e-11, 1.0)]), TWO)
+    np.testing.assert_allclose(outcomes.payments[0], [[0.1, 0.2], [0.1, 0.2]], atol=1e-9)
+
+
+NEARLY_ALONE = Pools.from_mapping({(1.0, 0.0): [[0.4, 0.1]], (0.0, 1.0): [[0.1, 0.4]]})
+
+
+def test_myerson_of_a_bid_that_is_nearly_nothing() -> None:
+    payments = held(Myerson(), (1.0, 1e-12), NEARLY_ALONE).payments[0, 0]
+    np.testing.assert_allclose(payments, [0.0, 0.0], atol=1e-9)  # as of a sole bidder
+
+
+def test_shapley_of_a_bid_that_is_nearly_nothing() -> None:
+    payments = held(Shapley(), (1.0, 1e-12), NEARLY_ALONE).payments[0, 0]
+    np.testing.assert_allclose(payments, [0.0, 0.0], atol=1e-9)
+
+
+def test_shapley_of_an_agent_without_a_bid_where_pools_are_missing() -> None:
+    pools = Pools.from_mapping({(1.0, 1.0, 0.0): [[0.2, 0.2, 0.2]]})
+    assert held(Shapley(), (1.0, 1.0, 0.0), pools).payments[0, 0, 2] == 0
 
 
 def test_economics_never_import_torch() -> None:
-    modules = "mechanisms", "evaluation.evaluate", "figures", "report"
+    modules = "mechanisms", "evaluation.evaluate", "figures", "report", "recorded"
     code = ";".join(f"import diffusion_auction.{module}" for module in modules)
     code += ";import sys;print([m for m in ('torch', 'matplotlib.pyplot') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,33 @@
+"""The simplest price: each agent pays what it says the image is worth to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from diffusion_auction.bids import Bids
+from diffusion_auction.mechanisms.outcome import Outcomes
+from diffusion_auction.mechanisms.pools import Pools
+
+
+@dataclass(frozen=True)
+class FirstPrice:
+    """Sells as `vcg` does, I* = argmax_{I ∈ P(b)} W(I; b), and charges agent i its bid's worth b_i α_i(I*).
+
+    Revenue is the reported welfare, a truthful agent's utility is zero, and it pays to bid less: the measure of what
+    a payment rule is for.
+    """
+
+    name: ClassVar[str] = "first_price"
+
+    def pools(self, bids: Bids) -> list[Bids]:
+        """P(b) alone."""
+        return [bids]
+
+    def run(self, bids: np.ndarray, pools: Pools) -> Outcomes:
+        """Hold an auction at each row of `bids` (B, n)."""
+        read = pools.of_bids(bids)
+        sold = pools.best(bids, read)
+        return Outcomes(bids, sold, bids * sold.alignments, read)
