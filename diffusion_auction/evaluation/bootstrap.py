@@ -1,4 +1,4 @@
-"""How sure a figure is: a percentile bootstrap that resamples scenarios and, within each, samples.
+"""How sure a figure is: a bootstrap that resamples scenarios and, within each, samples.
 
 A sample keeps its noise for every bid, so it is drawn with all its bids or not at all. Of a single scenario
 only the samples are resampled: the interval then says nothing about other scenarios.
@@ -29,6 +29,20 @@ def resample(scenarios: np.ndarray, rng: np.random.Generator, draws: int = DRAWS
     return np.bincount(unit[asked], minlength=draws * len(order)).reshape(draws, len(order))
 
 
+def sample_draws(samples: np.ndarray, k: int, seed: int, draws: int = DRAWS) -> np.ndarray:
+    """Which of `samples` (indices, ascending) are there: bool (1 + draws, samples).
+
+    First those of 0…k−1 that there are, then, `draws` times, as many drawn from all of them with replacement. The
+    draws of one `seed` are nested: what is drawn for k is drawn for k + 1.
+    """
+    order = np.random.default_rng(seed).integers(len(samples), size=(draws, len(samples)))
+    drawn = np.zeros((1 + draws, len(samples)), dtype=bool)
+    drawn[0] = samples < k
+    count = int(drawn[0].sum())
+    drawn[np.repeat(np.arange(1, 1 + draws), count), order[:, :count].ravel()] = True
+    return drawn
+
+
 def mean_interval(counts: np.ndarray, sums: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper ends (points,) for the means Σ sums / Σ sizes over units.
 
@@ -48,6 +62,8 @@ def nested_interval(
     is too low by construction; the draws are therefore centred on `estimate` and only their spread is used.
     """
     n, draws = sums.shape
+    if not draws:
+        return np.nan, np.nan
     at = rng.integers(n, size=(draws, n)), rng.integers(draws, size=(draws, n))
     means = divide(sums[at].sum(axis=1), sizes[at].sum(axis=1))
     means = means[np.isfinite(means)]

@@ -3,90 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from diffusion_auction.bids import Bids
-from diffusion_auction.evaluation.bootstrap import number
-from diffusion_auction.evaluation.monotonicity import auctioned, curve, monotonicity
-from diffusion_auction.evaluation.scores import (
-    ScorePools,
-    bid_vectors,
-    count_agents,
-    distinct_images,
-    numbered,
-    pools_of,
-    validate_scores,
-)
-from diffusion_auction.evaluation.welfare import BASELINE, welfare_gain
-from diffusion_auction.mechanisms import Mechanism, MissingPoolError
+from diffusion_auction.evaluation.account import Account, draws_by_k
+from diffusion_auction.evaluation.equal_cost import Branches, equal_cost
+from diffusion_auction.evaluation.monotonicity import monotonicity
+from diffusion_auction.evaluation.quality import quality
+from diffusion_auction.evaluation.scores import Scores, auction_bids, numbered
+from diffusion_auction.mechanisms import Mechanism, Outcomes, Pools, SingleWinner
 
-__all__ = ["evaluate", "pools_of", "run_auctions", "validate_scores"]
+BASELINE = SingleWinner()
+KS = (1, 5, 10, 25, 50, 100)
+"""Numbers of samples that figures by k show, as far as there are so many."""
 
 
-def run_auctions(scores: pd.DataFrame, mechanism: Mechanism, bids: Sequence[Bids] | None = None) -> pd.DataFrame:
-    """One row of auctions.parquet per scenario and bid vector: each of `bids`, by default all of `scores`.
+def run_auctions(scores: Scores, mechanisms: Sequence[Mechanism], bids: Sequence[Bids] | None = None) -> pd.DataFrame:
+    """auctions.parquet: a row per mechanism, scenario and bid vector, each of `bids` or by default all of `scores`.
 
     Columns: scenario, bid_1…n, mechanism, chosen_bid_1…n (normalised bids of the pool that the image came
-    from), chosen_sample, welfare, alignment_, value_, payment_ and utility_1…n, revenue. An auction that
-    lacks a pool is left out; `auctions` of `evaluate` counts them.
+    from), chosen_sample, welfare, alignment_, value_, payment_ and utility_1…n, revenue. An auction that lacks a pool
+    for its image is left out; one that lacks a pool for a payment has NaN there.
     """
-    n = count_agents(scores)
-    pools: dict[Hashable, ScorePools] = {}
-    rows = []
-    for scenario, submitted in bid_vectors(scores, bids):
-        if scenario not in pools:
-            pools[scenario] = pools_of(scores, scenario)
-        try:
-            rows.append((scenario, *_auction(mechanism, submitted, pools[scenario])))
-        except MissingPoolError:
-            continue
-    columns = ["scenario", *numbered("bid", n), "mechanism", *numbered("chosen_bid", n)]
-    columns += ["chosen_sample", "welfare"]
-    for prefix in ("alignment", "value", "payment", "utility"):
-        columns += numbered(prefix, n)
-    return pd.DataFrame(rows, columns=[*columns, "revenue"])
+    parts = []
+    for mechanism in mechanisms:
+        for scenario, vectors in auction_bids(scores, bids).items():
+            pools = scores.pools(scenario)
+            parts.append(_table(scenario, mechanism.name, mechanism.run(vectors, pools), pools))
+    return pd.concat(parts, ignore_index=True)
 
 
-def _auction(mechanism: Mechanism, bids: Bids, pools: ScorePools) -> tuple[Any, ...]:
-    sold = mechanism.run(bids, pools)
-    sample = int(pools.samples(sold.chosen_bids)[sold.chosen_sample])  # recorded pools may lack a sample
-    per_agent = np.concatenate([sold.alignments, sold.values, sold.payments, sold.utilities]).tolist()
-    return (*bids, mechanism.name, *sold.chosen_bids, sample, sold.welfare, *per_agent, sold.revenue)
+def _table(scenario: Hashable, name: str, outcomes: Outcomes, pools: Pools) -> pd.DataFrame:
+    held = outcomes.sold.block[0] >= 0
+    n = pools.n_agents
+    columns: dict[str, Any] = {"scenario": [scenario] * int(held.sum())}
+
+    def add(prefix: str, values: np.ndarray) -> None:
+        columns.update(zip(numbered(prefix, n), values.T, strict=True))
+
+    add("bid", outcomes.bids[held])
+    columns["mechanism"] = name
+    add("chosen_bid", pools.ratios[outcomes.sold.block[0, held]])
+    columns["chosen_sample"] = pools.samples[outcomes.sold.place[0, held]]
+    columns["welfare"] = outcomes.sold.welfare[0, held]
+    add("alignment", outcomes.sold.alignments[0, held])
+    add("value", outcomes.values[0, held])
+    add("payment", outcomes.payments[0, held])
+    add("utility", outcomes.utilities[0, held])
+    columns["revenue"] = outcomes.revenue[0, held]
+    return pd.DataFrame(columns)
 
 
 def evaluate(
-    scores: pd.DataFrame, mechanism: Mechanism, seed: int = 0, bids: Sequence[Bids] | None = None
+    scores: Scores,
+    mechanisms: Sequence[Mechanism],
+    seed: int = 0,
+    bids: Sequence[Bids] | None = None,
+    branches: Branches | None = None,
 ) -> dict[str, Any]:
-    """The parts of metrics.json that scores alone give: monotonicity, welfare, and quality if it was scored.
+    """metrics.json but for the cost of making the images.
 
-    `bids` are those to auction, by default all of the table; monotonicity and quality take every image.
-    `auctions` counts those that `run_auctions` makes and those that lack a pool. Raises `RequestError` for a
-    table that `validate_scores` refuses. The same `seed` gives the same intervals.
+    `bids` are those to auction, by default all of the table; monotonicity and quality take every image. `branches`
+    says how many sample passes a step of the composition of some bids takes; with it mechanisms are also compared at
+    equal cost. The same `seed` gives the same intervals. What could not be used is stated in `left_out`.
     """
-    validate_scores(scores)
-    n_auctions, n_run = len(bid_vectors(scores, bids)), len(run_auctions(scores, mechanism, bids))
+    vectors = auction_bids(scores, bids)
+    ks = _ks(scores)
+    accounts = {mechanism.name: Account(ks) for mechanism in mechanisms}
+    for scenario, asked in vectors.items():
+        pools = scores.pools(scenario)
+        pools = pools.drawn(draws_by_k(pools.samples, ks, seed))
+        baseline = BASELINE.run(asked, pools)
+        for mechanism in mechanisms:
+            outcomes = baseline if mechanism == BASELINE else mechanism.run(asked, pools)
+            accounts[mechanism.name].add(scenario, outcomes, baseline)
     metrics: dict[str, Any] = {
-        "auctions": {"n": n_run, "left_out": n_auctions - n_run},
-        "monotonicity": monotonicity(scores, seed),
-        "welfare": {"baseline": BASELINE.name, mechanism.name: welfare_gain(scores, mechanism, seed, bids)},
+        "monotonicity": monotonicity(scores.rows, seed),
+        "welfare": {
+            "baseline": BASELINE.name,
+            **{name: own.welfare(seed) for name, own in accounts.items() if name != BASELINE.name},
+        },
+        "truthfulness": {name: own.truthfulness(seed) for name, own in accounts.items()},
+        "revenue": {name: own.revenue(seed) for name, own in accounts.items()},
     }
-    if "quality" in scores and scores["quality"].notna().any():
-        metrics["quality"] = _quality(distinct_images(scores), seed)
+    if branches is not None:
+        metrics["equal_cost"] = equal_cost(scores, vectors, mechanisms, branches, seed)
+    if "quality" in scores.rows and scores.rows["quality"].notna().any():
+        metrics["quality"] = quality(scores.rows, seed)
+    metrics["left_out"] = [asdict(item) for item in scores.left_out]
     return metrics
 
 
-def _quality(images: pd.DataFrame, seed: int) -> dict[str, Any]:
-    """Mean quality against each agent's normalised bid, and that of the base prompt's images as reference."""
-    sold = auctioned(images)
-    base = images.drop(index=sold.index)["quality"].mean()
-    return {
-        "by_normalized_bid": [
-            {"agent": i, **point}
-            for i in range(1, count_agents(images) + 1)
-            for point in curve(sold, f"normalized_bid_{i}", "quality", seed)
-        ],
-        "base_only": number(base),
-    }
+def _ks(scores: Scores) -> list[int]:
+    most = int(scores.rows["sample"].max()) + 1
+    return [*(k for k in KS if k < most), most]

@@ -10,6 +10,8 @@ import pandas as pd
 from diffusion_auction.evaluation.bootstrap import divide, mean_interval, number, resample
 from diffusion_auction.evaluation.scores import count_agents, distinct_images, numbered
 
+_DIGITS = 12  # means that agree to so many decimals differ by rounding alone
+
 
 def monotonicity(scores: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     """For each agent: its curve, the curve's rank correlation, and falls between neighbouring bids.
@@ -65,12 +67,13 @@ def curve(images: pd.DataFrame, bid: str, score: str, seed: int) -> list[dict[st
 
 def _adjacent(images: pd.DataFrame, bid: str, score: str) -> tuple[int, int]:
     """Neighbouring bids within a scenario, and those of them where the mean falls."""
-    means = images.groupby(["scenario", bid], sort=True)[score].mean()
+    means = images.groupby(["scenario", bid], sort=True)[score].mean().round(_DIGITS)
     steps = means.groupby(level="scenario").diff().dropna()
     return len(steps), int((steps < 0).sum())
 
 
 def _spearman(bids: list[float], means: list[float]) -> float | None:
+    means = [round(mean, _DIGITS) for mean in means]
     if len(bids) < 2 or len(set(means)) < 2:
         return None
     from scipy.stats import spearmanr  # takes longer to import than the rest of the evaluation

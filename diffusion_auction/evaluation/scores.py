@@ -1,18 +1,89 @@
-"""The score table: what it must hold, which of its rows are one image, and the pools that it makes.
+"""The score table: what it must hold, what is left out of it and why, and the candidate pools that it makes.
 
-Columns: scenario, sample, bid_1…bid_n as submitted, alignment_1…alignment_n; others are left alone.
+Columns: scenario, sample, bid_1…bid_n as submitted, alignment_1…alignment_n; alignment_base and quality if they were
+measured; others are left alone. Rows are counted from 0, without the header.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from diffusion_auction.bids import Bids, normalized
+from diffusion_auction.bids import Bids, normalized, one_hot
 from diffusion_auction.errors import RequestError
-from diffusion_auction.mechanisms.outcome import MissingPoolError
+from diffusion_auction.mechanisms import Pools
+
+OPTIONAL = ("alignment_base", "quality")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something in a score table that the evaluation cannot use."""
+
+    where: str
+    """Row and column, or scenario and bids."""
+    found: str
+    count: int
+    """Rows or values concerned."""
+    consequence: str
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The sound rows of a score table: within a scenario every bid vector has the same samples."""
+
+    rows: pd.DataFrame
+    """Sorted by scenario (numbers before words), bids and sample."""
+    n_agents: int
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def scenarios(self) -> list[Hashable]:
+        return list(self.rows["scenario"].unique())
+
+    def of(self, scenario: Hashable) -> pd.DataFrame:
+        """The rows of one scenario."""
+        return self.rows[self.rows["scenario"] == scenario]
+
+    def bids(self, scenario: Hashable) -> list[Bids]:
+        """The distinct bid vectors of one scenario, ascending."""
+        return _vectors(self.of(scenario), self.n_agents)
+
+    def pools(self, scenario: Hashable) -> Pools:
+        """The candidate pools of one scenario: P(b) is every row whose bids have the ratios of b.
+
+        Bid vectors of one ratio share their images; where scores were recorded without common noise they do not, and
+        each vector's images are a block of their own.
+        """
+        rows = self.of(scenario)
+        samples = np.unique(rows["sample"].to_numpy(dtype=int))
+        vectors = _vectors(rows, self.n_agents)
+        images = rows[numbered("alignment", self.n_agents)].to_numpy(dtype=float)
+        blocks: dict[tuple[Bids, bytes], np.ndarray] = {}
+        for vector, block in zip(vectors, images.reshape(len(vectors), len(samples), -1), strict=True):
+            blocks.setdefault((normalized(vector), block.tobytes()), block)
+        return Pools.of(((ratio, block) for (ratio, _), block in blocks.items()), samples)
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """A table of recorded scores, CSV or Parquet by its suffix; raises `RequestError` if it cannot be read."""
+    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    if path.suffix not in readers:
+        raise RequestError("scores", path, "a .csv or .parquet file")
+    try:
+        return readers[path.suffix](path)
+    except (OSError, ValueError) as error:  # what is no CSV or Parquet at all is a ValueError to pandas and pyarrow
+        reason = " ".join(str(error).split())
+        raise RequestError("scores", path, f"a readable {path.suffix} table ({reason})") from None
 
 
 def numbered(prefix: str, n_agents: int) -> list[str]:
@@ -21,98 +92,177 @@ def numbered(prefix: str, n_agents: int) -> list[str]:
 
 
 def count_agents(scores: pd.DataFrame) -> int:
-    """n: how many columns bid_1, bid_2, … stand in a row."""
-    n = 0
-    while f"bid_{n + 1}" in scores:
-        n += 1
+    """n: the highest number of a column bid_i or alignment_i."""
+    numbers = [re.fullmatch(r"(?:bid|alignment)_([1-9]\d*)", str(column)) for column in scores]
+    return max((int(found[1]) for found in numbers if found), default=0)
+
+
+def check_scores(table: pd.DataFrame) -> Scores:
+    """The sound part of `table`, and a statement of the rest.
+
+    Left out are rows with a value that is absent, no number or out of range, rows given twice, and samples that only
+    some bid vectors of a scenario have. Raises `RequestError` for a table of which nothing can be used: a column or
+    every row is missing.
+    """
+    n = _check_columns(table)
+    rows = table.reset_index(drop=True)
+    rows, bad_values = _without_bad_values(rows, n)
+    rows, doubles = _without_doubles(rows, n)
+    parts = sorted(rows.groupby("scenario", sort=False), key=lambda part: (isinstance(part[0], str), part[0]))
+    balanced = [_balanced(part, n) for _, part in parts]
+    if not balanced:
+        raise RequestError("scores", "no sound rows", f"one row per image and bid vector ({bad_values[0].where})")
+    rows = pd.concat([part for part, _ in balanced], ignore_index=True)
+    uneven = [item for _, items in balanced for item in items]
+    return Scores(rows, n, (*_absent(table), *bad_values, *doubles, *uneven, *_without_baseline(rows, n)))
+
+
+def _check_columns(table: pd.DataFrame) -> int:
+    n = max(count_agents(table), 1)
+    needed = ["scenario", "sample", *numbered("bid", n), *numbered("alignment", n)]
+    listed = ", ".join(needed) if n <= 5 else f"scenario, sample, bid_1 … bid_{n}, alignment_1 … alignment_{n}"
+    for column in needed:
+        if column not in table:
+            raise RequestError(f"scores, column {column}", "absent", f"the columns {listed}")
+    if table.empty:
+        raise RequestError("scores", "no rows", "one row per image and bid vector")
     return n
 
 
-def validate_scores(scores: pd.DataFrame) -> None:
-    """Raise `RequestError` naming the column, and the row, that the evaluation cannot do with."""
-    n = max(count_agents(scores), 1)
-    numbers = ["sample", *numbered("bid", n), *numbered("alignment", n)]
-    for column in ("scenario", *numbers):
-        if column not in scores:
-            wanted = f"the columns scenario, {', '.join(numbers)}"
-            raise RequestError(f"scores, column {column}", "absent", wanted)
-    if scores.empty:
-        raise RequestError("scores", "no rows", "one row per image and bid vector")
-    if scores["scenario"].isna().any():
-        row = int(scores["scenario"].isna().to_numpy().argmax())
-        raise RequestError(f"scores, row {row}, column scenario", "absent", "the scenario's number or name")
-    for column in numbers:
-        values = pd.to_numeric(scores[column], errors="coerce").to_numpy(dtype=float)
+def _scenario_name(value: Any) -> int | str | None:
+    """A scenario's number, or its name; None where there is neither."""
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        number = float(value)
+        return (int(number) if number.is_integer() else str(number)) if np.isfinite(number) else None
+    return None if value is None or value is pd.NA or value is pd.NaT else str(value)
+
+
+def _absent(table: pd.DataFrame) -> list[LeftOut]:
+    return [
+        LeftOut(f"column {column}", "absent", len(table), f"no figure that needs {column}")
+        for column in OPTIONAL
+        if column not in table
+    ]
+
+
+def _without_bad_values(rows: pd.DataFrame, n: int) -> tuple[pd.DataFrame, list[LeftOut]]:
+    """Rows whose needed values are all numbers in range; optional values that are not become NaN."""
+    names = pd.Series(map(_scenario_name, rows["scenario"]), rows.index, dtype=object)
+    sound, found, clean = names.notna().to_numpy(), [], rows.assign(scenario=names)
+    if not sound.all():
+        found.append(_bad(rows, "scenario", ~sound, "these rows are left out"))
+    for column in ("sample", *numbered("bid", n), *numbered("alignment", n), *OPTIONAL):
+        if column not in rows:
+            continue
+        values = pd.to_numeric(rows[column], errors="coerce").to_numpy(dtype=float)
         wrong = ~np.isfinite(values)
-        expected = "a finite number"
-        if not column.startswith("alignment"):
+        if column == "sample":
+            wrong |= (values < 0) | (values != np.floor(values)) | (values > 2**53)
+        elif column.startswith("bid"):
             wrong |= values < 0
-            expected = "a finite number, not negative"
+        optional = column in OPTIONAL
         if wrong.any():
-            row = int(wrong.argmax())
-            raise RequestError(f"scores, row {row}, column {column}", scores[column].iloc[row], expected)
+            consequence = f"no {column} for these rows" if optional else "these rows are left out"
+            found.append(_bad(rows, column, wrong, consequence))
+        clean[column] = np.where(wrong, np.nan, values)
+        if not optional:
+            sound = sound & ~wrong
+    clean = clean[sound]
+    return clean.astype({"sample": int}), found
 
 
-def distinct_images(scores: pd.DataFrame) -> pd.DataFrame:
+def _bad(rows: pd.DataFrame, column: str, wrong: np.ndarray, consequence: str) -> LeftOut:
+    first = int(wrong.argmax())
+    return LeftOut(f"row {first}, column {column}", str(rows[column].iloc[first]), int(wrong.sum()), consequence)
+
+
+def _without_doubles(rows: pd.DataFrame, n: int) -> tuple[pd.DataFrame, list[LeftOut]]:
+    """Rows of one scenario, sample and bid vector but the first."""
+    again = rows.duplicated(["scenario", "sample", *numbered("bid", n)]).to_numpy()
+    if not again.any():
+        return rows, []
+    first = rows.index[again][0]
+    what = "a scenario, sample and bid vector given before"
+    return rows[~again], [LeftOut(f"row {first}", what, int(again.sum()), "the first of such rows counts")]
+
+
+def _balanced(rows: pd.DataFrame, n: int) -> tuple[pd.DataFrame, list[LeftOut]]:
+    """The rows of a scenario cut down to vectors that have all of some samples, and to those samples.
+
+    Of the ways to cut, from the vectors with most samples down to all vectors, the one that keeps most rows.
+    """
+    rows = rows.sort_values([*numbered("bid", n), "sample"], kind="stable")
+    keys = rows[numbered("bid", n)].apply(tuple, axis=1)
+    samples = rows.groupby(keys, sort=False)["sample"].agg(frozenset)
+    kinds = sorted(Counter(samples).items(), key=lambda kind: (-len(kind[0]), -kind[1]))
+    if len(kinds) == 1:
+        return rows, []
+    cuts: list[frozenset[int]] = list(accumulate((kind for kind, _ in kinds), frozenset.intersection))
+    kept = max(cuts, key=lambda cut: len(cut) * sum(cut <= own for own in samples))
+    whole = keys.map(samples).map(lambda own: kept <= own)
+    sound = whole & rows["sample"].isin(kept)
+    odd = next(vector for vector, own in samples.items() if own != kinds[0][0])
+    scenario = rows["scenario"].iloc[0]
+    item = LeftOut(
+        where=f"scenario {scenario}, bids {_listed(odd)}",
+        found=f"{len(samples[odd])} samples where other bids have {len(kinds[0][0])}",
+        count=int((~sound).sum()),
+        consequence=f"{int(whole.groupby(keys).first().sum())} of {len(samples)} bid vectors "
+        f"are evaluated, on the {len(kept)} samples that all of them have",
+    )
+    return rows[sound], [item]
+
+
+def _without_baseline(rows: pd.DataFrame, n: int) -> list[LeftOut]:
+    """Scenarios that lack the images made for one agent alone: the single winner, and each agent's share of it."""
+    found = []
+    for scenario, part in rows.groupby("scenario", sort=False):
+        vectors = _vectors(part, n)
+        ratios = {normalized(vector) for vector in vectors}
+        for i in range(n):
+            if one_hot(i, n) not in ratios:
+                found.append(
+                    LeftOut(
+                        where=f"scenario {scenario}, bids of agent {i + 1} alone",
+                        found="no rows",
+                        count=sum(any(vector) for vector in vectors),
+                        consequence="no single winner to compare these auctions with",
+                    )
+                )
+    return found
+
+
+def _listed(bids: Sequence[float]) -> str:
+    return f"({', '.join(f'{bid:g}' for bid in bids)})"
+
+
+def _vectors(rows: pd.DataFrame, n: int) -> list[Bids]:
+    unique = np.unique(rows[numbered("bid", n)].to_numpy(dtype=float), axis=0)
+    return [tuple(vector) for vector in unique.tolist()]
+
+
+def distinct_images(rows: pd.DataFrame) -> pd.DataFrame:
     """One row per image, with normalized_bid_1…n added, ordered by scenario, bids and sample.
 
     Rows whose bids have the same ratios share their images: those of one scenario, sample and ratio with
     equal alignments are one image. With other alignments they are images of their own, as in scores recorded
     without common noise, and stay.
     """
-    n = count_agents(scores)
+    n = count_agents(rows)
     bids, alignments, shares = (numbered(prefix, n) for prefix in ("bid", "alignment", "normalized_bid"))
-    unique, inverse = np.unique(scores[bids].to_numpy(dtype=float), axis=0, return_inverse=True)
+    unique, inverse = np.unique(rows[bids].to_numpy(dtype=float), axis=0, return_inverse=True)
     ratios = np.array([normalized(tuple(map(float, row))) for row in unique]).reshape(-1, n)
-    images = scores.assign(**dict(zip(shares, ratios[inverse.ravel()].T, strict=True)))
+    images = rows.assign(**dict(zip(shares, ratios[inverse.ravel()].T, strict=True)))
     images = images.drop_duplicates(["scenario", "sample", *shares, *alignments])
     return images.sort_values(["scenario", *shares, "sample"], kind="stable", ignore_index=True)
 
 
-class ScorePools:
-    """The candidate pools P(b) of one scenario: a `Pool` that also knows each row's sample index."""
-
-    def __init__(self, images: pd.DataFrame) -> None:
-        """`images` are rows of `distinct_images` of one scenario."""
-        n = count_agents(images)
-        shares = images[numbered("normalized_bid", n)].to_numpy(dtype=float)
-        alignments = images[numbered("alignment", n)].to_numpy(dtype=float)
-        samples = images["sample"].to_numpy(dtype=int)
-        rows: dict[Bids, list[int]] = {}
-        for row, ratio in enumerate(map(tuple, shares.tolist())):
-            rows.setdefault(ratio, []).append(row)
-        self._pools = {ratio: (alignments[at], samples[at]) for ratio, at in rows.items()}
-
-    def __call__(self, bids: Bids) -> np.ndarray:
-        """Alignments (k, n) of P(bids), by sample index; raises `MissingPoolError`."""
-        return self._pool(bids)[0]
-
-    def samples(self, bids: Bids) -> np.ndarray:
-        """Sample indices (k,) of the rows of P(bids); raises `MissingPoolError`."""
-        return self._pool(bids)[1]
-
-    def __contains__(self, bids: Bids) -> bool:
-        return normalized(bids) in self._pools
-
-    def _pool(self, bids: Bids) -> tuple[np.ndarray, np.ndarray]:
-        try:
-            return self._pools[normalized(bids)]
-        except KeyError:
-            raise MissingPoolError(bids) from None
-
-
-def pools_of(scores: pd.DataFrame, scenario: Hashable) -> ScorePools:
-    """The candidate pools of one scenario: P(b) is every row whose bids have the ratios of b."""
-    return ScorePools(distinct_images(scores[scores["scenario"] == scenario]))
-
-
-def bid_vectors(scores: pd.DataFrame, bids: Sequence[Bids] | None = None) -> list[tuple[Hashable, Bids]]:
-    """Every (scenario, bids) to auction: each of `bids` in each scenario; if None, those of the table.
+def auction_bids(scores: Scores, bids: Sequence[Bids] | None) -> dict[Hashable, np.ndarray]:
+    """The bid vectors (B, n) to auction in each scenario: `bids`; if None, those of the table.
 
     A run's table has rows of bids that nobody submitted, for payments: there `bids` says which are auctions.
     """
-    if bids is not None:
-        return [(scenario, each) for scenario in scores["scenario"].unique() for each in dict.fromkeys(bids)]
-    columns = ["scenario", *numbered("bid", count_agents(scores))]
-    rows = scores[columns].drop_duplicates().itertuples(index=False, name=None)
-    return [(scenario, tuple(map(float, each))) for scenario, *each in rows]
+    vectors: dict[Hashable, Any] = {s: scores.bids(s) if bids is None else list(bids) for s in scores.scenarios}
+    return {scenario: np.array(each, dtype=float) for scenario, each in vectors.items()}

@@ -1,0 +1,175 @@
+"""Mechanisms at the same number of images, and at the same number of sample passes, an auction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from diffusion_auction.bids import Bids, normalized, one_hot
+from diffusion_auction.evaluation.bootstrap import sample_draws
+from diffusion_auction.evaluation.money import share_of_welfare
+from diffusion_auction.evaluation.scores import Scores
+from diffusion_auction.evaluation.tally import Tally
+from diffusion_auction.evaluation.truthfulness import regrets
+from diffusion_auction.mechanisms import VCG, Mechanism, Pools, VCGPool
+
+Branches = Callable[[Bids], int]
+"""Sample passes that one step of the composition of some bids takes."""
+
+REFERENCE = VCG()
+BUDGETS = (10, 25, 50)
+"""Reference numbers of samples at whose cost pools are compared."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Auctions:
+    """One scenario: its pools, the bid vectors auctioned, and what a sample of each block costs."""
+
+    scenario: Hashable
+    pools: Pools
+    bids: np.ndarray
+    """(B, n), those at which somebody bids."""
+    costs: Mapping[str, np.ndarray]
+    """Per sample and block (E,): one image, or its sample passes a step."""
+
+    def settled(self, mechanism: Mechanism) -> _Auctions:
+        """Those auctions that both `mechanism` and the reference have every pool for."""
+        known = [
+            np.isfinite(each.run(self.bids, self.pools).payments[0]).all(axis=1) for each in (mechanism, REFERENCE)
+        ]
+        return replace(self, bids=self.bids[known[0] & known[1]])
+
+
+@dataclass(frozen=True, eq=False)
+class _Figures:
+    """Auctions of one scenario with some number of samples: as observed, then resampled, each (1 + draws, B)."""
+
+    scenario: Hashable
+    welfare: np.ndarray
+    regret: np.ndarray
+    """Relative regret of agent 1."""
+    share: np.ndarray
+    """Revenue ÷ welfare."""
+
+
+def equal_cost(
+    scores: Scores,
+    bids: Mapping[Hashable, np.ndarray],
+    mechanisms: Sequence[Mechanism],
+    branches: Branches,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Each of `mechanisms`, and `vcg_pool` with several pools, against `vcg` at the same cost.
+
+    An auction held alone costs the images of the pools that its mechanism reads: k of each composition, payments
+    included, nothing shared with other auctions. As a pool that may not depend on the bids has as many samples at
+    every bid, costs are compared on average over the auctions. Sample passes are those of one step.
+
+    There is a row for the largest k and reference k, no more than there are samples, with which the mechanism costs at
+    most what `vcg` does; and, so that pools can be told apart at one budget, for each reference k of `BUDGETS` that
+    the samples of a pool suffice for.
+    """
+    sets = [_auctions(scores, scenario, asked, branches) for scenario, asked in bids.items()]
+    sets = [auctions for auctions in sets if len(auctions.bids)]
+    most = min((len(auctions.pools.samples) for auctions in sets), default=0)
+    rows, held = [], dict[Any, list[_Figures]]()
+    for label, mechanism in _contestants(mechanisms, scores).items():
+        both = [auctions.settled(mechanism) for auctions in sets]
+        for unit in ("images", "sample_passes"):
+            price, reference = _price(mechanism, both, unit), _price(REFERENCE, both, unit)
+            budgets = BUDGETS if isinstance(mechanism, VCGPool) and unit == "sample_passes" else ()
+            for k, reference_k in _sizes(price, reference, most, budgets):
+                row = {"mechanism": label, "equal": unit, "k": k, "reference_k": reference_k}
+                cost = {"cost": price * k, "reference_cost": reference * reference_k}
+                same = reference_k, *(auctions.bids.tobytes() for auctions in both)
+                held[same] = held.get(same) or _held(REFERENCE, both, reference_k, seed)
+                rows.append(row | cost | _compared(_held(mechanism, both, k, seed), held[same], seed))
+    return rows
+
+
+def _contestants(mechanisms: Sequence[Mechanism], scores: Scores) -> dict[str, Mechanism]:
+    """By label: the mechanisms but for the reference; and pools of several kinds, where all images are there."""
+    chosen = {m.name: m for m in mechanisms if m.name not in (REFERENCE.name, VCGPool.name)}
+    ratios = [set(map(tuple, scores.pools(scenario).ratios.tolist())) for scenario in scores.scenarios]
+    choices = pool_choices(scores.n_agents, min(map(len, ratios)))
+    pools = {f"vcg_pool ({name})": VCGPool(entries) for name, entries in choices.items()}
+    there = {label: pool for label, pool in pools.items() if all(_has(own, pool, scores.n_agents) for own in ratios)}
+    return chosen | there | {"vcg_pool (every image)": VCGPool()}
+
+
+def pool_choices(n_agents: int, compositions: int) -> dict[str, tuple[str | Bids, ...]]:
+    """Fixed sets of compositions that a pool may be made of, by name; none of more than there are `compositions`."""
+    choices: dict[str, tuple[str | Bids, ...]] = {
+        "one-hot": ("one_hot",),
+        "joint": ("joint",),
+        "one-hot, joint": ("one_hot", "joint"),
+        "base, one-hot, joint": ("base", "one_hot", "joint"),
+    }
+    if n_agents > 2 and 2**n_agents <= compositions + 1:
+        choices["coalitions"] = ("coalitions",)
+    favoured = tuple(tuple(1.0 + bid for bid in one_hot(i, n_agents)) for i in range(n_agents))
+    choices["one-hot, joint, two to one"] = ("one_hot", "joint", *favoured)
+    return choices
+
+
+def _has(ratios: set[Bids], pool: VCGPool, n_agents: int) -> bool:
+    return all(normalized(vector) in ratios for vector in pool.vectors(n_agents))
+
+
+def _auctions(scores: Scores, scenario: Hashable, bids: np.ndarray, branches: Branches) -> _Auctions:
+    pools = scores.pools(scenario)
+    passes = np.array([branches(tuple(ratio)) for ratio in pools.ratios.tolist()], dtype=float)
+    costs = {"images": np.ones(len(passes)), "sample_passes": passes}
+    return _Auctions(scenario, pools, bids[bids.any(axis=1)], costs)
+
+
+def _price(mechanism: Mechanism, sets: Sequence[_Auctions], unit: str) -> float:
+    """What an auction costs on average for each sample; NaN where there is none."""
+    bills = [mechanism.run(auctions.bids, auctions.pools).read @ auctions.costs[unit] for auctions in sets]
+    bill = np.concatenate(bills) if bills else np.zeros(0)
+    return float(bill.mean()) if len(bill) else np.nan
+
+
+def _sizes(price: float, reference: float, most: int, budgets: Sequence[int]) -> list[tuple[int, int]]:
+    """Pairs of k and reference k, at most `most`, with k at most as dear: the largest such pair, and `budgets`."""
+    if not (np.isfinite(price) and np.isfinite(reference)):
+        return []
+    largest = min(most, int(most * price / reference + 1e-9))
+    pairs = [(int(reference_k * reference / price + 1e-9), reference_k) for reference_k in sorted({*budgets, largest})]
+    return [(k, reference_k) for k, reference_k in pairs if 0 < k <= most and 0 < reference_k <= most]
+
+
+def _held(mechanism: Mechanism, sets: Sequence[_Auctions], k: int, seed: int) -> list[_Figures]:
+    """The auctions of each scenario with k samples."""
+    figures = []
+    for auctions in sets:
+        pools = auctions.pools
+        outcomes = mechanism.run(auctions.bids, pools.drawn(sample_draws(pools.samples, k, seed)))
+        figures.append(
+            _Figures(
+                auctions.scenario, outcomes.sold.welfare, regrets(outcomes, 0).relative, share_of_welfare(outcomes)
+            )
+        )
+    return figures
+
+
+def _compared(own: Sequence[_Figures], reference: Sequence[_Figures], seed: int) -> dict[str, Any]:
+    """Welfare relative to the reference's, and regret and revenue of both, with intervals."""
+    tallies: dict[str, Tally] = {}
+    for ours, theirs in zip(own, reference, strict=True):
+        ratio = np.divide(
+            ours.welfare, theirs.welfare, out=np.full(ours.welfare.shape, np.nan), where=theirs.welfare > 0
+        )
+        for name, values in {
+            "relative_welfare": ratio - 1,
+            "relative_regret": ours.regret,
+            "share_of_welfare": ours.share,
+            "reference_regret": theirs.regret,
+            "reference_share": theirs.share,
+        }.items():
+            least = 0.0 if "regret" in name else -np.inf
+            tallies.setdefault(name, Tally([0], least)).add(ours.scenario, [values])
+    return {name: tally.overall(seed) for name, tally in tallies.items()}

@@ -1,0 +1,67 @@
+"""Who pays: revenue, budget balance and individual rationality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from diffusion_auction.mechanisms import Outcomes
+
+_ROUNDING = 1e-12
+"""A payment or utility this little below zero, relative to what changes hands in its auction, is a rounding error."""
+
+
+@dataclass
+class Ledger:
+    """Counts over auctions whose payments are all known, taking every bid for true."""
+
+    auctions: int = 0
+    unknown: int = 0
+    """Auctions without an image or with a payment that lacks a pool."""
+    deficits: int = 0
+    """Auctions that cost the auctioneer money: revenue below zero."""
+    payments: int = 0
+    payments_below_zero: int = 0
+    utilities_below_zero: int = 0
+    """Agents that a truthful bid made worse off than staying away: individual rationality broken."""
+    lowest_utility: float = np.inf
+
+    def add(self, outcomes: Outcomes, draw: int = 0) -> None:
+        """Count the auctions of `outcomes` at which somebody bids, under one of the draws."""
+        payments, utilities = outcomes.payments[draw], outcomes.utilities[draw]
+        bidding = outcomes.bids.any(axis=1)
+        known = bidding & np.isfinite(payments).all(axis=1)
+        least = -_ROUNDING * (np.abs(payments) + np.abs(outcomes.values[draw])).sum(axis=1)
+        self.auctions += int(known.sum())
+        self.unknown += int((bidding & ~known).sum())
+        self.deficits += int((outcomes.revenue[draw, known] < least[known]).sum())
+        self.payments += payments[known].size
+        self.payments_below_zero += int((payments[known] < least[known, None]).sum())
+        self.utilities_below_zero += int((utilities[known] < least[known, None]).sum())
+        if known.any():
+            self.lowest_utility = min(self.lowest_utility, float(utilities[known].min()))
+
+    def figures(self) -> dict[str, Any]:
+        """The counts, for metrics.json."""
+        return {
+            "n": self.auctions,
+            "left_out": self.unknown,
+            "deficits": self.deficits,
+            "payments": self.payments,
+            "payments_below_zero": self.payments_below_zero,
+            "utilities_below_zero": self.utilities_below_zero,
+            "lowest_utility": self.lowest_utility if self.auctions else None,
+        }
+
+
+def revenue(outcomes: Outcomes) -> np.ndarray:
+    """Σ_i payments of the auctions at which somebody bids, (D, B); NaN for the others and where one is unknown."""
+    return np.where(outcomes.bids.any(axis=1), outcomes.revenue, np.nan)
+
+
+def share_of_welfare(outcomes: Outcomes) -> np.ndarray:
+    """Revenue ÷ W(I*; b), (D, B); NaN as for `revenue`, and where welfare is not above zero."""
+    worth = outcomes.sold.welfare
+    return np.divide(revenue(outcomes), worth, out=np.full(worth.shape, np.nan), where=worth > 0)

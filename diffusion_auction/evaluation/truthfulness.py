@@ -1,0 +1,65 @@
+"""What would an agent gain by a false bid? Paper figures 3a and 3b."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from diffusion_auction.mechanisms import Outcomes
+
+NOTHING = 1e-9
+"""A utility below this is none: no regret is relative to it."""
+_SAME = 1e-12
+"""Utilities this close, relative to the largest at that value, are equal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Regrets:
+    """An agent's regret at R value profiles (m_i, m_−i), the others truthful: arrays (D, R), NaN where unknown."""
+
+    relative: np.ndarray
+    """(max_b u_i(b) − u_i(m_i)) / |u_i(m_i)|; NaN where that utility is below `NOTHING`."""
+    absolute: np.ndarray
+    """max_b u_i(b) − u_i(m_i), ≥ 0."""
+    deviation: np.ndarray
+    """|b* − m_i| for the bid b* of highest utility, of several the nearest to m_i."""
+    profiles: int
+    """Value profiles that have a false bid to compare with, known or not."""
+
+
+def regrets(outcomes: Outcomes, agent: int) -> Regrets:
+    """Regret of `agent` (from 0) over the value grid that the bid vectors of `outcomes` span.
+
+    For each b_−i among them, the agent's bids b_i found beside it are both its possible values and its possible bids;
+    for the paper's grid that is m_1 in steps of .1 and m_2 in steps of .25. Its utility at value m and bid b is
+    m·α_i(I*(b)) − payment_i(b). A b_−i with fewer than two bids of the agent has no regret to speak of; one that
+    lacks an outcome has none that is known: those profiles are NaN.
+    """
+    alignments, payments = outcomes.sold.alignments[..., agent], outcomes.payments[..., agent]
+    draws, count = payments.shape
+    relative, absolute, deviation = np.full((3, draws, count), np.nan)
+    lines = _lines(outcomes.bids, agent)
+    for rows in lines:
+        m = outcomes.bids[rows, agent]
+        utility = m[:, None] * alignments[:, None, rows] - payments[:, None, rows]  # (D, value, bid)
+        truthful = np.diagonal(utility, axis1=1, axis2=2)
+        highest = utility.max(axis=2)
+        best = utility >= highest[..., None] - _SAME * np.abs(utility).max(axis=2, keepdims=True)
+        distance = np.where(best, np.abs(m[:, None] - m), np.inf).min(axis=2)
+        known = np.isfinite(highest)
+        absolute[:, rows] = np.where(known, highest - truthful, np.nan)
+        deviation[:, rows] = np.where(known, distance, np.nan)
+        counted = known & (np.abs(truthful) >= NOTHING)
+        relative[:, rows] = np.divide(
+            highest - truthful, np.abs(truthful), out=np.full(truthful.shape, np.nan), where=counted
+        )
+    return Regrets(relative, absolute, deviation, sum(map(len, lines)))
+
+
+def _lines(bids: np.ndarray, agent: int) -> list[np.ndarray]:
+    """Rows of `bids` that share b_−i, at least two each."""
+    others = np.delete(bids, agent, axis=1)
+    _, line = np.unique(others, axis=0, return_inverse=True)
+    groups = (np.flatnonzero(line.ravel() == each) for each in range(line.max() + 1))
+    return [rows for rows in groups if len(rows) > 1]
