@@ -2,43 +2,61 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from diffusion_auction.bids import normalized
+from diffusion_auction.evaluation.evaluate import BASELINE
 from diffusion_auction.evaluation.scores import count_agents
+from diffusion_auction.evaluation.tally import plain
 from diffusion_auction.figures import (
-    COLOURS,
     Grid,
     bid_grid,
     bid_label,
-    image_grid,
     image_paths,
-    monotonicity_figure,
-    read_image,
+    own_mechanism,
     records,
-    save_figure,
     sold_image,
+    write_figures,
 )
+from diffusion_auction.page import Thumbnails, drawings, render
 from diffusion_auction.scenarios import Scenario
 from launchers.shards import write_atomic
 
-_PIXEL_ART = 128  # images up to this size are shown pixel by pixel and stored without loss
+MOST_SCENARIOS = 6
+"""Scenarios shown one by one; figures and tables of means are of all."""
+
+_MOST_CELLS = 30_000  # of the tables of auctions together: some 2 MB of page
+_MOST_LEFT_OUT = 40  # lines of what the score table lacked
+
+RULES = {
+    "vcg": "Of the candidates made for these bids the mechanism sells the one worth most to all agents by their bids, "
+    "and charges each agent what its presence costs the others.",
+    "vcg_pool": "Of a pool of pictures that is the same for all bids the mechanism sells the one worth most to all "
+    "agents by their bids, and charges each agent what its presence costs the others.",
+    "myerson": "Of the candidates made for these bids the mechanism sells the one worth most to all agents by their "
+    "bids, and charges each agent its bid's worth less the area below its allocation curve.",
+    "first_price": "Of the candidates made for these bids the mechanism sells the one worth most to all agents by "
+    "their bids, and charges each agent what the picture is worth to it by its bid.",
+    "shapley": "Of the candidates made for these bids the mechanism sells the one worth most to all agents by their "
+    "bids. Each agent keeps its Shapley value of what coalitions reach; what the agents pay adds up to zero.",
+    "single_winner": "Of the pictures made for one agent alone the mechanism sells the one worth most to all agents "
+    "by their bids, and charges each agent what its presence costs the others.",
+}
+"""What each mechanism sells and charges, for the head of the page."""
 
 
 def write_report(
     run_dir: Path,
     *,
-    scenarios: Sequence[Scenario] | Mapping[int, Scenario],
+    scenarios: Sequence[Scenario] | Mapping[int, Scenario] | None,
     scores: pd.DataFrame,
     auctions: pd.DataFrame,
-    samples: pd.DataFrame,
+    samples: pd.DataFrame | None,
     metrics: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> Path:
@@ -46,104 +64,107 @@ def write_report(
 
     `scores`, `auctions` and `metrics` are those of the run directory; `scenario` in every table is an index
     or key of `scenarios`. `samples` has columns scenario, sample, normalized_bid_1…n and path, under `run_dir`.
+    Recorded scores have neither prompts nor images: `scenarios` and `samples` are None then.
     `settings` are shown at the head of the page as label and value, in order; `name` is its title. Absent or
     damaged images leave their places empty, absent parts of `metrics` their sections.
     """
-    numbered = scenarios if isinstance(scenarios, Mapping) else dict(enumerate(scenarios))
-    thumbnails = Thumbnails(run_dir)
-    paths = image_paths(samples)
-    sections = [
-        _section(run_dir, index, scenario, auctions, samples, paths, thumbnails)
-        for index, scenario in numbered.items()
-        if index in set(scores["scenario"])
-    ]
-    page = _environment().get_template("report.html.j2")
-    html = page.render(
+    own = own_mechanism(metrics) or next(iter(auctions["mechanism"]), None)
+    auctions = auctions[auctions["mechanism"].isin([own, BASELINE.name])]
+    parts = _parts(scenarios, scores, auctions, samples)
+    grids = {part.scenario: (part.grid, part.prompts) for part in parts if part.grid}
+    figures = drawings(write_figures(run_dir, metrics, grids))
+    thumbnails, shown = Thumbnails(run_dir), parts[:MOST_SCENARIOS]
+    n_agents = count_agents(scores)
+    most = max(_MOST_CELLS // (2 * max(len(shown), 1) * (4 * n_agents + 3)), 1)
+    html = render(
+        "report.html.j2",
         name=settings.get("name", run_dir.name),
         settings={label: value for label, value in settings.items() if label != "name" and value is not None},
-        sections=sections,
-        n_agents=count_agents(scores),
-        money=[_money(name, table) for name, table in auctions.groupby("mechanism", sort=False)],
+        rule=RULES.get(str(own), ""),
+        mechanism=own,
+        shown=list(auctions["mechanism"].unique()),
+        n_agents=n_agents,
+        with_images=samples is not None,
+        sections=[_section(part, n_agents, most, thumbnails) for part in shown],
+        scenarios_left=len(parts) - len(shown),
         metrics=metrics,
-        welfare=_welfare(metrics),
-        curves=_monotonicity(run_dir, metrics, len(sections)),
+        left_out=_left_out(metrics),
+        figures=figures,
         thumbnails=thumbnails,
     )
     path = run_dir / "report.html"
-    write_atomic(path, html.encode())
+    write_atomic(path, html)
     return path
 
 
-class Thumbnails:
-    """The images of the page, each defined once as a CSS class and shown wherever it is named."""
+@dataclass(frozen=True)
+class _Part:
+    """One scenario of a run."""
 
-    def __init__(self, run_dir: Path) -> None:
-        self._run_dir = run_dir
-        self._classes: dict[str, str | None] = {}
-        self.rules: list[tuple[str, str, bool]] = []
-        """Class, data URI, and whether it is shown pixel by pixel."""
-
-    def __call__(self, path: str | None) -> str | None:
-        """The class of the image at `path`; None if there is no readable one."""
-        if path is None:
-            return None
-        if path not in self._classes:
-            self._classes[path] = self._define(path)
-        return self._classes[path]
-
-    def _define(self, path: str) -> str | None:
-        image = read_image(self._run_dir / path)
-        if image is None:
-            return None
-        small = max(image.size) <= _PIXEL_ART
-        data = io.BytesIO()
-        if small:
-            image.save(data, "PNG", optimize=True)
-        else:
-            image.save(data, "JPEG", quality=82)
-        name, kind = f"i{len(self.rules)}", "png" if small else "jpeg"
-        self.rules.append((name, data_uri(data.getvalue(), kind), small))
-        return name
+    scenario: Any
+    """As the tables name it."""
+    label: str
+    prompts: Scenario
+    """Of recorded scores without agents, and its label for a base prompt."""
+    auctions: pd.DataFrame
+    grid: Grid | None
+    paths: Mapping[Any, str]
 
 
-def data_uri(content: bytes, kind: str) -> str:
-    """An image inlined; `kind` is its media subtype."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _section(
-    run_dir: Path,
-    index: int,
-    scenario: Scenario,
+def _parts(
+    scenarios: Sequence[Scenario] | Mapping[int, Scenario] | None,
+    scores: pd.DataFrame,
     auctions: pd.DataFrame,
-    samples: pd.DataFrame,
-    paths: Mapping[Any, str],
-    thumbnails: Thumbnails,
-) -> dict[str, Any]:
-    """What the page shows of one scenario; its grid is written to figures/ too."""
-    grid = bid_grid(samples, auctions, index)
-    if grid.bids:
-        save_figure(image_grid(grid, run_dir, scenario), run_dir / "figures", f"image_grid_{index:03d}")
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for auction in records(auctions[auctions["scenario"] == index]):
-        row = _row(auction, scenario.n_agents, thumbnails(paths.get(sold_image(auction))))
-        rows.setdefault(auction["mechanism"], []).append(row)
-    return {"scenario": scenario, "grid": _shown(grid, thumbnails), "auctions": rows}
+    samples: pd.DataFrame | None,
+) -> list[_Part]:
+    """The scenarios in the order of `scores`."""
+    known: Mapping[Any, Scenario] = scenarios if isinstance(scenarios, Mapping) else dict(enumerate(scenarios or ()))
+    paths = {} if samples is None else image_paths(samples)
+    parts = []
+    for scenario in map(plain, scores["scenario"].dropna().unique()):
+        label = f"scenario {scenario}"
+        parts.append(
+            _Part(
+                scenario=scenario,
+                label=label,
+                prompts=known.get(scenario, Scenario(label, ())),
+                auctions=auctions[auctions["scenario"] == scenario],
+                grid=None if samples is None else bid_grid(samples, auctions, scenario),
+                paths=paths,
+            )
+        )
+    return parts
+
+
+def _section(part: _Part, n_agents: int, most: int, thumbnails: Thumbnails) -> dict[str, Any]:
+    """What the page shows of one scenario: its grid of images, and `most` auctions of each mechanism."""
+    tables = []
+    for mechanism, table in part.auctions.groupby("mechanism", sort=False):
+        rows = [_row(row, n_agents, thumbnails(part.paths.get(sold_image(row)))) for row in records(table.head(most))]
+        tables.append({"mechanism": mechanism, "rows": rows, "left": len(table) - len(rows)})
+    grid = None if part.grid is None else _shown(part.grid, thumbnails)
+    return {"label": part.label, "prompts": part.prompts, "grid": grid, "tables": tables}
 
 
 def _row(auction: Mapping[str, Any], n_agents: int, image: str | None) -> dict[str, Any]:
-    """One line of the table of auctions."""
+    """One line of the table of auctions; None for a payment that lacks a pool."""
     per_agent = {
-        name: [float(auction[f"{name}_{i}"]) for i in range(1, n_agents + 1)]
+        name: [_known(auction[f"{name}_{i}"]) for i in range(1, n_agents + 1)]
         for name in ("bid", "chosen_bid", "alignment", "payment", "utility")
     }
     shares = bid_label(normalized(per_agent["chosen_bid"]))
     return {
         **per_agent,
-        **{name: auction[name] for name in ("chosen_sample", "welfare", "revenue")},
+        "sample": int(auction["chosen_sample"]),
+        **{name: _known(auction[name]) for name in ("welfare", "revenue")},
         "image": image,
+        "shares": shares,
         "label": f"image sold: sample {auction['chosen_sample']}, bids {shares}",
     }
+
+
+def _known(value: Any) -> Any:
+    return None if pd.isna(value) else float(value)
 
 
 def _shown(grid: Grid, thumbnails: Thumbnails) -> dict[str, Any]:
@@ -156,59 +177,21 @@ def _shown(grid: Grid, thumbnails: Thumbnails) -> dict[str, Any]:
     return {"across": lines, "down": bids, "cells": list(zip(*cells, strict=True)), "bids_across": False}
 
 
-def _monotonicity(run_dir: Path, metrics: Mapping[str, Any], n_scenarios: int) -> str | None:
-    """The monotonicity plot as a data URI; None where there is no curve to plot."""
-    part = metrics.get("monotonicity") or {}
-    if not any(agent["curve"] for agent in part.values()):
-        return None
-    count = f"{n_scenarios} scenario{'s' if n_scenarios != 1 else ''}"
-    written = save_figure(monotonicity_figure(part, count), run_dir / "figures", "monotonicity")
-    return data_uri(written["svg"].read_bytes(), "svg+xml")
-
-
-def _welfare(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The mechanisms of the welfare part."""
-    return {name: part for name, part in (metrics.get("welfare") or {}).items() if isinstance(part, Mapping)}
-
-
-def _money(mechanism: str, auctions: pd.DataFrame) -> dict[str, Any]:
-    """What the auctions that somebody bid in brought: mean revenue, and how many payments are below zero."""
-    payments = auctions.filter(regex=r"^payment_\d+$")
-    sold = auctions.filter(regex=r"^bid_\d+$").gt(0).any(axis=1)
-    return {
-        "mechanism": mechanism,
-        "mean_revenue": float(auctions.loc[sold, "revenue"].mean()) if sold.any() else None,
-        "payments": int(payments[sold].size),
-        "negative": int((payments[sold] < -1e-12).to_numpy().sum()),
-    }
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("diffusion_auction"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=_number, percent=_percent, bid=_bid)
-    environment.globals["colours"] = COLOURS
-    return environment
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    """A figure for reading: − for minus, – where there is none."""
-    if value is None:
-        return "–"
-    text = f"{value:.{digits}f}".replace("-", "−")
-    return text.removeprefix("−") if not text.strip("−0.") else text
-
-
-def _percent(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return ("+" if value > 0 else "") + _number(100 * value, 1) + "\N{NO-BREAK SPACE}%"
-
-
-def _bid(value: float) -> str:
-    return f"{value:.4g}"
+def _left_out(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What the evaluation could not use: of the score table, and of each mechanism's auctions."""
+    items = metrics.get("left_out") or []
+    welfare, money, truth = (metrics.get(name) or {} for name in ("welfare", "revenue", "truthfulness"))
+    auctions = [
+        {
+            "mechanism": name,
+            "held": money[name]["n"],
+            "payments": money[name]["left_out"],
+            "gains": welfare[name]["left_out"] if name in welfare else None,
+            "profiles": truth[name]["left_out"],
+            "excluded": truth[name]["excluded"],
+        }
+        for name in truth
+        if name in money
+    ]
+    lacking = [row for row in auctions if row["payments"] or row["gains"] or row["profiles"] or row["excluded"]]
+    return {"lines": items[:_MOST_LEFT_OUT], "further": max(len(items) - _MOST_LEFT_OUT, 0), "auctions": lacking}

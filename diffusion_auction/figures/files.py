@@ -1,0 +1,79 @@
+"""Figures as files: PNG to look at, SVG to print; the same input gives the same bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from diffusion_auction.figures.bid_curves import monotonicity, quality_by_bid
+from diffusion_auction.figures.image_grid import Grid, image_grid
+from diffusion_auction.figures.mechanisms import equal_cost, equal_cost_by_k, mechanisms_side_by_side, own_mechanism
+from diffusion_auction.figures.truthfulness import deviation_by_k, regret_and_deviation, regret_by_k
+from diffusion_auction.figures.welfare import welfare_against_k, welfare_by_bids, welfare_by_k
+from diffusion_auction.scenarios import Scenario
+from launchers.shards import write_atomic
+
+_DOTS_PER_INCH = 160
+
+
+def write_figures(
+    run_dir: Path, metrics: Mapping[str, Any], grids: Mapping[int, tuple[Grid, Scenario]]
+) -> dict[str, dict[str, Path]]:
+    """Write the figures for which `metrics` has the numbers into ``run_dir/figures``: paths by name and suffix.
+
+    `grids` are the images to lay out of each scenario, read under `run_dir`, with the prompts to name them by.
+    """
+    folder = run_dir / "figures"
+    written = {}
+    for name, figure in _of_metrics(metrics):
+        if figure is not None:
+            written[name] = save_figure(figure, folder, name)
+    for index, (grid, scenario) in grids.items():
+        if grid.bids:
+            name = f"image_grid_{index:03d}"
+            written[name] = save_figure(image_grid(grid, run_dir, scenario), folder, name)
+    return written
+
+
+def _of_metrics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Figure | None]]:
+    """Each figure of `metrics` with its name, one at a time; None where nothing is there to draw."""
+    welfare, truth = metrics.get("welfare") or {}, metrics.get("truthfulness") or {}
+    mechanism = own_mechanism(metrics)
+    if metrics.get("monotonicity"):
+        yield "monotonicity", monotonicity(metrics["monotonicity"])
+    if mechanism and mechanism in welfare:
+        yield "welfare_by_k", welfare_by_k(welfare[mechanism], mechanism, welfare["baseline"])
+        yield "welfare_by_bids", welfare_by_bids(welfare[mechanism], mechanism, welfare["baseline"])
+    if welfare:
+        yield "welfare_against_k", welfare_against_k(welfare)
+    if mechanism:
+        yield "regret_by_k", regret_by_k(truth[mechanism], mechanism)
+        yield "deviation_by_k", deviation_by_k(truth[mechanism], mechanism)
+        yield "regret_and_deviation", regret_and_deviation(truth)
+        yield "mechanisms", mechanisms_side_by_side(metrics)
+    if metrics.get("equal_cost"):
+        yield "equal_cost", equal_cost(metrics["equal_cost"])
+        yield "equal_cost_by_k", equal_cost_by_k(metrics["equal_cost"])
+    if metrics.get("quality"):
+        yield "quality_by_bid", quality_by_bid(metrics["quality"])
+
+
+def save_figure(figure: Figure, folder: Path, name: str) -> dict[str, Path]:
+    """Write ``folder/name.png`` and ``.svg``; the two paths, by suffix."""
+    png, svg = io.BytesIO(), io.BytesIO()
+    figure.set_dpi(_DOTS_PER_INCH)
+    FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
+    figure.set_layout_engine("none")  # it is laid out, and both files show the same
+    with matplotlib.rc_context({"svg.hashsalt": "diffusion_auction"}):
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
+    written = {suffix: folder / f"{name}.{suffix}" for suffix in ("png", "svg")}
+    write_atomic(written["png"], png.getvalue())
+    write_atomic(written["svg"], svg.getvalue())
+    return written

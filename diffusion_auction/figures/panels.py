@@ -1,0 +1,91 @@
+"""Small multiples: several quantities of the same things, one line for each thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from diffusion_auction.figures.style import (
+    Estimate,
+    Mark,
+    absent,
+    beyond,
+    categories,
+    draw_estimates,
+    few_ticks,
+    in_percent,
+    legend_above,
+    limits,
+    zero_line,
+)
+
+
+class Panel(NamedTuple):
+    """One quantity."""
+
+    label: str
+    series: Sequence[Sequence[Estimate]]
+    """One or more estimates of it for each line, unknown where it is not defined."""
+    ticks: str = "plain"
+    """``percent``, ``gain`` (percentages with their sign), ``count`` or ``plain``."""
+    floor: float | None = None
+    """The lowest value there can be."""
+    names: Sequence[str] = ()
+    """Of the series, for a legend."""
+
+    @property
+    def estimates(self) -> list[Estimate]:
+        return [estimate for own in self.series for estimate in own]
+
+    @property
+    def known(self) -> bool:
+        return any(estimate.known for estimate in self.estimates)
+
+    @property
+    def within(self) -> tuple[float, float]:
+        return limits(self.estimates, self.floor)
+
+    @property
+    def cut(self) -> bool:
+        """Whether an interval goes on above the axis."""
+        return beyond(self.estimates, self.within)
+
+
+def draw_panels(
+    figure: Figure, lines: Sequence[str], panels: Sequence[Panel], style: Callable[[int, int], Mark]
+) -> None:
+    """Draw `panels` from left to right over the shared `lines`; `style` gives the mark of a series at a line."""
+    for axes, panel in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
+        within = panel.within
+        categories(axes, lines)
+        zero_line(axes, vertical=True)
+        axes.set_xlim(within)
+        for s, own in enumerate(panel.series):
+            shift = 0.5 * (s - (len(panel.series) - 1) / 2) / len(panel.series)
+            size = 6 if len(panel.series) < 4 else 4
+            for at, estimate in enumerate(own):
+                draw_estimates(axes, [at + shift], [estimate], style(s, at), within, across=True, size=size)
+        for at in range(len(lines)):
+            if not any(own[at].known for own in panel.series):
+                absent(axes, at)
+        for s, name in enumerate(panel.names):
+            axes.plot([], [], style(s, 0).marker, color=style(s, 0).colour, label=name)
+        if panel.names:
+            legend_above(axes, 2)
+        few_ticks(axes.xaxis)
+        if panel.ticks in ("percent", "gain"):
+            in_percent(axes.xaxis, signed=panel.ticks == "gain")
+        elif panel.ticks == "count":
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+        axes.set_xlabel(panel.label)
+
+
+def _short(value: float) -> str:
+    """A large count in few letters: ``250k``."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
