@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 DEMO  := two_agent_grid
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test lint bench results lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ lint: setup  ## style, format and types
 
 bench: setup  ## time what is worth timing
 	@$(PY) -m tests.benchmarks
+
+results: setup  ## run every sweep on the embedded model and write docs/results.md (about an hour)
+	@$(PY) docs/make_results.py
 
 lock: setup  ## resolve pyproject.toml into requirements.lock, keeping the versions that still fit
 	$(PY) -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

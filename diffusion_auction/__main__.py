@@ -16,8 +16,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from diffusion_auction.config import read_config
+from diffusion_auction.config import ExperimentConfig, read_config
 from diffusion_auction.errors import RequestError
+from diffusion_auction.store import read_run
 from launchers import FailedShardsError
 
 _HERE = Path(__file__).resolve().parent
@@ -42,21 +43,42 @@ def main() -> int:
 
 
 def _perform(composed: DictConfig) -> None:
-    from diffusion_auction import experiment as act
-
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     tree: dict[str, Any] = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     if HydraConfig.get().mode == RunMode.MULTIRUN:  # jobs of one sweep must not share a directory
         tree["run_dir"] = str(Path(str(tree["run_dir"])) / HydraConfig.get().job.override_dirname)
-    config = read_config(tree)
-    if config.action == "report":
-        act.report(Path(config.run_dir))
-        return
-    experiment = act.prepare(config)
-    if config.action == "plan":
-        act.show_plan(experiment)
+    _act(read_config(tree))
+
+
+def _act(config: ExperimentConfig) -> None:
+    """What `action` asks for; each imports no more than it needs."""
+    if config.action == "evaluate":
+        from diffusion_auction.recorded import evaluate_recorded
+
+        evaluate_recorded(config)
+    elif config.action == "compare":
+        from diffusion_auction.comparison import compare
+
+        compare(config)
+    elif config.action == "report":
+        _report(Path(config.run_dir))
     else:
-        act.run(experiment)
+        from diffusion_auction.experiment import prepare, run, show_plan
+
+        experiment = prepare(config)
+        show_plan(experiment) if config.action == "plan" else run(experiment)
+
+
+def _report(run_dir: Path) -> None:
+    stored = read_run(run_dir)
+    if stored["action"] == "evaluate":
+        from diffusion_auction.recorded import report_recorded
+
+        report_recorded(run_dir, stored)
+    else:
+        from diffusion_auction.experiment import report
+
+        report(run_dir, stored)
 
 
 def _status(work: Callable[[], None]) -> int:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from diffusion_auction import bids as bidding
+from diffusion_auction.compositions import Coalition
 from diffusion_auction.errors import RequestError
+from diffusion_auction.mechanisms import MECHANISMS, Mechanism
 from diffusion_auction.scenarios import Scenario, load_scenarios, parse_scenarios
 
 
@@ -35,16 +40,65 @@ class ModelConfig(_Section):
     max_branches: int | None = Field(ge=1, description="sample passes in one transformer call")
 
 
-class AlignmentConfig(_Section):
-    """Which CLIP judges similarity, and which two prompts judge quality."""
+class _AlignmentSection(_Section):
+    measure: Literal["cosine", "probability"]
+    batch: int = Field(ge=1, description="images scored together")
+    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="of the measure of quality too")
 
-    name: str
+
+class ClipAlignmentConfig(_AlignmentSection):
+    """Which model of open_clip judges similarity."""
+
+    name: Literal["clip", "tiny_clip"]
     model: str = Field(min_length=1, description="open_clip's model name; `tiny_clip` is the embedded one")
     pretrained: str | None = Field(description="open_clip's tag or a file")
+
+
+class PickscoreAlignmentConfig(_AlignmentSection):
+    """PickScore judges similarity."""
+
+    name: Literal["pickscore"]
+    weights: str = Field(min_length=1, description="hub name or folder")
+    processor: str = Field(min_length=1, description="hub name or folder")
+
+
+AlignmentConfig = ClipAlignmentConfig | PickscoreAlignmentConfig
+
+
+class ClipQuality(_Section):
+    """Log-odds of a good against a bad prompt, by the alignment model with its logit scale."""
+
+    name: Literal["clip"]
     good_prompt: str = Field(min_length=1)
     bad_prompt: str = Field(min_length=1)
-    batch: int = Field(ge=1)
-    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+
+
+class PaperQuality(_Section):
+    """The paper's: P(good) in a softmax of raw cosines."""
+
+    name: Literal["paper"]
+    good_prompt: str = Field(min_length=1)
+    bad_prompt: str = Field(min_length=1)
+
+
+class AestheticQuality(_Section):
+    """LAION's aesthetic predictor."""
+
+    name: Literal["aesthetic"]
+    head: str = Field(min_length=1, description="a file, or owner/repository/filename of the hub")
+    model: str = Field(min_length=1, description="open_clip's model name")
+    pretrained: str | None = Field(description="open_clip's tag or a file")
+
+
+class PickscoreQuality(_Section):
+    """PickScore of image and base prompt."""
+
+    name: Literal["pickscore"]
+    weights: str = Field(min_length=1, description="hub name or folder")
+    processor: str = Field(min_length=1, description="hub name or folder")
+
+
+QualityConfig = ClipQuality | PaperQuality | AestheticQuality | PickscoreQuality
 
 
 class PromptsConfig(_Section):
@@ -78,7 +132,7 @@ class SimplexBids(_Section):
 class CompositionConfig(_Section):
     """How bids become weights over coalitions."""
 
-    name: Literal["recursive"]
+    name: Literal["recursive", "pairwise", "lovasz", "additive", "prompt_only"]
 
 
 class VcgConfig(_Section):
@@ -88,10 +142,40 @@ class VcgConfig(_Section):
     payment_floor: Literal["none", "zero"]
 
 
+class VcgPoolConfig(_Section):
+    """VCG over a pool that does not depend on the bids."""
+
+    name: Literal["vcg_pool"]
+    compositions: list[Literal["base", "one_hot", "joint", "coalitions"] | list[float]] | None = Field(min_length=1)
+    samples: int | None = Field(ge=1, description="of each composition; null for all")
+
+
+class MyersonConfig(_Section):
+    """Payments from the allocation curve."""
+
+    name: Literal["myerson"]
+    curve: int = Field(ge=1, le=1000, description="bids below the submitted one at which the curve is planned")
+
+
+class FirstPriceConfig(_Section):
+    """Each pays its bid's worth."""
+
+    name: Literal["first_price"]
+
+
+class ShapleyConfig(_Section):
+    """Shapley cost shares."""
+
+    name: Literal["shapley"]
+
+
 class SingleWinnerConfig(_Section):
     """The paper's baseline."""
 
     name: Literal["single_winner"]
+
+
+MechanismConfig = VcgConfig | VcgPoolConfig | MyersonConfig | FirstPriceConfig | ShapleyConfig | SingleWinnerConfig
 
 
 class LauncherConfig(_Section):
@@ -104,22 +188,39 @@ class ExperimentConfig(_Section):
     """A whole experiment, as Hydra composed it."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
-    action: Literal["run", "plan", "report"]
+    action: Literal["run", "plan", "evaluate", "compare", "report"]
+    scores: str | None = Field(description="a table of recorded scores, for action=evaluate")
+    images_from: str | None = Field(description="a run whose images are taken over where they are the same")
+    runs: list[str] | None = Field(description="directories of finished runs, for action=compare")
     run_dir: str = Field(min_length=1)
     seed: int = Field(ge=0, lt=2**63)
     samples: int = Field(ge=1, le=100_000)
     scenarios: list[Annotated[int, Field(ge=0)]] | None
     model: ModelConfig
-    alignment: AlignmentConfig
+    alignment: Annotated[AlignmentConfig, Field(discriminator="name")]
+    quality: Annotated[QualityConfig, Field(discriminator="name")]
     prompts: PromptsConfig
     bids: Annotated[ExplicitBids | GridBids | SimplexBids, Field(discriminator="kind")]
     composition: CompositionConfig
-    mechanism: Annotated[VcgConfig | SingleWinnerConfig, Field(discriminator="name")]
+    mechanism: Annotated[MechanismConfig, Field(discriminator="name")]
     launcher: LauncherConfig
 
 
-PRESENTATION = ("action", "run_dir", "launcher", "model.device", "model.offload", "alignment.device")
+PRESENTATION = (
+    *("action", "scores", "runs", "images_from", "run_dir", "launcher"),
+    *("model.device", "model.offload", "alignment.device"),
+)
 """Keys that may differ between two runs of one directory: they do not decide what is made."""
+
+
+def run_name(action: str, scores: str | None) -> str:
+    """The default of `name`: `single`, `comparison`, or what recorded scores are called."""
+    if action == "evaluate" and scores:
+        return "evaluate_" + re.sub(r"[^\w.-]", "_", Path(scores).stem)
+    return "comparison" if action == "compare" else "single"
+
+
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)  # conf/diffusion_auction.yaml asks for it
 
 
 def read_config(tree: dict[str, Any]) -> ExperimentConfig:
@@ -132,10 +233,16 @@ def read_config(tree: dict[str, Any]) -> ExperimentConfig:
 
 
 def _key(location: tuple[int | str, ...]) -> str:
-    """The key as one writes it: the name of a variant that pydantic puts into a location is no key."""
-    variants = {"explicit", "grid", "simplex", "vcg", "single_winner"}
-    parts = [str(part) for i, part in enumerate(location) if not (i == 1 and part in variants)]
-    return ".".join(parts)
+    """The key as one writes it: names of variants and types that pydantic puts into a location are no keys."""
+    variants = {"explicit", "grid", "simplex", *MECHANISMS}
+    variants |= {"clip", "tiny_clip", "pickscore", "paper", "aesthetic"}
+    key = str(location[0])
+    for place, part in enumerate(location[1:], start=1):
+        if isinstance(part, int):
+            key += f"[{part}]"
+        elif "[" not in part and not (place == 1 and part in variants):
+            key += f".{part}"
+    return key
 
 
 def _shown(error: Any) -> object:
@@ -199,6 +306,23 @@ def experiment_bids(config: ExperimentConfig, n_agents: int) -> list[bidding.Bid
     return list(dict.fromkeys(vectors))
 
 
+def experiment_mechanism(config: ExperimentConfig, n_agents: int) -> Mechanism:
+    """The mechanism of the configuration, its options checked against the run's; raises `RequestError`."""
+    section = config.mechanism
+    options = section.model_dump(exclude={"name"})
+    if isinstance(section, VcgPoolConfig):
+        if section.samples is not None and config.action != "evaluate" and section.samples > config.samples:
+            expected = f"at most the run's samples={config.samples}, or null for all of them"
+            raise RequestError("mechanism.samples", section.samples, expected)
+        for i, entry in enumerate(section.compositions or []):
+            if not isinstance(entry, str):
+                _check_agents(f"mechanism.compositions[{i}]", entry, len(entry), n_agents, "bids")
+                _check_numbers(f"mechanism.compositions[{i}]", entry)
+        named = (entry if isinstance(entry, str) else tuple(entry) for entry in section.compositions or [])
+        options["compositions"] = tuple(named) or None
+    return MECHANISMS[section.name](**options)
+
+
 def _check_agents(key: str, value: object, found: int, n_agents: int, what: str) -> None:
     if found != n_agents:
         raise RequestError(key, value, f"{n_agents} {what}, one per agent of the prompts")
@@ -210,22 +334,24 @@ def _check_numbers(key: str, vector: list[float]) -> None:
             raise RequestError(f"{key}[{i}]", bid, "a finite number that is not negative")
 
 
-def check_words(config: ExperimentConfig, scenarios: dict[int, Scenario]) -> None:
+def check_words(config: ExperimentConfig, scenarios: dict[int, Scenario], coalitions: Collection[Coalition]) -> None:
     """Refuse words that an embedded model in use has never seen; raises `RequestError`."""
     from diffusion_auction.tiny_flux.vocabulary import VocabularyError, check_prompt
 
+    tiny_clip = isinstance(config.alignment, ClipAlignmentConfig) and config.alignment.model == "tiny_clip"
     try:
         for number, scenario in scenarios.items():
             where = f"prompts entry {number}"
             if config.model.weights == "tiny_flux":
-                check_prompt(scenario.coalition_prompt(range(scenario.n_agents)))
-            if config.alignment.model == "tiny_clip":
+                for coalition in coalitions:
+                    check_prompt(scenario.coalition_prompt(coalition))
+            if tiny_clip:
                 for text in (scenario.base_prompt, *scenario.agent_prompts):
                     check_prompt(text)
-        where = "alignment.good_prompt, alignment.bad_prompt"
-        if config.alignment.model == "tiny_clip":
-            check_prompt(config.alignment.good_prompt)
-            check_prompt(config.alignment.bad_prompt)
+        where = "quality.good_prompt, quality.bad_prompt"
+        if tiny_clip and isinstance(config.quality, ClipQuality | PaperQuality):
+            check_prompt(config.quality.good_prompt)
+            check_prompt(config.quality.bad_prompt)
     except VocabularyError as error:
         text, _, expected = str(error).partition(": ")
         raise RequestError(where, text, expected) from None

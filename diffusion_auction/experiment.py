@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -21,13 +21,15 @@ from diffusion_auction.config import (
     check_words,
     choose_scenarios,
     experiment_bids,
+    experiment_mechanism,
     identity,
     read_config,
     read_prompts,
 )
 from diffusion_auction.errors import RequestError
-from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
-from diffusion_auction.mechanisms import Mechanism, SingleWinner, build
+from diffusion_auction.evaluation.evaluate import BASELINE, evaluate, run_auctions
+from diffusion_auction.evaluation.scores import check_scores
+from diffusion_auction.mechanisms import Mechanism, side_by_side
 from diffusion_auction.plan import Plan, columns, make_plan, row_values
 from diffusion_auction.provenance import provenance
 from diffusion_auction.scenarios import Scenario
@@ -45,7 +47,7 @@ class Experiment:
     config: ExperimentConfig
     scenarios: dict[int, Scenario]
     bids: list[bidding.Bids]
-    mechanisms: list[Mechanism]
+    mechanism: Mechanism
     plan: Plan
 
     @property
@@ -64,19 +66,17 @@ def prepare(config: ExperimentConfig) -> Experiment:
     config = config.model_copy(update={"prompts": prompts})
     scenarios = choose_scenarios(everything, config.scenarios)
     bids = experiment_bids(config, next(iter(scenarios.values())).n_agents)
-    check_words(config, scenarios)
-    mechanism = build(**config.mechanism.model_dump())
-    baseline = SingleWinner()
-    mechanisms: list[Mechanism] = [mechanism] if mechanism.name == baseline.name else [mechanism, baseline]
+    mechanism = experiment_mechanism(config, len(bids[0]))
 
     def pools(vector: bidding.Bids) -> Iterable[bidding.Bids]:
-        return chain.from_iterable(mechanism.pools(vector) for mechanism in mechanisms)
+        return chain(mechanism.pools(vector), BASELINE.pools(vector))
 
     compose = COMPOSITIONS[config.composition.name]
     plan = make_plan(
         scenarios, bids, pools, compose, samples=config.samples, steps=config.model.steps, seed=config.seed
     )
-    return Experiment(config, scenarios, bids, mechanisms, plan)
+    check_words(config, scenarios, plan.coalitions)
+    return Experiment(config, scenarios, bids, mechanism, plan)
 
 
 def show_plan(experiment: Experiment) -> None:
@@ -93,9 +93,12 @@ def show_plan(experiment: Experiment) -> None:
         "sample passes, naive": plan.sample_passes_naive,
     }.items():
         table.add_row(label, f"{value:,}")
-    for mechanism in experiment.mechanisms:
+    for mechanism in dict.fromkeys((experiment.mechanism, BASELINE)):
         own = {ratio for b in experiment.bids for ratio in map(bidding.normalized, mechanism.pools(b))}
-        table.add_row(f"compositions read by {mechanism.name}", f"{len(own):,}")
+        ratios = plan.images.filter(regex=r"^normalized_bid_").apply(tuple, axis=1)
+        images = plan.images[ratios.isin(own)]
+        bill = f"{len(own):,} compositions, {len(images):,} images, {images['sample_passes'].sum():,} sample passes"
+        table.add_row(f"of these {mechanism.name} needs", bill)
     _OUT.print(table)
 
 
@@ -103,6 +106,10 @@ def run(experiment: Experiment) -> None:
     """Generate what is missing, score it, hold the auctions, evaluate and report."""
     config = experiment.config
     resolved = config.model_dump(mode="json")
+    if not (experiment.run_dir / "scores.parquet").exists():
+        _check_measures(config)
+    if config.images_from is not None:
+        read_run(Path(config.images_from), key="images_from")
     with run_directory(experiment.run_dir, resolved, identity(config)) as run_dir:
         write_table(experiment.plan.images, run_dir / "plan.parquet")
         samples, scores = _make_and_score(experiment, run_dir)
@@ -116,19 +123,28 @@ def run(experiment: Experiment) -> None:
     _show_outcome(experiment, auctions, samples, metrics, page)
 
 
-def report(run_dir: Path) -> None:
-    """Figures and page again from what `run_dir` stores. Raises `RequestError` if the run is not finished."""
-    stored = read_run(run_dir)
+def report(run_dir: Path, stored: dict[str, Any]) -> None:
+    """Figures and page again from what `run_dir` stores; `stored` is its configuration. Raises `RequestError`."""
     experiment = prepare(read_config({k: v for k, v in stored.items() if k != "identity"} | {"run_dir": str(run_dir)}))
-    tables = {}
-    for name in ("samples", "scores", "auctions"):
-        path = run_dir / f"{name}.parquet"
-        if not path.exists():
-            raise RequestError("run_dir", run_dir, f"the directory of a finished run (it has no {path.name})")
-        tables[name] = pd.read_parquet(path)
-    metrics = json.loads((run_dir / "metrics.json").read_text())
-    page = _write_report(experiment, run_dir, tables["samples"], tables["scores"], tables["auctions"], metrics)
+    tables, metrics = read_finished(run_dir, ("samples", "scores", "auctions"))
+    page = _write_report(experiment, run_dir, metrics=metrics, **tables)
     _OUT.print(f"report   {page}")
+
+
+def read_finished(run_dir: Path, names: Sequence[str]) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """The tables `names` and the metrics of `run_dir`; raises `RequestError` if the run is not finished."""
+    for file in (*(f"{name}.parquet" for name in names), "metrics.json"):
+        if not (run_dir / file).exists():
+            raise RequestError("run_dir", run_dir, f"the directory of a finished run (it has no {file})")
+    tables = {name: pd.read_parquet(run_dir / f"{name}.parquet") for name in names}
+    return tables, json.loads((run_dir / "metrics.json").read_text())
+
+
+def _check_measures(config: ExperimentConfig) -> None:
+    """Refuse models of alignment and quality that cannot be had while nothing is written yet."""
+    from diffusion_auction.generate import check_measures  # torch, only where images are made
+
+    check_measures(config.alignment, config.quality)
 
 
 def _make_and_score(experiment: Experiment, run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -136,18 +152,19 @@ def _make_and_score(experiment: Experiment, run_dir: Path) -> tuple[pd.DataFrame
     from diffusion_auction import generate as work  # torch, only where images are made
 
     config, images = experiment.config, experiment.plan.images
-    work.check_alignment(config.alignment)
     made = work.generation_shards(images, experiment.scenarios, config.composition.name, config.model)
     folder = run_dir / work.GENERATE
     write_manifest(folder, [shard.key for shard in made])
     missing = work.unfinished(made, run_dir)
+    if config.images_from is not None:
+        missing = work.take_over(missing, Path(config.images_from), run_dir)
     fan_out(lambda: work.Generator(config.model, run_dir), missing, folder, what="making images")
 
-    scored = work.scoring_shards(images, experiment.scenarios, config.alignment, run_dir, made)
+    scored = work.scoring_shards(images, experiment.scenarios, config.alignment, config.quality, run_dir, made)
     folder = run_dir / work.SCORE
     write_manifest(folder, [shard.key for shard in scored])
     missing = [shard for shard in scored if mark_of(folder, shard.key) is None]
-    fan_out(lambda: work.Scorer(config.alignment, run_dir), missing, folder, what="scoring")
+    fan_out(lambda: work.Scorer(config.alignment, config.quality, run_dir), missing, folder, what="scoring")
 
     marks = [(shard, mark_of(run_dir / work.GENERATE, shard.key) or {}) for shard in made]
     samples = images.assign(
@@ -186,12 +203,14 @@ def _scores(
     return pd.DataFrame(rows)
 
 
-def _settle(experiment: Experiment, samples: pd.DataFrame, scores: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The tables of auctions under each mechanism, and the metrics of the first, against the baseline."""
-    auctions = pd.concat(
-        [run_auctions(scores, mechanism, experiment.bids) for mechanism in experiment.mechanisms], ignore_index=True
+def _settle(experiment: Experiment, samples: pd.DataFrame, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The auctions under every mechanism, that of the run first, and the metrics."""
+    scores, mechanisms = check_scores(table), side_by_side(experiment.mechanism)
+    compose = COMPOSITIONS[experiment.config.composition.name]
+    auctions = run_auctions(scores, mechanisms, experiment.bids)
+    metrics = evaluate(
+        scores, mechanisms, experiment.config.seed, experiment.bids, branches=lambda bids: len(compose(bids))
     )
-    metrics = evaluate(scores, experiment.mechanisms[0], experiment.config.seed, experiment.bids)
     metrics["cost"] = {
         "images": len(samples),
         "sample_passes": int(samples["sample_passes"].sum()),
@@ -223,7 +242,8 @@ def _write_report(
     settings = {
         "name": config.name,
         "model": config.model.name,
-        "alignment": config.alignment.name,
+        "alignment": f"{config.alignment.name}, {config.alignment.measure}",
+        "quality": config.quality.name,
         "composition": config.composition.name,
         "mechanism": config.mechanism.name,
         "samples (k)": config.samples,
@@ -246,18 +266,24 @@ def _show_outcome(
     experiment: Experiment, auctions: pd.DataFrame, samples: pd.DataFrame, metrics: dict[str, Any], page: Path
 ) -> None:
     """Print the auctions of a small run one by one, of a sweep the gain; then where to look."""
-    own = auctions[auctions["mechanism"] == experiment.mechanisms[0].name]
+    own = auctions[auctions["mechanism"] == experiment.mechanism.name]
     if len(own) <= 12:
         for auction in own.to_dict("records"):
             _OUT.print(_auction_table(experiment.scenarios[auction["scenario"]], auction))
             _OUT.print(f"image    {experiment.run_dir / _sold(auction, samples)}")
-    gain = metrics["welfare"][experiment.mechanisms[0].name]
-    if gain["relative_gain_mean"] is not None:
+    show_gain(metrics, experiment.mechanism)
+    _OUT.print(f"report   {page}")
+
+
+def show_gain(metrics: dict[str, Any], mechanism: Mechanism) -> None:
+    """Print how far `mechanism` beats the baseline, if it is another and there is something to compare."""
+    gain = metrics["welfare"].get(mechanism.name)
+    if gain and gain["relative_gain_mean"] is not None:
         _OUT.print(
             f"welfare  {gain['relative_gain_mean']:+.1%} over the single winner "
-            f"(95 % interval {gain['ci_low']:+.1%} to {gain['ci_high']:+.1%}, {gain['n']} auctions)"
+            f"(95 % interval {gain['ci_low']:+.1%} to {gain['ci_high']:+.1%}, "
+            f"{gain['n']} auction{'' if gain['n'] == 1 else 's'})"
         )
-    _OUT.print(f"report   {page}")
 
 
 def _auction_table(scenario: Scenario, auction: dict[str, Any]) -> Table:

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
-import open_clip
+import numpy as np
 import pandas as pd
 import torch
 import transformers
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from PIL import Image
 
-from diffusion_auction.alignment import ClipAlignment
-from diffusion_auction.config import AlignmentConfig, ModelConfig
+from diffusion_auction.alignment import alignments, load_alignment
+from diffusion_auction.config import AlignmentConfig, ModelConfig, QualityConfig
 from diffusion_auction.errors import RequestError
 from diffusion_auction.pipelines import FluxPipelineAuction
 from diffusion_auction.plan import row_values
+from diffusion_auction.quality import load_quality
 from diffusion_auction.scenarios import Scenario
 from diffusion_auction.store import Images
 from diffusion_auction.tiny_flux import WEIGHTS
@@ -67,18 +68,13 @@ def device_of(key: str, name: str) -> str:
     return name
 
 
-def check_alignment(config: AlignmentConfig) -> None:
-    """Refuse, before any image is made, an alignment model that cannot be had. Raises `RequestError`."""
-    device_of("alignment.device", config.device)
-    if config.model == "tiny_clip":
-        if config.pretrained is not None:
-            raise RequestError("alignment.pretrained", config.pretrained, "null, tiny_clip has its own weights")
-    elif ":" not in config.model:  # a scheme such as hf-hub: or local-dir: says where to look
-        if config.model not in open_clip.list_models():
-            raise RequestError("alignment.model", config.model, "tiny_clip or a name of open_clip.list_models()")
-        tags = open_clip.list_pretrained_tags_by_model(config.model)
-        if config.pretrained not in tags and not Path(str(config.pretrained)).is_file():
-            raise RequestError("alignment.pretrained", config.pretrained, f"a file or one of {', '.join(tags)}")
+def check_measures(alignment: AlignmentConfig, quality: QualityConfig) -> None:
+    """Refuse, before any image is made, measures whose weights cannot be had. Raises `RequestError`.
+
+    They are fetched where need be, loaded on the CPU, and let go: hours of images shall not end in a wrong file.
+    """
+    device_of("alignment.device", alignment.device)
+    load_quality(quality, load_alignment(alignment, "cpu"), "cpu")
 
 
 def generation_shards(
@@ -111,7 +107,8 @@ def generation_shards(
 def scoring_shards(
     images: pd.DataFrame,
     scenarios: dict[int, Scenario],
-    config: AlignmentConfig,
+    alignment: AlignmentConfig,
+    quality: QualityConfig,
     run_dir: Path,
     made: list[Shard],
 ) -> list[Shard]:
@@ -120,11 +117,11 @@ def scoring_shards(
     for shard in made:
         record = mark_of(run_dir / GENERATE, shard.key) or {"sha256": []}
         digests |= zip((image["path"] for image in shard.payload["images"]), record["sha256"], strict=True)
-    settings = config.model_dump(exclude={"device"})
+    settings = {"alignment": alignment.model_dump(exclude={"device"}), "quality": quality.model_dump()}
     return [
         Shard.of(
             {
-                "alignment": settings,
+                **settings,
                 "images": [
                     {
                         "path": row.path,
@@ -139,7 +136,7 @@ def scoring_shards(
             },
             size=len(part),
         )
-        for part in _parts(images, config.batch)
+        for part in _parts(images, alignment.batch)
     ]
 
 
@@ -160,7 +157,7 @@ class Generator:
         began = time.perf_counter()
         images = self._make(rows, shard.payload["composition"])
         seconds = time.perf_counter() - began
-        files = Images(self._run_dir, [row["path"] for row in rows])
+        files = _images(shard, self._run_dir)
         record = {
             "sha256": files.write(images),
             "seconds": seconds / len(rows),
@@ -196,27 +193,53 @@ def unfinished(shards: list[Shard], run_dir: Path) -> list[Shard]:
 
 def _finished(shard: Shard, run_dir: Path) -> bool:
     record = mark_of(run_dir / GENERATE, shard.key)
-    paths = [image["path"] for image in shard.payload["images"]]
-    return record is not None and Images(run_dir, paths).complete(record["sha256"])
+    return record is not None and _images(shard, run_dir).complete(record["sha256"])
+
+
+def take_over(shards: list[Shard], source: Path, run_dir: Path) -> list[Shard]:
+    """Finish those of `shards` that another run has finished too; the rest.
+
+    A shard's key says all that its images depend on, so they are those that this run would make: another alignment or
+    quality measure, another mechanism or fewer samples need no new images.
+    """
+    rest = []
+    for shard in shards:
+        record = mark_of(source / GENERATE, shard.key)
+        files = _images(shard, run_dir)
+        if record is not None and files.link(source, record["sha256"]):
+            shard.mark(run_dir / GENERATE, record)
+            files.publish()
+        else:
+            rest.append(shard)
+    return rest
+
+
+def _images(shard: Shard, run_dir: Path) -> Images:
+    return Images(run_dir, [image["path"] for image in shard.payload["images"]])
 
 
 class Scorer:
-    """Worker of scoring shards: the alignment model, loaded once."""
+    """Worker of scoring shards: the models of alignment and quality, loaded once on one device."""
 
-    def __init__(self, config: AlignmentConfig, run_dir: Path) -> None:
-        self._config, self._run_dir = config, run_dir
-        self._clip = ClipAlignment(config.model, config.pretrained, device_of("alignment.device", config.device))
+    def __init__(self, alignment: AlignmentConfig, quality: QualityConfig, run_dir: Path) -> None:
+        self._measure, self._run_dir = alignment.measure, run_dir
+        device = device_of("alignment.device", alignment.device)
+        self._alignment = load_alignment(alignment, device)
+        self._quality = load_quality(quality, self._alignment, device)
 
     def __call__(self, shard: Shard) -> None:
         """Score the 8-bit images of `shard` as they are stored, and mark it with the scores."""
-        images = shard.payload["images"]
-        embeddings = self._clip.embed([self._open(image["path"]) for image in images])
-        quality = self._clip.quality(embeddings, self._config.good_prompt, self._config.bad_prompt)
-        alignments = [
-            self._clip.similarities(embedding[None], image["texts"])[0].tolist()
-            for embedding, image in zip(embeddings, images, strict=True)
+        rows = shard.payload["images"]
+        images = [self._open(row["path"]) for row in rows]
+        texts = [row["texts"] for row in rows]
+        embeddings = self._alignment.embed(images)
+        cosines = [
+            self._alignment.similarities(embedding[None], own)[0]
+            for embedding, own in zip(embeddings, texts, strict=True)
         ]
-        record: dict[str, Any] = {"alignments": alignments, "quality": quality.tolist()}
+        aligned = alignments(np.stack(cosines), self._measure, self._alignment.logit_scale)
+        quality = self._quality(images, embeddings, [base for *_, base in texts])
+        record: dict[str, Any] = {"alignments": aligned.tolist(), "quality": quality.tolist()}
         shard.mark(self._run_dir / SCORE, record)
 
     def _open(self, path: str) -> Image.Image:

@@ -7,12 +7,13 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import pandas as pd
 
 from diffusion_auction.bids import Bids, normalized
-from diffusion_auction.compositions import Weights
+from diffusion_auction.compositions import Coalition, Weights
 from diffusion_auction.scenarios import Scenario
 
 
@@ -20,7 +21,7 @@ from diffusion_auction.scenarios import Scenario
 class Plan:
     """What a run makes.
 
-    vectors: every bid vector that a pool is made for: those asked for, then those that only a mechanism reads.
+    vectors: every bid vector that a pool is made for: those asked for whose pool a mechanism reads, then the others.
     images: one row per distinct image: scenario, sample, normalized_bid_1…n, coalitions and weights (JSON),
         seed (of its noise), sample_passes, path.
     sample_passes_naive: the cost without sharing or skipping: an image for every requested bid vector, scenario and
@@ -30,6 +31,12 @@ class Plan:
     vectors: list[Bids]
     images: pd.DataFrame
     sample_passes_naive: int
+
+    @property
+    def coalitions(self) -> list[Coalition]:
+        """Every coalition whose text conditions an image."""
+        written = chain.from_iterable(json.loads(text) for text in self.images["coalitions"].unique())
+        return list(dict.fromkeys(map(tuple, written)))
 
     @property
     def sample_passes(self) -> int:
@@ -47,12 +54,12 @@ def make_plan(
     steps: int,
     seed: int,
 ) -> Plan:
-    """Plan `samples` images for each distinct composition of `bids` and of the `pools` that mechanisms read.
+    """Plan `samples` images for each distinct composition of the `pools` that mechanisms read at `bids`.
 
     A composition depends on the ratios of the bids alone, so bid vectors of one ratio share their images: the
     paper's 55 vectors have 30 compositions.
     """
-    vectors = _with_pools(bids, pools)
+    vectors = _read(bids, pools)
     compositions = {ratio: compose(ratio) for ratio in dict.fromkeys(map(normalized, vectors))}
     tags = _tags(list(compositions))
     images = [
@@ -92,16 +99,11 @@ def row_values(row: Mapping[str, Any], stem: str) -> Bids:
     return tuple(float(row[f"{stem}_{i}"]) for i in range(1, count + 1))
 
 
-def _with_pools(bids: Sequence[Bids], pools: Callable[[Bids], Iterable[Bids]]) -> list[Bids]:
-    """The requested vectors, then those of new ratios that mechanisms read beside them."""
-    vectors = list(bids)
-    ratios = {normalized(vector) for vector in bids}
-    for vector in bids:
-        for ratio in map(normalized, pools(vector)):
-            if ratio not in ratios:
-                ratios.add(ratio)
-                vectors.append(ratio)
-    return vectors
+def _read(bids: Sequence[Bids], pools: Callable[[Bids], Iterable[Bids]]) -> list[Bids]:
+    """The requested vectors whose pools mechanisms read, as submitted, then the other ratios that they read."""
+    ratios = dict.fromkeys(normalized(vector) for each in bids for vector in pools(each))
+    requested = [vector for vector in bids if normalized(vector) in ratios]
+    return [*requested, *(ratio for ratio in ratios if ratio not in set(map(normalized, requested)))]
 
 
 def _tags(ratios: Sequence[Bids]) -> dict[Bids, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,16 +63,16 @@ def _compare(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
         raise RequestError("run_dir", path, f"a directory made with this configuration ({shown})")
 
 
-def read_run(path: Path) -> dict[str, Any]:
-    """The configuration stored in the run directory `path`; raises `RequestError` if there is none."""
+def read_run(path: Path, key: str = "run_dir") -> dict[str, Any]:
+    """The configuration stored in the run directory `path`; raises `RequestError` naming `key` if there is none."""
     try:
         stored = yaml.safe_load((path / "config.yaml").read_text())
     except OSError:
-        raise RequestError("run_dir", path, "the directory of an earlier run (it has no config.yaml)") from None
+        raise RequestError(key, path, "the directory of an earlier run (it has no config.yaml)") from None
     except (UnicodeDecodeError, yaml.YAMLError):
         stored = None
     if not (isinstance(stored, dict) and isinstance(stored.get("identity"), dict)):
-        raise RequestError("run_dir", path, "the directory of an earlier run (its config.yaml is not one of ours)")
+        raise RequestError(key, path, "the directory of an earlier run (its config.yaml is not one of ours)")
     return stored
 
 
@@ -84,6 +85,7 @@ class Images:
     """
 
     def __init__(self, run_dir: Path, paths: list[str]) -> None:
+        self._run_dir = run_dir
         self._places = [run_dir / path for path in paths]
 
     def write(self, images: list[Image.Image]) -> list[str]:
@@ -113,6 +115,23 @@ class Images:
                 if not _is(self._part(place), digest):
                     return False
                 self._part(place).replace(place)
+        return True
+
+    def link(self, source: Path, digests: list[str]) -> bool:
+        """Put the same images of the run directory `source` beside their places; False if one is not there as marked.
+
+        They are linked, or copied to another file system; a file that is in its place is never written to again.
+        """
+        theirs = [source / place.relative_to(self._run_dir) for place in self._places]
+        if not all(_is(path, digest) for path, digest in zip(theirs, digests, strict=True)):
+            return False
+        for path, place in zip(theirs, self._places, strict=True):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self._part(place).unlink(missing_ok=True)
+            try:
+                self._part(place).hardlink_to(path)
+            except OSError:
+                shutil.copyfile(path, self._part(place))
         return True
 
     @staticmethod

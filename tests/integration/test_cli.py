@@ -22,6 +22,7 @@ from PIL import Image
 from diffusion_auction import __main__ as command_line
 from diffusion_auction import generate
 from diffusion_auction.experiment import prepare, run
+from diffusion_auction.mechanisms import MECHANISMS
 from tests.support import TABLE_1, auction, configured
 
 TABLES = ("samples", "scores", "auctions")
@@ -69,7 +70,21 @@ BAD = {
     "prompts=file": "prompts.path",
     "prompts=file prompts.path=nowhere.json": "prompts.path",
     "prompts=file prompts.path=gap.json": "entry 0, field agent2_prompt",
-    "alignment.good_prompt=splendid": "splendid",
+    "quality.good_prompt=splendid": "splendid",
+    "mechanism=lottery": "vcg_pool",
+    "mechanism=vcg_pool mechanism.compositions=[everything]": "mechanism.compositions[0]",
+    "mechanism=vcg_pool mechanism.compositions=[]": "mechanism.compositions",
+    "mechanism=vcg_pool mechanism.compositions=[[1,0,0]]": "mechanism.compositions[0]",
+    "mechanism=vcg_pool mechanism.compositions=[joint,[1,-1]]": "mechanism.compositions[1][1] = -1",
+    "mechanism=vcg_pool mechanism.samples=26": "mechanism.samples = 26",
+    "mechanism=myerson mechanism.curve=0": "mechanism.curve = 0",
+    "mechanism=first_price +mechanism.payment_floor=zero": "mechanism.payment_floor",
+    "composition=geometric": "lovasz",
+    "images_from=thesis": "images_from = thesis",
+    "action=evaluate": "scores = null",
+    "action=evaluate scores=nowhere.csv": "scores = nowhere.csv",
+    "action=compare": "runs = none",
+    "action=compare runs=[thesis,gap.json]": "runs = thesis",
     "action=dance": "action = dance",
     "action=report run_dir=nowhere": "run_dir",
     "run_dir=gap.json": "run_dir",
@@ -382,25 +397,65 @@ def run_in(path: Path, *overrides: str) -> Path:
 @pytest.mark.parametrize(
     ("overrides", "auctions"),
     [
-        (["bids.vectors=[[0,0]]"], 2),
+        (["bids.vectors=[[0,0]]"], 1),
         (["bids.vectors=[[1,0],[0.5,0.5]]", "mechanism=single_winner"], 2),
         (
             [
                 "prompts.entries=[{base_prompt: A swimming pool outdoors, agent1_prompt: Tesla car}]",
                 "bids.vectors=[[2]]",
             ],
-            2,
+            1,
         ),
-        (["prompts=cafe", "bids.vectors=[[4,1,1]]", "mechanism.payment_floor=zero"], 2),
-        (["scenarios=[1,4]", "model.schedule=paper", "model.max_branches=1", "bids=simplex", "bids.values=[0.3]"], 4),
+        (["prompts=cafe", "bids.vectors=[[4,1,1]]", "mechanism.payment_floor=zero"], 1),
+        (["scenarios=[1,4]", "model.schedule=paper", "model.max_branches=1", "bids=simplex", "bids.values=[0.3]"], 2),
     ],
     ids=["nobody bids", "single winner", "one agent", "three agents", "two scenarios"],
 )
 def test_small_experiments(tmp_path: Path, overrides: list[str], auctions: int) -> None:
     run_dir = run_in(tmp_path / "run", *overrides)
-    assert len(pd.read_parquet(run_dir / "auctions.parquet")) == auctions
+    assert len(own_auctions(run_dir)) == auctions
     assert (run_dir / "report.html").is_file()
     json.loads((run_dir / "metrics.json").read_text(), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_a_mechanism_has_the_images_that_its_auctions_need(mechanism: str, tmp_path: Path) -> None:
+    run_dir = run_in(
+        tmp_path / "run", "prompts=cafe", f"mechanism={mechanism}", "bids.vectors=[[4,1,1],[2,1,0],[0,3,0]]"
+    )
+    auctions = own_auctions(run_dir)
+    assert len(auctions) == 3
+    assert auctions.notna().all(axis=None)
+
+
+def own_auctions(run_dir: Path) -> pd.DataFrame:
+    """The auctions under the mechanism of the run."""
+    auctions = pd.read_parquet(run_dir / "auctions.parquet")
+    name = yaml.safe_load((run_dir / "config.yaml").read_text())["mechanism"]["name"]
+    return auctions[auctions["mechanism"] == name]
+
+
+def test_another_measure_takes_the_images_over(
+    home: Path, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "Generator", None)  # nothing is made
+    other = tmp_path / "other"
+    run(prepare(configured("samples=2", "alignment.measure=probability", f"run_dir={other}", f"images_from={run_dir}")))
+    assert digests(other) == digests(run_dir)
+    old, new = (pd.read_parquet(each / "scores.parquet") for each in (run_dir, other))
+    assert (old["alignment_1"] != new["alignment_1"]).all()
+    assert new["alignment_1"].between(0, 1).all()
+
+
+def test_a_damaged_image_is_not_taken_over(home: Path, run_dir: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(run_dir, damaged)
+    first = next(iter(digests(run_dir)))
+    (damaged / first).write_bytes(b"")
+    other = tmp_path / "other"
+    run(prepare(configured("samples=2", f"run_dir={other}", f"images_from={damaged}")))
+    assert digests(other) == digests(run_dir)
+    assert (damaged / first).read_bytes() == b""
 
 
 def test_the_same_image_in_another_experiment(tmp_path: Path) -> None:

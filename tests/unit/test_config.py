@@ -45,7 +45,7 @@ def test_every_sweep_can_be_planned(sweep: str) -> None:
 
 def test_the_alignment_follows_the_model() -> None:
     assert configured().alignment.model == "tiny_clip"
-    assert configured("model=flux_schnell").alignment.model == "ViT-L-14-336"
+    assert configured("model=flux_schnell").alignment.model == "ViT-L-14-336-quickgelu"
     assert configured("model=flux_dev", "alignment=tiny_clip").alignment.model == "tiny_clip"
 
 
@@ -59,7 +59,7 @@ def test_the_alignment_follows_the_model() -> None:
         ("samples=0", "samples"),
         ("samples=true", "samples"),
         ("samples='3'", "samples"),
-        ("scenarios=[-1]", "scenarios.0"),
+        ("scenarios=[-1]", "scenarios[0]"),
         ("scenarios=0", "scenarios"),
         ("action=dance", "action"),
         ("name=a/b", "name"),
@@ -79,12 +79,18 @@ def test_the_alignment_follows_the_model() -> None:
         ("+model.sigma=1", "model.sigma"),
         ("+colour=red", "colour"),
         ("alignment.batch=0", "alignment.batch"),
-        ("alignment.good_prompt=''", "alignment.good_prompt"),
+        ("alignment.measure=dot", "alignment.measure"),
+        ("alignment.name=blip", "alignment"),
+        ("+alignment.good_prompt=good", "alignment.good_prompt"),
+        ("+alignment.weights=x", "alignment.weights"),
+        ("quality.good_prompt=''", "quality.good_prompt"),
+        ("quality.name=nice", "quality"),
+        ("+quality.clip=1", "quality.clip"),
         ("mechanism.payment_floor=low", "mechanism.payment_floor"),
         ("+composition.power=2", "composition.power"),
-        ("bids.vectors=[[0.7,x]]", "bids.vectors.0.1"),
+        ("bids.vectors=[[0.7,x]]", "bids.vectors[0][1]"),
         ("bids.vectors=[]", "bids.vectors"),
-        ("bids.vectors=[0.7,0.3]", "bids.vectors.0"),
+        ("bids.vectors=[0.7,0.3]", "bids.vectors[0]"),
         ("bids.kind=lottery", "bids"),
     ],
 )
@@ -158,19 +164,20 @@ def test_equal_bid_vectors_are_one() -> None:
             ["prompts.entries=[{base_prompt: A blimp, agent1_prompt: Tesla car, agent2_prompt: Dell monitor}]"],
             "'blimp'",
         ),
-        (["alignment.good_prompt=A splendid photo"], "'splendid'"),
+        (["quality.good_prompt=A splendid photo"], "'splendid'"),
+        (["quality=paper", "quality.bad_prompt=An awful photo"], "'awful'"),
     ],
 )
 def test_an_unknown_word_is_refused_with_the_vocabulary(overrides: list[str], said: str) -> None:
     config = configured(*overrides)
     with pytest.raises(RequestError, match=said) as refused:
-        check_words(config, scenarios_of(config))
+        check_words(config, scenarios_of(config), [(0,)])
     assert "backpack" in str(refused.value)
 
 
 def test_a_real_model_takes_any_word() -> None:
     config = configured("model=flux_schnell", "prompts.entries=[{base_prompt: A blimp, agent1_prompt: a yeti}]")
-    check_words(config, scenarios_of(config))
+    check_words(config, scenarios_of(config), [(0,)])
 
 
 def test_identity_ignores_what_only_says_how() -> None:
@@ -183,7 +190,8 @@ def test_identity_ignores_what_only_says_how() -> None:
 @pytest.mark.parametrize(
     "override",
     ["seed=1", "samples=3", "scenarios=[1]", "bids.vectors=[[1,0]]", "model.steps=4", "model.batch=7",
-     "mechanism=single_winner", "prompts=cafe", "alignment.bad_prompt=Low", "name=other"],
+     "mechanism=single_winner", "prompts=cafe", "alignment.measure=probability", "quality.bad_prompt=Low",
+     "quality=paper", "name=other"],
 )  # fmt: skip
 def test_identity_tells_what_is_made(override: str) -> None:
     assert identity(configured(override)) != identity(configured())

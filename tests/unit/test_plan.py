@@ -21,7 +21,12 @@ from tests.support import bid_vectors, configured
 SCENARIO = Scenario("A pool", ("Dell monitor", "Tesla car"))
 
 
-def plan_of(bids: list[Bids], pools=lambda _: [], samples: int = 2, steps: int = 5, seed: int = 0) -> Plan:
+def own_pool(bids: Bids) -> list[Bids]:
+    """P(b) alone."""
+    return [bids]
+
+
+def plan_of(bids: list[Bids], pools=own_pool, samples: int = 2, steps: int = 5, seed: int = 0) -> Plan:
     scenarios = {0: Scenario("c", tuple(f"c{i}" for i in range(len(bids[0]))))}
     return make_plan(scenarios, bids, pools, recursive, samples=samples, steps=steps, seed=seed)
 
@@ -40,7 +45,7 @@ def test_the_papers_55_pairs_have_30_compositions() -> None:
 
 
 def test_rows_by_hand() -> None:
-    plan = make_plan({4: SCENARIO}, [(1.4, 0.6)], lambda _: [], recursive, samples=2, steps=3, seed=9)
+    plan = make_plan({4: SCENARIO}, [(1.4, 0.6)], own_pool, recursive, samples=2, steps=3, seed=9)
     first, second = plan.images.to_dict("records")
     assert first["path"] == "images/prompt_004/idx004_b1_0.70_b2_0.30_s00.png"
     assert second["path"] == "images/prompt_004/idx004_b1_0.70_b2_0.30_s01.png"
@@ -56,6 +61,18 @@ def test_mechanisms_pools_are_planned_after_the_bids() -> None:
     assert plan.vectors == [(0.7, 0.3), (7, 3), (0, 1), (1, 0)]
     assert len(plan.images) == 3
     assert plan.sample_passes_naive == 2 * 5 * 3  # of the two vectors asked for
+
+
+def test_a_mechanism_that_reads_no_composed_pool_has_none_planned() -> None:
+    plan = prepare(configured("mechanism=vcg_pool", "bids.vectors=[[0.7,0.3],[1,1]]", "samples=1")).plan
+    assert plan.vectors == [(1, 1), (1, 0), (0, 1)]
+    everything = prepare(configured("mechanism=vcg_pool", "mechanism.compositions=[base,[2,1]]", "samples=1")).plan
+    assert everything.vectors == [(0, 0), (0.6666666667, 0.3333333333), (1, 0), (0, 1)]
+
+
+def test_every_text_that_conditions_an_image_is_known() -> None:
+    plan = prepare(configured("composition=prompt_only", "bids.vectors=[[0.7,0.3],[0,0]]", "samples=1")).plan
+    assert plan.coalitions == [(0, 0, 0, 1), (), (1,), (0,)]
 
 
 @given(st.integers(1, 4).flatmap(lambda n: st.lists(bid_vectors(n), min_size=1, max_size=4)))
@@ -97,14 +114,14 @@ def test_every_image_has_a_name_of_its_own(bids: list[Bids], samples: int) -> No
 def test_noise_depends_on_seed_scenario_and_sample_alone() -> None:
     other = Scenario("A pool", ("Tesla car", "Dell monitor"))
     bids, fewer = [(0.7, 0.3), (0.2, 0.8), (0, 0)], [(0.2, 0.8)]
-    full = make_plan({0: other, 1: SCENARIO}, bids, lambda _: [], recursive, samples=3, steps=5, seed=7).images
-    part = make_plan({5: SCENARIO}, fewer, lambda _: [], recursive, samples=2, steps=1, seed=7).images
+    full = make_plan({0: other, 1: SCENARIO}, bids, own_pool, recursive, samples=3, steps=5, seed=7).images
+    part = make_plan({5: SCENARIO}, fewer, own_pool, recursive, samples=2, steps=1, seed=7).images
 
     seeds = full.groupby(["scenario", "sample"])["seed"]
     assert (seeds.nunique() == 1).all()  # common random numbers: the same for every bid
     assert full["seed"].nunique() == 6
     assert part["seed"].tolist() == seeds.first().loc[1].tolist()[:2]
-    again = make_plan({5: SCENARIO}, fewer, lambda _: [], recursive, samples=2, steps=1, seed=8).images
+    again = make_plan({5: SCENARIO}, fewer, own_pool, recursive, samples=2, steps=1, seed=8).images
     assert not set(again["seed"]) & set(part["seed"])
 
 

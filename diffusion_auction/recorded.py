@@ -1,0 +1,88 @@
+"""`action=evaluate`: the economics alone, of scores that were recorded elsewhere. Loads no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from diffusion_auction.compositions import COMPOSITIONS
+from diffusion_auction.config import ExperimentConfig, experiment_mechanism, flat
+from diffusion_auction.errors import RequestError
+from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
+from diffusion_auction.evaluation.scores import LeftOut, check_scores, read_scores
+from diffusion_auction.experiment import read_finished, show_gain
+from diffusion_auction.mechanisms import side_by_side
+from diffusion_auction.provenance import provenance
+from diffusion_auction.store import run_directory, write_json, write_table
+
+_OUT = Console(soft_wrap=True)
+
+
+def evaluate_recorded(config: ExperimentConfig) -> None:
+    """Evaluate the table `config.scores`, its bids being those auctioned; raises `RequestError`.
+
+    Every mechanism is run, that of the configuration with its options. `composition` says what an image cost, for the
+    comparison at equal sample passes; prompts, model and bids of the configuration have no part in it.
+    """
+    if config.scores is None:
+        raise RequestError("scores", "null", "the path of a .csv or .parquet table of scores")
+    path = Path(config.scores)
+    scores = check_scores(read_scores(path))
+    mechanism = experiment_mechanism(config, scores.n_agents)
+    mechanisms, compose = side_by_side(mechanism), COMPOSITIONS[config.composition.name]
+    resolved = config.model_dump(mode="json")
+    with run_directory(Path(config.run_dir), resolved, _identity(config, path)) as run_dir:
+        write_json(provenance(config.seed), run_dir / "provenance.json")
+        write_table(scores.rows, run_dir / "scores.parquet")
+        write_table(run_auctions(scores, mechanisms), run_dir / "auctions.parquet")
+        metrics = evaluate(scores, mechanisms, config.seed, branches=lambda bids: len(compose(bids)))
+        write_json(metrics, run_dir / "metrics.json")
+        page = _write_report(run_dir, resolved)
+    if scores.left_out:
+        _OUT.print(_left_out(scores.left_out))
+    show_gain(metrics, mechanism)
+    _OUT.print(f"report   {page}")
+
+
+def report_recorded(run_dir: Path, stored: dict[str, Any]) -> None:
+    """Figures and page again from what `run_dir` stores; `stored` is its configuration. Raises `RequestError`."""
+    _OUT.print(f"report   {_write_report(run_dir, stored)}")
+
+
+def _identity(config: ExperimentConfig, path: Path) -> dict[str, Any]:
+    """The keys that decide what is written."""
+    return {
+        "scores.sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "seed": config.seed,
+        "composition": config.composition.name,
+        **flat({"mechanism": config.mechanism.model_dump(mode="json")}),
+    }
+
+
+def _write_report(run_dir: Path, stored: dict[str, Any]) -> Path:
+    from diffusion_auction.report import write_report  # matplotlib, only where figures are drawn
+
+    tables, metrics = read_finished(run_dir, ("scores", "auctions"))
+    settings = {
+        "name": stored["name"],
+        "scores": Path(stored["scores"]).name,
+        "scenarios": tables["scores"]["scenario"].nunique(),
+        "mechanism": stored["mechanism"]["name"],
+        "seed": stored["seed"],
+        "evaluated": json.loads((run_dir / "provenance.json").read_text())["time"],
+    }
+    return write_report(run_dir, scenarios=None, samples=None, metrics=metrics, settings=settings, **tables)
+
+
+def _left_out(items: tuple[LeftOut, ...]) -> Table:
+    table = Table(title="what was left out", title_justify="left")
+    for heading in ("where", "found", "count", "consequence"):
+        table.add_column(heading, justify="right" if heading == "count" else "left")
+    for item in items:
+        table.add_row(item.where, item.found, str(item.count), item.consequence)
+    return table
