@@ -37,11 +37,11 @@ def normalized(bids: Sequence[float]) -> Bids:
     Two bid vectors with the same ratios have equal normalised bids, hence one composition and one pool; what is
     normalised already stays as it is.
     """
-    if abs(sum(bids) - 1) < len(bids) * 10.0**-_DIGITS:
-        return tuple(round(float(bid), _DIGITS) for bid in bids)
+    if abs(sum(bids) - 1) < len(bids) * 10.0**-_DIGITS and all(round(bid, _DIGITS) == bid for bid in bids):
+        return tuple(map(float, bids))
     largest = max(bids, default=0.0)
     if largest == 0:
         return tuple(0.0 for _ in bids)
     scaled = [bid / largest for bid in bids]  # so that neither huge nor tiny bids over- or underflow
     total = sum(scaled)
-    return tuple(round(bid / total, _DIGITS) for bid in scaled)
+    return tuple(round(round(bid / total, _DIGITS + 4), _DIGITS) for bid in scaled)  # halves fall on one side

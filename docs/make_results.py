@@ -78,7 +78,8 @@ def page(metrics: dict[str, dict[str, Any]]) -> str:
     )
     environment.filters.update(percent=percent, interval=interval, number=number, verdict=verdict)
     template = environment.get_template("results.md.j2")
-    return template.render(runs=metrics, requests=RUNS, shared=GRID, compositions=COMPOSITIONS)
+    rivals = [", ".join(texts[1:]) for texts in _prompts("same_object")]
+    return template.render(runs=metrics, requests=RUNS, shared=GRID, compositions=COMPOSITIONS, rivals_of=rivals)
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -107,6 +108,12 @@ def verdict(figure: dict[str, Any], yes: str, no: str, unclear: str) -> str:
 
 def _metrics(name: str) -> dict[str, Any]:
     return json.loads((RESULTS / name / "metrics.json").read_text(encoding="utf-8"))
+
+
+def _prompts(name: str) -> list[list[str]]:
+    """Of each scenario the base prompt and the agents' prompts."""
+    log = json.loads((RESULTS / name / "generation_log.json").read_text(encoding="utf-8"))
+    return [list(entry.values()) for entry in log["scenarios"].values()]
 
 
 def _command(*request: str) -> None:

@@ -20,7 +20,7 @@ Branches = Callable[[Bids], int]
 """Sample passes that one step of the composition of some bids takes."""
 
 REFERENCE = VCG()
-BUDGETS = (10, 25, 50)
+BUDGETS = (5, 15, 25, 50)
 """Reference numbers of samples at whose cost pools are compared."""
 
 
@@ -34,13 +34,13 @@ class _Auctions:
     """(B, n), those at which somebody bids."""
     costs: Mapping[str, np.ndarray]
     """Per sample and block (E,): one image, or its sample passes a step."""
+    counted: np.ndarray
+    """Which auctions are compared, bool (B,); the others count as unknown, and so does regret over their bids."""
 
-    def settled(self, mechanism: Mechanism) -> _Auctions:
-        """Those auctions that both `mechanism` and the reference have every pool for."""
-        known = [
-            np.isfinite(each.run(self.bids, self.pools).payments[0]).all(axis=1) for each in (mechanism, REFERENCE)
-        ]
-        return replace(self, bids=self.bids[known[0] & known[1]])
+    def settled(self, mechanism: Mechanism) -> np.ndarray:
+        """Which of them both `mechanism` and the reference have every pool for: bool (B,)."""
+        runs = (each.run(self.bids, self.pools) for each in (mechanism, REFERENCE))
+        return np.logical_and.reduce([np.isfinite(outcomes.payments[0]).all(axis=1) for outcomes in runs])
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +77,14 @@ def equal_cost(
     most = min((len(auctions.pools.samples) for auctions in sets), default=0)
     rows, held = [], dict[Any, list[_Figures]]()
     for label, mechanism in _contestants(mechanisms, scores).items():
-        both = [auctions.settled(mechanism) for auctions in sets]
+        both = [replace(auctions, counted=auctions.settled(mechanism)) for auctions in sets]
         for unit in ("images", "sample_passes"):
             price, reference = _price(mechanism, both, unit), _price(REFERENCE, both, unit)
             budgets = BUDGETS if isinstance(mechanism, VCGPool) and unit == "sample_passes" else ()
             for k, reference_k in _sizes(price, reference, most, budgets):
                 row = {"mechanism": label, "equal": unit, "k": k, "reference_k": reference_k}
                 cost = {"cost": price * k, "reference_cost": reference * reference_k}
-                same = reference_k, *(auctions.bids.tobytes() for auctions in both)
+                same = reference_k, *(auctions.counted.tobytes() for auctions in both)
                 held[same] = held.get(same) or _held(REFERENCE, both, reference_k, seed)
                 rows.append(row | cost | _compared(_held(mechanism, both, k, seed), held[same], seed))
     return rows
@@ -123,12 +123,16 @@ def _auctions(scores: Scores, scenario: Hashable, bids: np.ndarray, branches: Br
     pools = scores.pools(scenario)
     passes = np.array([branches(tuple(ratio)) for ratio in pools.ratios.tolist()], dtype=float)
     costs = {"images": np.ones(len(passes)), "sample_passes": passes}
-    return _Auctions(scenario, pools, bids[bids.any(axis=1)], costs)
+    asked = bids[bids.any(axis=1)]
+    return _Auctions(scenario, pools, asked, costs, counted=np.ones(len(asked), dtype=bool))
 
 
 def _price(mechanism: Mechanism, sets: Sequence[_Auctions], unit: str) -> float:
     """What an auction costs on average for each sample; NaN where there is none."""
-    bills = [mechanism.run(auctions.bids, auctions.pools).read @ auctions.costs[unit] for auctions in sets]
+    bills = [
+        (mechanism.run(auctions.bids, auctions.pools).read @ auctions.costs[unit])[auctions.counted]
+        for auctions in sets
+    ]
     bill = np.concatenate(bills) if bills else np.zeros(0)
     return float(bill.mean()) if len(bill) else np.nan
 
@@ -148,11 +152,11 @@ def _held(mechanism: Mechanism, sets: Sequence[_Auctions], k: int, seed: int) ->
     for auctions in sets:
         pools = auctions.pools
         outcomes = mechanism.run(auctions.bids, pools.drawn(sample_draws(pools.samples, k, seed)))
-        figures.append(
-            _Figures(
-                auctions.scenario, outcomes.sold.welfare, regrets(outcomes, 0).relative, share_of_welfare(outcomes)
-            )
-        )
+        payments = np.where(auctions.counted[:, None], outcomes.payments, np.nan)
+        outcomes = replace(outcomes, payments=payments)
+        worth = np.where(auctions.counted, outcomes.sold.welfare, np.nan)
+        regret, share = regrets(outcomes, 0).relative, share_of_welfare(outcomes)
+        figures.append(_Figures(auctions.scenario, worth, regret, share))
     return figures
 
 

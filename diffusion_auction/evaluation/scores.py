@@ -23,6 +23,7 @@ from diffusion_auction.errors import RequestError
 from diffusion_auction.mechanisms import Pools
 
 OPTIONAL = ("alignment_base", "quality")
+_HIGHEST_BID = 1e100  # sums and products of higher ones could overflow
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _without_bad_values(rows: pd.DataFrame, n: int) -> tuple[pd.DataFrame, list[
         if column == "sample":
             wrong |= (values < 0) | (values != np.floor(values)) | (values > 2**53)
         elif column.startswith("bid"):
-            wrong |= values < 0
+            wrong |= (values < 0) | (values > _HIGHEST_BID)
         optional = column in OPTIONAL
         if wrong.any():
             consequence = f"no {column} for these rows" if optional else "these rows are left out"

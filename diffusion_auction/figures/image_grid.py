@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
+from textwrap import fill, shorten
 from typing import Any
 
 import numpy as np
@@ -139,7 +139,7 @@ def image_grid(grid: Grid, run_dir: Path, scenario: Scenario) -> Figure:
         cell, path = axes[row, column], cells[row][column]
         _show(cell, read_image(run_dir / path) if path else None)
         if row == 0:
-            cell.set_title(across[column], fontsize=9, color=INK)
+            cell.set_title(fill(across[column], 16), fontsize=9, color=INK)
         if column == 0:
             cell.set_ylabel(down[row], fontsize=9, color=INK, rotation=0, ha="right", va="center")
     return figure

@@ -30,8 +30,8 @@ class VCGPool:
     are not negative a truthful agent's utility W(I*; b) − max_𝒫 W(I; b_−i) is not either.
 
     `compositions` says what the pool is made of: names of `SETS` and bid vectors; None is every image that the
-    scenario has, for which a plan makes the one-hot and the joint compositions. `samples` takes only the first so many
-    samples of each composition. All-zero bids buy the first image of the pool, the base prompt's if it is in.
+    scenario has, for which a plan makes the one-hot and the joint compositions. Of each composition only the samples
+    0…`samples`−1 are in it, or all. All-zero bids buy the first image of the pool, the base prompt's if it is in.
     """
 
     compositions: tuple[str | Bids, ...] | None = None

@@ -236,6 +236,11 @@ def mean(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
+def median(values: Iterable[float | None]) -> float | None:
+    known = sorted(value for value in values if value is not None)
+    return (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2 if known else None
+
+
 def gain(sale: Sale, baseline: Sale) -> float | None:
     """max W over the candidates by that over the baseline's, less 1."""
     ours, theirs = sale.welfare(), baseline.welfare()
@@ -320,6 +325,7 @@ def figures(images: Sequence[Image], mechanism: Mechanism, ks: Sequence[int]) ->
         },
         "truthfulness": {
             "relative_regret_mean": mean(own.relative for own in regret),
+            "relative_regret_median": median(own.relative for own in regret),
             "relative_regret_max": max((own.relative for own in regret if own.relative is not None), default=None),
             "absolute_regret_max": max((own.absolute for own in regret if own.absolute is not None), default=None),
             "deviation_mean": mean(own.deviation for own in regret),

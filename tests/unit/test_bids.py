@@ -57,3 +57,11 @@ def test_normalized_bids_are_their_own_ratio(bids: tuple[float, ...]) -> None:
     """Else a pool stored under its ratio is not found again under the ratio of that."""
     ratio = normalized(bids)
     assert normalized(ratio) == ratio
+
+
+@pytest.mark.parametrize(
+    ("bids", "scaled"),
+    [((3, 2045), (3 / 2048, 2045 / 2048)), ((7, 3.0000000015), (0.7, 0.30000000015)), ((1, 2), (1e-9, 2e-9))],
+)
+def test_shares_do_not_depend_on_the_unit_of_money(bids: tuple[float, ...], scaled: tuple[float, ...]) -> None:
+    assert normalized(bids) == normalized(scaled)

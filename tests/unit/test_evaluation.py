@@ -558,6 +558,8 @@ def test_more_samples_do_not_change_the_figures_of_fewer() -> None:
     more, less = (metrics_of(each, *ALL) for each in (rows, fewer))
     for mechanism in ALL:
         own, other = more["truthfulness"][mechanism.name], less["truthfulness"][mechanism.name]
+        for each in (own, *own["by_k"].values(), *own["by_scenario"]):  # neither can be below zero
+            assert min(each["ci_low"] or 0, each["deviation_ci_low"] or 0) >= 0
         for figure in ("relative_regret_mean", "deviation_mean"):
             assert own["by_k"]["5"][figure] == other[figure]
         if mechanism != SingleWinner():

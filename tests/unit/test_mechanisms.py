@@ -272,8 +272,9 @@ def test_compositions_of_a_pool() -> None:
 
 
 def complete(vectors: Sequence[Bids], seed: int, k: int = 3) -> Pools:
-    """Random images of every pool that a mechanism needs for `vectors`; one ratio, one pool."""
+    """Random images of the base prompt and every pool that a mechanism needs for `vectors`; one ratio, one pool."""
     needed = {normalized(pool) for bids in vectors for mechanism in ALL for pool in mechanism.pools(bids)}
+    needed |= {(0.0,) * len(vectors[0])}
     rng = np.random.default_rng(seed)
     return Pools.from_mapping({ratio: rng.uniform(-0.2, 1, (k, len(ratio))) for ratio in sorted(needed)})
 
