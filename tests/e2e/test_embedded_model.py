@@ -68,6 +68,18 @@ def test_images_and_passes_are_those_of_the_plan(grid: Path) -> None:
     assert sum(mark["sample_passes"] for mark in marks) == plan["sample_passes"].sum() == 5 * 25 * 5 * 56
 
 
+def test_a_fixed_pool_reaches_the_welfare_of_vcg_at_equal_passes_without_regret(grid: Path) -> None:
+    metrics = json.loads((grid / "metrics.json").read_text())
+    rows = [row for row in metrics["equal_cost"] if row["mechanism"] == "vcg_pool (one-hot, joint)"]
+    assert {row["equal"] for row in rows} == {"images", "sample_passes"}
+    for row in rows:
+        assert row["cost"] <= row["reference_cost"]
+        assert row["relative_welfare"]["mean"] >= 0
+        assert row["relative_regret"]["mean"] <= 1e-12
+    assert metrics["truthfulness"]["vcg_pool"]["absolute_regret_max"] <= 1e-12
+    assert metrics["welfare"]["vcg"]["ci_low"] > 0
+
+
 def test_single_objects_are_recognised_zero_shot(clip: ClipAlignment) -> None:
     assert measure.zero_shot_on_renderings(clip) >= 0.97
     pipe = FluxPipelineAuction.from_pretrained(WEIGHTS / "flux", dtype=torch.float32)
