@@ -106,11 +106,14 @@ def run(experiment: Experiment) -> None:
     """Generate what is missing, score it, hold the auctions, evaluate and report."""
     config = experiment.config
     resolved = config.model_dump(mode="json")
-    if not (experiment.run_dir / "scores.parquet").exists():
-        _check_measures(config)
     if config.images_from is not None:
         read_run(Path(config.images_from), key="images_from")
+    fresh = not (experiment.run_dir / "config.yaml").exists()
+    if fresh:  # what cannot be had leaves nothing on disk
+        _check_measures(config)
     with run_directory(experiment.run_dir, resolved, identity(config)) as run_dir:
+        if not fresh and not (run_dir / "scores.parquet").exists():
+            _check_measures(config)
         write_table(experiment.plan.images, run_dir / "plan.parquet")
         samples, scores = _make_and_score(experiment, run_dir)
         write_json(provenance(config.seed), run_dir / "provenance.json")
@@ -141,7 +144,7 @@ def read_finished(run_dir: Path, names: Sequence[str]) -> tuple[dict[str, pd.Dat
 
 
 def _check_measures(config: ExperimentConfig) -> None:
-    """Refuse models of alignment and quality that cannot be had while nothing is written yet."""
+    """Refuse models of alignment and quality that cannot be had before any image is made."""
     from diffusion_auction.generate import check_measures  # torch, only where images are made
 
     check_measures(config.alignment, config.quality)
