@@ -28,7 +28,7 @@ def join_prompts(base: str, prompts: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A base prompt c and the agents' prompts c_1…c_n (`shared` words: scenario)."""
+    """A base prompt c and the agents' prompts c_1…c_n."""
 
     base_prompt: str
     agent_prompts: tuple[str, ...]
