@@ -40,6 +40,17 @@ class ModelConfig(_Section):
     max_branches: int | None = Field(ge=1, description="sample passes in one transformer call")
 
 
+class _Pickscore(_Section):
+    name: Literal["pickscore"]
+    weights: str = Field(min_length=1, description="hub name or folder")
+    processor: str = Field(min_length=1, description="hub name or folder")
+
+
+class _TwoPrompts(_Section):
+    good_prompt: str = Field(min_length=1)
+    bad_prompt: str = Field(min_length=1)
+
+
 class _AlignmentSection(_Section):
     measure: Literal["cosine", "probability"]
     batch: int = Field(ge=1, description="images scored together")
@@ -54,31 +65,23 @@ class ClipAlignmentConfig(_AlignmentSection):
     pretrained: str | None = Field(description="open_clip's tag or a file")
 
 
-class PickscoreAlignmentConfig(_AlignmentSection):
+class PickscoreAlignmentConfig(_AlignmentSection, _Pickscore):
     """PickScore judges similarity."""
-
-    name: Literal["pickscore"]
-    weights: str = Field(min_length=1, description="hub name or folder")
-    processor: str = Field(min_length=1, description="hub name or folder")
 
 
 AlignmentConfig = ClipAlignmentConfig | PickscoreAlignmentConfig
 
 
-class ClipQuality(_Section):
+class ClipQuality(_TwoPrompts):
     """Log-odds of a good against a bad prompt, by the alignment model with its logit scale."""
 
     name: Literal["clip"]
-    good_prompt: str = Field(min_length=1)
-    bad_prompt: str = Field(min_length=1)
 
 
-class PaperQuality(_Section):
+class PaperQuality(_TwoPrompts):
     """The paper's: P(good) in a softmax of raw cosines."""
 
     name: Literal["paper"]
-    good_prompt: str = Field(min_length=1)
-    bad_prompt: str = Field(min_length=1)
 
 
 class AestheticQuality(_Section):
@@ -90,12 +93,8 @@ class AestheticQuality(_Section):
     pretrained: str | None = Field(description="open_clip's tag or a file")
 
 
-class PickscoreQuality(_Section):
+class PickscoreQuality(_Pickscore):
     """PickScore of image and base prompt."""
-
-    name: Literal["pickscore"]
-    weights: str = Field(min_length=1, description="hub name or folder")
-    processor: str = Field(min_length=1, description="hub name or folder")
 
 
 QualityConfig = ClipQuality | PaperQuality | AestheticQuality | PickscoreQuality
@@ -349,7 +348,7 @@ def check_words(config: ExperimentConfig, scenarios: dict[int, Scenario], coalit
                 for text in (scenario.base_prompt, *scenario.agent_prompts):
                     check_prompt(text)
         where = "quality.good_prompt, quality.bad_prompt"
-        if tiny_clip and isinstance(config.quality, ClipQuality | PaperQuality):
+        if tiny_clip and isinstance(config.quality, _TwoPrompts):
             check_prompt(config.quality.good_prompt)
             check_prompt(config.quality.bad_prompt)
     except VocabularyError as error:

@@ -93,9 +93,9 @@ def show_plan(experiment: Experiment) -> None:
         "sample passes, naive": plan.sample_passes_naive,
     }.items():
         table.add_row(label, f"{value:,}")
+    ratios = plan.images.filter(regex=r"^normalized_bid_").apply(tuple, axis=1)
     for mechanism in dict.fromkeys((experiment.mechanism, BASELINE)):
         own = {ratio for b in experiment.bids for ratio in map(bidding.normalized, mechanism.pools(b))}
-        ratios = plan.images.filter(regex=r"^normalized_bid_").apply(tuple, axis=1)
         images = plan.images[ratios.isin(own)]
         bill = f"{len(own):,} compositions, {len(images):,} images, {images['sample_passes'].sum():,} sample passes"
         table.add_row(f"of these {mechanism.name} needs", bill)

@@ -44,11 +44,8 @@ class TwoPrompts:
         return self._alignment.logit_scale * (good - bad)
 
 
-class PaperScore:
+class PaperScore(TwoPrompts):
     """The paper's (section 3.5): P(good | image) of a softmax of the raw cosines, without logit scale; about a half."""
-
-    def __init__(self, alignment: Alignment, good: str, bad: str) -> None:
-        self._alignment, self._prompts = alignment, (good, bad)
 
     def __call__(self, images: Sequence[Image.Image], embeddings: Tensor, base_prompts: Sequence[str]) -> np.ndarray:
         good, bad = self._alignment.similarities(embeddings, self._prompts).T

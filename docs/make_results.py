@@ -68,17 +68,17 @@ def main() -> None:
     (DOCS / "figures").mkdir(exist_ok=True)
     for name, source in FIGURES.items():
         shutil.copyfile(RESULTS / f"{source}.png", DOCS / "figures" / f"{name}.png")
-    (DOCS / "results.md").write_text(page({name: _metrics(name) for name in RUNS}), encoding="utf-8")
+    rivals = [", ".join(texts[1:]) for texts in _prompts("same_object")]
+    (DOCS / "results.md").write_text(page({name: _metrics(name) for name in RUNS}, rivals), encoding="utf-8")
 
 
-def page(metrics: dict[str, dict[str, Any]]) -> str:
-    """The text of the page from the metrics of each run."""
+def page(metrics: dict[str, dict[str, Any]], rivals: list[str]) -> str:
+    """The text of the page from the metrics of each run, and who is whose rival in each scenario of `same_object`."""
     environment = Environment(
         loader=FileSystemLoader(DOCS), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(percent=percent, interval=interval, number=number, verdict=verdict)
     template = environment.get_template("results.md.j2")
-    rivals = [", ".join(texts[1:]) for texts in _prompts("same_object")]
     return template.render(runs=metrics, requests=RUNS, shared=GRID, compositions=COMPOSITIONS, rivals_of=rivals)
 
 

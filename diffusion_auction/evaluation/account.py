@@ -48,15 +48,14 @@ class Account:
     def add(self, scenario: Hashable, outcomes: Outcomes, baseline: Outcomes) -> None:
         """Take in the outcomes of `scenario` under the draws of `draws_by_k`."""
         gain, regret = relative_gain(outcomes, baseline), regrets(outcomes, agent=0)
-        for name, values in {
-            "gain": gain,
-            "relative_regret": regret.relative,
-            "absolute_regret": regret.absolute,
-            "deviation": regret.deviation,
-            "revenue": revenue(outcomes),
-            "share_of_welfare": share_of_welfare(outcomes),
-        }.items():
-            least = 0.0 if "regret" in name or name == "deviation" else -np.inf
+        for name, least, values in (
+            ("gain", -np.inf, gain),
+            ("relative_regret", 0.0, regret.relative),
+            ("absolute_regret", 0.0, regret.absolute),
+            ("deviation", 0.0, regret.deviation),
+            ("revenue", -np.inf, revenue(outcomes)),
+            ("share_of_welfare", -np.inf, share_of_welfare(outcomes)),
+        ):
             self.tallies.setdefault(name, Tally(self.ks, least)).add(scenario, by_k(values, self.ks))
         observed = len(gain) - 1 - DRAWS  # with all samples
         self.asked += int(outcomes.bids.any(axis=1).sum())

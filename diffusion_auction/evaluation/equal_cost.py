@@ -20,6 +20,7 @@ Branches = Callable[[Bids], int]
 """Sample passes that one step of the composition of some bids takes."""
 
 REFERENCE = VCG()
+COSTS = ("images", "sample_passes")
 BUDGETS = (5, 15, 25, 50)
 """Reference numbers of samples at whose cost pools are compared."""
 
@@ -33,7 +34,7 @@ class _Auctions:
     bids: np.ndarray
     """(B, n), those at which somebody bids."""
     costs: Mapping[str, np.ndarray]
-    """Per sample and block (E,): one image, or its sample passes a step."""
+    """By `COSTS`, per sample and block (E,): one image, or its sample passes a step."""
     counted: np.ndarray
     """Which auctions are compared, bool (B,); the others count as unknown, and so does regret over their bids."""
 
@@ -78,8 +79,9 @@ def equal_cost(
     rows, held = [], dict[Any, list[_Figures]]()
     for label, mechanism in _contestants(mechanisms, scores).items():
         both = [replace(auctions, counted=auctions.settled(mechanism)) for auctions in sets]
-        for unit in ("images", "sample_passes"):
-            price, reference = _price(mechanism, both, unit), _price(REFERENCE, both, unit)
+        prices, references = _prices(mechanism, both), _prices(REFERENCE, both)
+        for unit in COSTS:
+            price, reference = prices[unit], references[unit]
             budgets = BUDGETS if isinstance(mechanism, VCGPool) and unit == "sample_passes" else ()
             for k, reference_k in _sizes(price, reference, most, budgets):
                 row = {"mechanism": label, "equal": unit, "k": k, "reference_k": reference_k}
@@ -122,19 +124,20 @@ def _has(ratios: set[Bids], pool: VCGPool, n_agents: int) -> bool:
 def _auctions(scores: Scores, scenario: Hashable, bids: np.ndarray, branches: Branches) -> _Auctions:
     pools = scores.pools(scenario)
     passes = np.array([branches(tuple(ratio)) for ratio in pools.ratios.tolist()], dtype=float)
-    costs = {"images": np.ones(len(passes)), "sample_passes": passes}
+    costs = dict(zip(COSTS, (np.ones(len(passes)), passes), strict=True))
     asked = bids[bids.any(axis=1)]
     return _Auctions(scenario, pools, asked, costs, counted=np.ones(len(asked), dtype=bool))
 
 
-def _price(mechanism: Mechanism, sets: Sequence[_Auctions], unit: str) -> float:
-    """What an auction costs on average for each sample; NaN where there is none."""
-    bills = [
-        (mechanism.run(auctions.bids, auctions.pools).read @ auctions.costs[unit])[auctions.counted]
-        for auctions in sets
-    ]
-    bill = np.concatenate(bills) if bills else np.zeros(0)
-    return float(bill.mean()) if len(bill) else np.nan
+def _prices(mechanism: Mechanism, sets: Sequence[_Auctions]) -> dict[str, float]:
+    """What an auction costs on average for each sample, by what is counted; NaN where there is none."""
+    reads = [mechanism.run(auctions.bids, auctions.pools).read[auctions.counted] for auctions in sets]
+    prices = {}
+    for unit in COSTS:
+        bills = [read @ auctions.costs[unit] for read, auctions in zip(reads, sets, strict=True)]
+        bill = np.concatenate(bills) if bills else np.zeros(0)
+        prices[unit] = float(bill.mean()) if len(bill) else np.nan
+    return prices
 
 
 def _sizes(price: float, reference: float, most: int, budgets: Sequence[int]) -> list[tuple[int, int]]:
@@ -167,13 +170,12 @@ def _compared(own: Sequence[_Figures], reference: Sequence[_Figures], seed: int)
         ratio = np.divide(
             ours.welfare, theirs.welfare, out=np.full(ours.welfare.shape, np.nan), where=theirs.welfare > 0
         )
-        for name, values in {
-            "relative_welfare": ratio - 1,
-            "relative_regret": ours.regret,
-            "share_of_welfare": ours.share,
-            "reference_regret": theirs.regret,
-            "reference_share": theirs.share,
-        }.items():
-            least = 0.0 if "regret" in name else -np.inf
+        for name, least, values in (
+            ("relative_welfare", -np.inf, ratio - 1),
+            ("relative_regret", 0.0, ours.regret),
+            ("share_of_welfare", -np.inf, ours.share),
+            ("reference_regret", 0.0, theirs.regret),
+            ("reference_share", -np.inf, theirs.share),
+        ):
             tallies.setdefault(name, Tally([0], least)).add(ours.scenario, [values])
     return {name: tally.overall(seed) for name, tally in tallies.items()}
