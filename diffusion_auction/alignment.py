@@ -16,8 +16,8 @@ from scipy.special import expit
 from torch import Tensor
 
 from diffusion_auction.config import AlignmentConfig, PickscoreAlignmentConfig
-from diffusion_auction.errors import RequestError, refusing
 from diffusion_auction.tiny_flux import WEIGHTS
+from experiments.errors import RequestError, refusing
 
 
 class Alignment(ABC):

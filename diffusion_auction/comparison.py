@@ -12,10 +12,11 @@ import pandas as pd
 from rich.console import Console
 
 from diffusion_auction.config import ExperimentConfig
-from diffusion_auction.errors import RequestError
-from diffusion_auction.figures import own_mechanism, runs_side_by_side, save_figure
-from diffusion_auction.page import drawings, render
-from diffusion_auction.store import read_run, run_directory
+from diffusion_auction.figures import own_mechanism, runs_side_by_side
+from experiments.errors import RequestError
+from experiments.page import drawings, render
+from experiments.run_directory import read_run, run_directory
+from experiments.style import save_figure
 from launchers.shards import write_atomic
 
 _OUT = Console(soft_wrap=True)
@@ -70,6 +71,7 @@ def compare_runs(run_dirs: Sequence[Path], out: Path) -> Path:
     write_atomic(
         page,
         render(
+            "diffusion_auction",
             "comparison.html.j2",
             name=f"{len(runs)} runs compared",
             rows=rows,

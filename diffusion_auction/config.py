@@ -9,20 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from omegaconf import OmegaConf
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from diffusion_auction import bids as bidding
 from diffusion_auction.compositions import Coalition
-from diffusion_auction.errors import RequestError
 from diffusion_auction.mechanisms import MECHANISMS, Mechanism
 from diffusion_auction.scenarios import Scenario, load_scenarios, parse_scenarios
+from experiments import schema
+from experiments.errors import RequestError
+from experiments.schema import Section
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=False)
-
-
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """Which Flux, and how it is run."""
 
     name: str
@@ -40,18 +38,18 @@ class ModelConfig(_Section):
     max_branches: int | None = Field(ge=1, description="sample passes in one transformer call")
 
 
-class _Pickscore(_Section):
+class _Pickscore(Section):
     name: Literal["pickscore"]
     weights: str = Field(min_length=1, description="hub name or folder")
     processor: str = Field(min_length=1, description="hub name or folder")
 
 
-class _TwoPrompts(_Section):
+class _TwoPrompts(Section):
     good_prompt: str = Field(min_length=1)
     bad_prompt: str = Field(min_length=1)
 
 
-class _AlignmentSection(_Section):
+class _AlignmentSection(Section):
     measure: Literal["cosine", "probability"]
     batch: int = Field(ge=1, description="images scored together")
     device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="of the measure of quality too")
@@ -84,7 +82,7 @@ class PaperQuality(_TwoPrompts):
     name: Literal["paper"]
 
 
-class AestheticQuality(_Section):
+class AestheticQuality(Section):
     """LAION's aesthetic predictor."""
 
     name: Literal["aesthetic"]
@@ -100,48 +98,48 @@ class PickscoreQuality(_Pickscore):
 QualityConfig = ClipQuality | PaperQuality | AestheticQuality | PickscoreQuality
 
 
-class PromptsConfig(_Section):
+class PromptsConfig(Section):
     """Scenarios, written out or in a file."""
 
     path: str | None
     entries: list[dict[str, Any]] | None
 
 
-class ExplicitBids(_Section):
+class ExplicitBids(Section):
     """Bid vectors, one by one."""
 
     kind: Literal["explicit"]
     vectors: list[list[float]] = Field(min_length=1)
 
 
-class GridBids(_Section):
+class GridBids(Section):
     """Every combination of one bid per axis."""
 
     kind: Literal["grid"]
     axes: list[list[float]] = Field(min_length=1)
 
 
-class SimplexBids(_Section):
+class SimplexBids(Section):
     """Two agents who bid (b, 1 − b)."""
 
     kind: Literal["simplex"]
     values: list[float] = Field(min_length=1)
 
 
-class CompositionConfig(_Section):
+class CompositionConfig(Section):
     """How bids become weights over coalitions."""
 
     name: Literal["recursive", "pairwise", "lovasz", "additive", "prompt_only"]
 
 
-class VcgConfig(_Section):
+class VcgConfig(Section):
     """The paper's mechanism."""
 
     name: Literal["vcg"]
     payment_floor: Literal["none", "zero"]
 
 
-class VcgPoolConfig(_Section):
+class VcgPoolConfig(Section):
     """VCG over a pool that does not depend on the bids."""
 
     name: Literal["vcg_pool"]
@@ -149,26 +147,26 @@ class VcgPoolConfig(_Section):
     samples: int | None = Field(ge=1, description="of each composition; null for all")
 
 
-class MyersonConfig(_Section):
+class MyersonConfig(Section):
     """Payments from the allocation curve."""
 
     name: Literal["myerson"]
     curve: int = Field(ge=1, le=1000, description="bids below the submitted one at which the curve is planned")
 
 
-class FirstPriceConfig(_Section):
+class FirstPriceConfig(Section):
     """Each pays its bid's worth."""
 
     name: Literal["first_price"]
 
 
-class ShapleyConfig(_Section):
+class ShapleyConfig(Section):
     """Shapley cost shares."""
 
     name: Literal["shapley"]
 
 
-class SingleWinnerConfig(_Section):
+class SingleWinnerConfig(Section):
     """The paper's baseline."""
 
     name: Literal["single_winner"]
@@ -177,13 +175,13 @@ class SingleWinnerConfig(_Section):
 MechanismConfig = VcgConfig | VcgPoolConfig | MyersonConfig | FirstPriceConfig | ShapleyConfig | SingleWinnerConfig
 
 
-class LauncherConfig(_Section):
+class LauncherConfig(Section):
     """Where the work runs."""
 
     name: Literal["inline"]
 
 
-class ExperimentConfig(_Section):
+class ExperimentConfig(Section):
     """A whole experiment, as Hydra composed it."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
@@ -222,43 +220,12 @@ def run_name(action: str, scores: str | None) -> str:
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)  # conf/diffusion_auction.yaml asks for it
 
 
+_VARIANTS = {"explicit", "grid", "simplex", *MECHANISMS, "clip", "tiny_clip", "pickscore", "paper", "aesthetic"}
+
+
 def read_config(tree: dict[str, Any]) -> ExperimentConfig:
     """Check the composed configuration `tree`; raises `RequestError` naming the first key that is wrong."""
-    try:
-        return ExperimentConfig.model_validate(tree)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise RequestError(_key(first["loc"]), _shown(first), _expected(first)) from None
-
-
-def _key(location: tuple[int | str, ...]) -> str:
-    """The key as one writes it: names of variants and types that pydantic puts into a location are no keys."""
-    variants = {"explicit", "grid", "simplex", *MECHANISMS}
-    variants |= {"clip", "tiny_clip", "pickscore", "paper", "aesthetic"}
-    key = str(location[0])
-    for place, part in enumerate(location[1:], start=1):
-        if isinstance(part, int):
-            key += f"[{part}]"
-        elif "[" not in part and not (place == 1 and part in variants):
-            key += f".{part}"
-    return key
-
-
-def _shown(error: Any) -> object:
-    return "absent" if error["type"] == "missing" else error["input"]
-
-
-def _expected(error: Any) -> str:
-    if error["type"] == "missing":
-        return "a value"
-    if error["type"] == "extra_forbidden":
-        return "no such key"
-    if error["type"] == "union_tag_invalid":
-        return f"one of {error['ctx']['expected_tags']}"
-    text = error["msg"].removeprefix("Input should be ")
-    if text.startswith("'"):
-        return f"one of {text}"
-    return f"a number {text}" if text.startswith(("greater", "less")) else text[0].lower() + text[1:]
+    return schema.read_config(ExperimentConfig, tree, _VARIANTS)
 
 
 def read_prompts(prompts: PromptsConfig) -> list[Scenario]:
@@ -356,22 +323,6 @@ def check_words(config: ExperimentConfig, scenarios: dict[int, Scenario], coalit
         raise RequestError(where, text, expected) from None
 
 
-def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`tree` with nested keys joined by dots."""
-    out: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            out |= flat(value, f"{prefix}{key}.")
-        else:
-            out[f"{prefix}{key}"] = value
-    return out
-
-
 def identity(config: ExperimentConfig) -> dict[str, Any]:
     """The flat keys that decide what a run makes: what two runs of one directory must share."""
-    keys = flat(config.model_dump(mode="json"))
-    return {
-        key: value
-        for key, value in keys.items()
-        if not any(key == skip or key.startswith(f"{skip}.") for skip in PRESENTATION)
-    }
+    return schema.identity(config, PRESENTATION)

@@ -26,14 +26,14 @@ from diffusion_auction.config import (
     read_config,
     read_prompts,
 )
-from diffusion_auction.errors import RequestError
 from diffusion_auction.evaluation.evaluate import BASELINE, evaluate, run_auctions
 from diffusion_auction.evaluation.scores import check_scores
 from diffusion_auction.mechanisms import Mechanism, side_by_side
 from diffusion_auction.plan import Plan, columns, make_plan, row_values
-from diffusion_auction.provenance import provenance
 from diffusion_auction.scenarios import Scenario
-from diffusion_auction.store import read_run, run_directory, write_json, write_table
+from experiments.errors import RequestError
+from experiments.provenance import provenance
+from experiments.run_directory import read_run, run_directory, write_json, write_table
 from launchers import fan_out, mark_of
 from launchers.status import write_manifest
 

@@ -16,13 +16,13 @@ from PIL import Image
 
 from diffusion_auction.alignment import alignments, load_alignment
 from diffusion_auction.config import AlignmentConfig, ModelConfig, QualityConfig
-from diffusion_auction.errors import RequestError
 from diffusion_auction.pipelines import FluxPipelineAuction
 from diffusion_auction.plan import row_values
 from diffusion_auction.quality import load_quality
 from diffusion_auction.scenarios import Scenario
 from diffusion_auction.store import Images
 from diffusion_auction.tiny_flux import WEIGHTS
+from experiments.errors import RequestError
 from launchers import Shard, mark_of
 
 GENERATE, SCORE = "shards/generate", "shards/score"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from diffusion_auction.alignment import Alignment, load_clip, load_pickscore, two_way_softmax
 from diffusion_auction.config import AestheticQuality, ClipQuality, PaperQuality, QualityConfig
-from diffusion_auction.errors import RequestError, refusing
+from experiments.errors import RequestError, refusing
 
 
 class Quality(Protocol):

@@ -11,14 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from diffusion_auction.compositions import COMPOSITIONS
-from diffusion_auction.config import ExperimentConfig, experiment_mechanism, flat
-from diffusion_auction.errors import RequestError
+from diffusion_auction.config import ExperimentConfig, experiment_mechanism
 from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
 from diffusion_auction.evaluation.scores import LeftOut, check_scores, read_scores
 from diffusion_auction.experiment import read_finished, show_gain
 from diffusion_auction.mechanisms import side_by_side
-from diffusion_auction.provenance import provenance
-from diffusion_auction.store import run_directory, write_json, write_table
+from experiments.errors import RequestError
+from experiments.provenance import provenance
+from experiments.run_directory import run_directory, write_json, write_table
+from experiments.schema import flat
 
 _OUT = Console(soft_wrap=True)
 

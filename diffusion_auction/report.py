@@ -23,8 +23,9 @@ from diffusion_auction.figures import (
     sold_image,
     write_figures,
 )
-from diffusion_auction.page import Thumbnails, drawings, render
 from diffusion_auction.scenarios import Scenario
+from diffusion_auction.thumbnails import Thumbnails
+from experiments.page import drawings, render
 from launchers.shards import write_atomic
 
 MOST_SCENARIOS = 6
@@ -77,6 +78,7 @@ def write_report(
     n_agents = count_agents(scores)
     most = max(_MOST_CELLS // (2 * max(len(shown), 1) * (4 * n_agents + 3)), 1)
     html = render(
+        "diffusion_auction",
         "report.html.j2",
         name=settings.get("name", run_dir.name),
         settings={label: value for label, value in settings.items() if label != "name" and value is not None},

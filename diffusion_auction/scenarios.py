@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffusion_auction.errors import RequestError
+from experiments.errors import RequestError
 
 _AGENT_FIELD = re.compile(r"agent([1-9]\d*)_prompt")
 

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from diffusion_auction.bids import Bids, normalized, one_hot
-from diffusion_auction.errors import RequestError
 from diffusion_auction.mechanisms import Pools
+from experiments.errors import RequestError
 
 OPTIONAL = ("alignment_base", "quality")
 _HIGHEST_BID = 1e100  # sums and products of higher ones could overflow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diffusion_auction.figures.files import save_figure, write_figures
+from diffusion_auction.figures.files import write_figures
 from diffusion_auction.figures.image_grid import (
     Grid,
     bid_grid,
@@ -15,23 +15,17 @@ from diffusion_auction.figures.image_grid import (
 )
 from diffusion_auction.figures.mechanisms import own_mechanism
 from diffusion_auction.figures.runs import runs_side_by_side
-from diffusion_auction.figures.style import COLOURS, count, number, words
 
 __all__ = [
-    "COLOURS",
     "Grid",
     "bid_grid",
     "bid_label",
-    "count",
     "image_grid",
     "image_paths",
-    "number",
     "own_mechanism",
     "read_image",
     "records",
     "runs_side_by_side",
-    "save_figure",
     "sold_image",
-    "words",
     "write_figures",
 ]

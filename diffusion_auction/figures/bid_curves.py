@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from diffusion_auction.figures.style import (
-    BOOTSTRAP,
+from diffusion_auction.figures.style import BOOTSTRAP
+from experiments.style import (
     INK,
     MUTED,
     WIDTH,

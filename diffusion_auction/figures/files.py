@@ -1,15 +1,11 @@
-"""Figures as files: PNG to look at, SVG to print; the same input gives the same bytes."""
+"""Which figures the numbers of a run give, and their files."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from diffusion_auction.figures.bid_curves import monotonicity, quality_by_bid
@@ -18,9 +14,7 @@ from diffusion_auction.figures.mechanisms import equal_cost, equal_cost_by_k, me
 from diffusion_auction.figures.truthfulness import deviation_by_k, regret_and_deviation, regret_by_k
 from diffusion_auction.figures.welfare import welfare_against_k, welfare_by_bids, welfare_by_k
 from diffusion_auction.scenarios import Scenario
-from launchers.shards import write_atomic
-
-_DOTS_PER_INCH = 160
+from experiments.style import save_figure
 
 
 def write_figures(
@@ -63,17 +57,3 @@ def _of_metrics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Figure | None
         yield "equal_cost_by_k", equal_cost_by_k(metrics["equal_cost"])
     if metrics.get("quality"):
         yield "quality_by_bid", quality_by_bid(metrics["quality"])
-
-
-def save_figure(figure: Figure, folder: Path, name: str) -> dict[str, Path]:
-    """Write ``folder/name.png`` and ``.svg``; the two paths, by suffix."""
-    png, svg = io.BytesIO(), io.BytesIO()
-    figure.set_dpi(_DOTS_PER_INCH)
-    FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
-    figure.set_layout_engine("none")  # it is laid out, and both files show the same
-    with matplotlib.rc_context({"svg.hashsalt": "diffusion_auction"}):
-        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
-    written = {suffix: folder / f"{name}.{suffix}" for suffix in ("png", "svg")}
-    write_atomic(written["png"], png.getvalue())
-    write_atomic(written["svg"], svg.getvalue())
-    return written

@@ -15,8 +15,8 @@ from PIL import Image
 
 from diffusion_auction.bids import Bids, normalized
 from diffusion_auction.evaluation.scores import numbered
-from diffusion_auction.figures.style import INK, framed, words
 from diffusion_auction.scenarios import Scenario
+from experiments.style import INK, framed, words
 
 THUMBNAIL = 192
 """Larger images are scaled down to this many pixels."""

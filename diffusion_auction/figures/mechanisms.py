@@ -9,8 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from diffusion_auction.figures.panels import Panel, draw_panels
-from diffusion_auction.figures.style import (
-    BOOTSTRAP,
+from diffusion_auction.figures.style import BOOTSTRAP, mechanism_mark
+from diffusion_auction.figures.truthfulness import DEVIATION, REGRET
+from diffusion_auction.mechanisms import VCGPool
+from experiments.style import (
     GOES_ON,
     WIDTH,
     Estimate,
@@ -26,14 +28,11 @@ from diffusion_auction.figures.style import (
     legend_above,
     limits,
     mark,
-    mechanism_mark,
     restrain,
     sizes,
     words,
     zero_line,
 )
-from diffusion_auction.figures.truthfulness import DEVIATION, REGRET
-from diffusion_auction.mechanisms import VCGPool
 
 GAIN = ("relative_gain_mean", "ci_low", "ci_high")
 SHARE = ("share_of_welfare", "share_ci_low", "share_ci_high")

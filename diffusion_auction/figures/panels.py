@@ -8,7 +8,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from diffusion_auction.figures.style import (
+from experiments.style import (
     Estimate,
     Mark,
     absent,

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from diffusion_auction.figures.mechanisms import GAIN, own_mechanism
 from diffusion_auction.figures.panels import Panel, draw_panels
-from diffusion_auction.figures.style import BOOTSTRAP, GOES_ON, Estimate, framed, listed, mark
+from diffusion_auction.figures.style import BOOTSTRAP
 from diffusion_auction.figures.truthfulness import REGRET
+from experiments.style import GOES_ON, Estimate, framed, listed, mark
 
 _MOST_NAMED = 6  # agents told apart
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from diffusion_auction.figures.style import (
-    BOOTSTRAP,
+from diffusion_auction.figures.style import BOOTSTRAP, mechanism_mark, scenario_label
+from experiments.style import (
     GOES_ON,
     MUTED,
     Estimate,
@@ -24,9 +24,7 @@ from diffusion_auction.figures.style import (
     limits,
     listed,
     mark,
-    mechanism_mark,
     restrain,
-    scenario_label,
     sizes,
     words,
 )

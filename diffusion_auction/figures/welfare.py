@@ -12,8 +12,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from diffusion_auction.bids import normalized
-from diffusion_auction.figures.style import (
-    BOOTSTRAP,
+from diffusion_auction.figures.style import BOOTSTRAP, mechanism_mark, scenario_label
+from experiments.style import (
     COLOURS,
     INK,
     MUTED,
@@ -32,10 +32,8 @@ from diffusion_auction.figures.style import (
     limits,
     listed,
     mark,
-    mechanism_mark,
     number,
     restrain,
-    scenario_label,
     sizes,
     words,
     zero_line,

@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from diffusion_auction.alignment import ClipAlignment, alignments, load_clip, load_pickscore
-from diffusion_auction.errors import RequestError, refusing
+from experiments.errors import RequestError, refusing
 from tests.small_models import write_pickscore
 from tests.support import TABLE_1, WEIGHTS
 

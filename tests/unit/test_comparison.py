@@ -12,10 +12,10 @@ import yaml
 
 from diffusion_auction.bids import grid
 from diffusion_auction.comparison import compare_runs
-from diffusion_auction.errors import RequestError
 from diffusion_auction.evaluation.evaluate import evaluate
 from diffusion_auction.evaluation.scores import check_scores
 from diffusion_auction.mechanisms import VCG, SingleWinner
+from experiments.errors import RequestError
 from tests.unit.score_tables import random_table
 from tests.unit.test_report import Page
 

@@ -17,8 +17,8 @@ from diffusion_auction.config import (
     identity,
     read_config,
 )
-from diffusion_auction.errors import RequestError
 from diffusion_auction.experiment import prepare
+from experiments.errors import RequestError
 from tests.support import CONF, TABLE_1, configured, scenarios_of, tree
 
 OPTIONS = sorted(

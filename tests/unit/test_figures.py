@@ -27,15 +27,15 @@ from diffusion_auction.figures import (
     own_mechanism,
     read_image,
     runs_side_by_side,
-    save_figure,
     write_figures,
 )
 from diffusion_auction.figures.bid_curves import monotonicity, quality_by_bid
 from diffusion_auction.figures.mechanisms import equal_cost, equal_cost_by_k, mechanisms_side_by_side
-from diffusion_auction.figures.style import Estimate, limits, mark, mechanism_mark, number, scenario_label, sizes
+from diffusion_auction.figures.style import mechanism_mark, scenario_label
 from diffusion_auction.figures.truthfulness import deviation_by_k, regret_and_deviation, regret_by_k
 from diffusion_auction.figures.welfare import vector_label, welfare_against_k, welfare_by_bids, welfare_by_k
 from diffusion_auction.mechanisms import MECHANISMS, VCG, Mechanism, SingleWinner, side_by_side
+from experiments.style import Estimate, limits, mark, number, save_figure, sizes
 from tests.unit.score_tables import random_table
 
 AWKWARD = ("a $x_{1$ & <b>", "_hidden")

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 
 from diffusion_auction.alignment import Alignment, load_alignment, load_pickscore
 from diffusion_auction.config import QualityConfig
-from diffusion_auction.errors import RequestError
 from diffusion_auction.quality import aesthetic_head, load_quality
+from experiments.errors import RequestError
 from tests.small_models import linear_state, mlp_state, write_pickscore
 from tests.support import configured
 

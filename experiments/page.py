@@ -1,24 +1,21 @@
-"""Self-contained pages: the template environment, numbers for reading, images inlined."""
+"""Self-contained pages: the template environment, numbers for reading, figures inlined."""
 
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from diffusion_auction.figures import COLOURS, count, number, read_image, words
-
-_PIXEL_ART = 128  # images up to this size are shown pixel by pixel and stored without loss
+from experiments.style import COLOURS, count, number, words
 
 
-def render(template: str, **context: Any) -> bytes:
-    """The page that `template` makes of `context`; whatever a user wrote into it is escaped."""
+def render(package: str, template: str, **context: Any) -> bytes:
+    """The page that the `template` of `package` makes of `context`; whatever a user wrote into it is escaped."""
     environment = Environment(
-        loader=PackageLoader("diffusion_auction"),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("experiments")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -37,38 +34,6 @@ def data_uri(content: bytes, kind: str) -> str:
 def drawings(written: Mapping[str, Mapping[str, Path]]) -> dict[str, str]:
     """The SVG of each figure inlined, by the figure's name."""
     return {name: data_uri(paths["svg"].read_bytes(), "svg+xml") for name, paths in written.items()}
-
-
-class Thumbnails:
-    """The images of the page, each defined once as a CSS class and shown wherever it is named."""
-
-    def __init__(self, run_dir: Path) -> None:
-        self._run_dir = run_dir
-        self._classes: dict[str, str | None] = {}
-        self.rules: list[tuple[str, str, bool]] = []
-        """Class, data URI, and whether it is shown pixel by pixel."""
-
-    def __call__(self, path: str | None) -> str | None:
-        """The class of the image at `path`; None if there is no readable one."""
-        if path is None:
-            return None
-        if path not in self._classes:
-            self._classes[path] = self._define(path)
-        return self._classes[path]
-
-    def _define(self, path: str) -> str | None:
-        image = read_image(self._run_dir / path)
-        if image is None:
-            return None
-        small = max(image.size) <= _PIXEL_ART
-        data = io.BytesIO()
-        if small:
-            image.save(data, "PNG", optimize=True)
-        else:
-            image.save(data, "JPEG", quality=82)
-        name, kind = f"i{len(self.rules)}", "png" if small else "jpeg"
-        self.rules.append((name, data_uri(data.getvalue(), kind), small))
-        return name
 
 
 # --- numbers for reading: – where there is none --------------------------------------------------------
