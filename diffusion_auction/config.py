@@ -17,7 +17,7 @@ from diffusion_auction.mechanisms import MECHANISMS, Mechanism
 from diffusion_auction.scenarios import Scenario, load_scenarios, parse_scenarios
 from experiments import schema
 from experiments.errors import RequestError
-from experiments.schema import Section
+from experiments.schema import LauncherConfig, Section
 
 
 class ModelConfig(Section):
@@ -173,12 +173,6 @@ class SingleWinnerConfig(Section):
 
 
 MechanismConfig = VcgConfig | VcgPoolConfig | MyersonConfig | FirstPriceConfig | ShapleyConfig | SingleWinnerConfig
-
-
-class LauncherConfig(Section):
-    """Where the work runs."""
-
-    name: Literal["inline"]
 
 
 class ExperimentConfig(Section):

@@ -17,6 +17,9 @@ from experiments.errors import RequestError
 from launchers.shards import write_atomic
 
 
+_MOST_SHOWN = 8
+
+
 @contextmanager
 def run_directory(path: Path, config: dict[str, Any], identity: dict[str, Any]) -> Iterator[Path]:
     """Hold `path` for this run alone; write `config.yaml` on the first run, compare on later ones.
@@ -56,7 +59,9 @@ def _compare(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     missing = object()
     differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key, missing) != new.get(key, missing)]
     if differing:
-        shown = "; ".join(f"{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in differing)
+        shown = "; ".join(f"{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in differing[:_MOST_SHOWN])
+        if len(differing) > _MOST_SHOWN:
+            shown += f"; and {len(differing) - _MOST_SHOWN} more"
         raise RequestError("run_dir", path, f"a directory made with this configuration ({shown})")
 
 

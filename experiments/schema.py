@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -14,6 +14,12 @@ class Section(BaseModel):
     """A part of a configuration: no key beside those named, no value of another type, nothing changed later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=False)
+
+
+class LauncherConfig(Section):
+    """Where the work runs."""
+
+    name: Literal["inline"]
 
 
 _Config = TypeVar("_Config", bound=Section)

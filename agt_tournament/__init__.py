@@ -1,0 +1,1 @@
+"""A competition of sequential second-price auctions between bidding agents that nobody has to trust."""

@@ -1,0 +1,40 @@
+"""`python -m agt_tournament`: what each action of the command line does."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from agt_tournament.config import read_config
+from experiments.command_line import run_application
+from experiments.run_directory import read_run
+
+
+def main() -> int:
+    """Run the command line; the exit status is 0, 1, 2 or 130 as `--help` says."""
+    import agt_tournament.registration  # noqa: F401  (its resolver names the run directory)
+
+    return run_application("agt_tournament", _act)
+
+
+def _act(tree: dict[str, Any]) -> int:
+    """What `action` asks for; each imports no more than it needs."""
+    config = read_config(tree)
+    if config.action == "validate":
+        from agt_tournament.validate import validate
+
+        return validate(config)
+    if config.action == "replay":
+        from agt_tournament.replay import replay
+
+        return replay(Path(config.run_dir), read_run(Path(config.run_dir)), rerun=config.rerun)
+    from agt_tournament import competition
+
+    if config.action == "report":
+        return competition.report(Path(config.run_dir), read_run(Path(config.run_dir)))
+    return competition.play_game(config) if config.action == "game" else competition.run(config)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,328 @@
+"""Agents in processes of their own: started by exec, asked over pipes, killed when late (design document, section 5).
+
+Nothing of a submission is imported, compiled or unpickled here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agt_tournament.agents import protocol
+from agt_tournament.auction_engine import NOBODY, Answer
+
+_ROOT = Path(__file__).resolve().parents[1]
+_START = (
+    f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from agt_tournament.agents import runner; "
+    "del sys.path[0]; runner.main()"
+)
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",  # sets of names have the same order in every run
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",  # with more threads the import of numpy can hang at the memory limit
+    "MKL_NUM_THREADS": "1",
+}
+_CHUNK = 1 << 16
+_MOST_FAILED_STARTS = 3
+
+
+class Limits(NamedTuple):
+    """What a process may use."""
+
+    bid_timeout_seconds: float = 2.0
+    """Wall time of one answer, the update that travels with it included."""
+    load_timeout_seconds: float = 10.0
+    """Of importing the submission, and of making the agent of a game."""
+    memory_limit_mb: int = 256
+    output_limit_kb: int = 64
+    """Of what it prints in a game, as far as it is kept; the rest is read and dropped."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class AgentProcess:
+    """A team's process, over a block of games: module state persists, the agent object is made anew each game.
+
+    Once an answer is late or the process is gone, the agent plays on as bids of 0 and is started again for the next
+    game. Use it as a context, so that no process outlives the organiser's interest in it.
+    """
+
+    def __init__(self, submission: Path, team_id: str, limits: Limits = DEFAULT_LIMITS) -> None:
+        """`submission` is a folder with ``bidding_agent.py``; nothing is started yet."""
+        self.team_id = team_id
+        self._submission, self._limits = submission.resolve(), limits
+        self._process: subprocess.Popen[bytes] | None = None
+        self._loaded = False
+        self._failed_starts = 0
+        self._began = time.perf_counter()
+        self._out: str | None = None  # the error for which it is not asked any more in this game
+        self._seats: dict[str, int] = {NOBODY: protocol.NOBODY}
+        self._items: dict[str, int] = {}
+        self._outcome = (protocol.NO_ROUND, 0.0)
+        self._output = bytearray()
+        self._dropped = 0
+        self._printing = self._waiting = False
+
+    def __enter__(self) -> AgentProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kill()
+
+    # --- what a game asks for --------------------------------------------------------------------------
+
+    def prepare(self, seed: int) -> None:
+        """Start the process if there is none, without waiting until it has loaded; `seed` is for the import."""
+        self._out = None
+        if self._process is None and self._failed_starts < _MOST_FAILED_STARTS:
+            self._launch()
+            request = {
+                "folder": str(self._submission),
+                "libraries": _library_folders(),
+                "memory_limit_bytes": self._limits.memory_limit_mb << 20,
+                "seed": seed,
+            }
+            self._send(protocol.LOAD, json.dumps(request).encode(), self._limits.load_timeout_seconds)
+
+    def load(self) -> Answer:
+        """Wait until the submission has been imported."""
+        if self._loaded:
+            return Answer(0.0)
+        if self._process is None:
+            return self._lost("exit", f"was not started again after {_MOST_FAILED_STARTS} failures", "import")
+        answer = self._receive()
+        if answer.error:
+            self._kill()
+            self._failed_starts += 1
+            self._out = answer.error
+        else:
+            self._loaded, self._failed_starts = True, 0
+        return answer._replace(where=answer.where or "import")
+
+    def start_game(self, briefing: Mapping[str, Any]) -> Answer:
+        """Make a new agent object; `briefing` has team_id, valuation_vector, budget, items, teams and seed."""
+        loaded = self.load()
+        if loaded.error:
+            return loaded
+        self._seats = {NOBODY: protocol.NOBODY, **{team: seat for seat, team in enumerate(briefing["teams"])}}
+        self._items = {item: place for place, item in enumerate(briefing["items"])}
+        self._outcome = (protocol.NO_ROUND, 0.0)
+        answer = self._ask(protocol.GAME, json.dumps(briefing).encode(), self._limits.load_timeout_seconds)
+        self._out = answer.error
+        return answer._replace(where=answer.where or "__init__")
+
+    def notify(self, item_id: str, winning_team: str, price_paid: float) -> None:
+        """Keep the outcome of a round; it travels with the next request."""
+        self._outcome = (self._seats[winning_team], price_paid)
+
+    def bid(self, item_id: str) -> Answer:
+        """Ask for a bid; 0 where none comes."""
+        if self._out:
+            return Answer(0.0, None, self._out, valid=False)
+        body = protocol.pack_turn(*self._outcome, self._items[item_id])
+        return self._ask(protocol.TURN, body, self._limits.bid_timeout_seconds)
+
+    def end_game(self) -> Answer:
+        """Tell the outcome of the last round."""
+        if self._out:
+            return Answer(0.0, None, self._out)
+        body = protocol.pack_outcome(*self._outcome)
+        answer = self._ask(protocol.END, body, self._limits.bid_timeout_seconds)
+        return answer._replace(where=answer.where or "update_after_each_round")
+
+    def take_output(self) -> str:
+        """What the agent has printed since this was last asked, cut at the limit."""
+        if self._process is not None:
+            self._drain()
+        text = _printable(self._output.decode(errors="replace"))
+        if self._dropped:
+            text += f"\n[{self._dropped:,} further bytes were dropped]"
+        self._output, self._dropped = bytearray(), 0
+        return text
+
+    # --- the channel -----------------------------------------------------------------------------------
+
+    def _ask(self, kind: int, body: bytes, timeout: float) -> Answer:
+        self._send(kind, body, timeout)
+        return self._receive()
+
+    def _send(self, kind: int, body: bytes, timeout: float) -> None:
+        """Begin a request; what cannot be written is found out by `_receive`."""
+        self._number = int.from_bytes(os.urandom(8), "little")
+        self._began = time.perf_counter()
+        self._deadline = self._began + timeout
+        self._timeout = timeout
+        self._unsent = memoryview(protocol.pack(kind, self._number, body))
+        self._write()
+
+    def _receive(self) -> Answer:
+        """Wait for the answer until the deadline; a process that gives none in time is killed."""
+        try:
+            while (frame := self._read()) is None:
+                pass
+            if frame.kind != protocol.ANSWER or frame.number != self._number or self._frames.rest:
+                raise protocol.ProtocolError("an answer that was not asked for")
+            bid, error, where, text = protocol.unpack_answer(frame.body)
+        except TimeoutError:
+            self._kill()
+            return self._lost("timeout", f"no answer within {self._timeout:g} s")
+        except EOFError:
+            return self._lost(*self._died())
+        except protocol.ProtocolError as problem:
+            self._kill()
+            return self._lost("protocol", str(problem))
+        seconds = time.perf_counter() - self._began
+        if math.isfinite(bid) and bid >= 0:
+            return Answer(bid + 0.0, seconds, error, _printable(text), where)  # + 0.0: minus zero is zero
+        if error is None:
+            error, text = "invalid", f"the bid {bid} is no finite number, or negative"
+        return Answer(0.0, seconds, error, _printable(text), where, valid=False)
+
+    def _read(self) -> protocol.Frame | None:
+        """The next frame, or None after whatever else has happened meanwhile."""
+        remaining = self._deadline - time.perf_counter()
+        events = self._poll.poll(max(math.ceil(remaining * 1000), 0))
+        if not events:
+            raise TimeoutError
+        frame = None
+        for descriptor, event in events:
+            if descriptor == self._answers:
+                data = os.read(descriptor, _CHUNK)
+                if not data:
+                    raise EOFError
+                frame = self._frames.feed(data)
+            elif descriptor == self._printed:
+                self._drain()
+            elif event & (select.POLLERR | select.POLLHUP):
+                self._poll.unregister(descriptor)  # it reads no more requests; it may have answered
+            else:
+                self._write()
+        if frame is None and time.perf_counter() > self._deadline:
+            raise TimeoutError  # it prints without end
+        return frame
+
+    def _write(self) -> None:
+        """Write as much of the request as the pipe takes; the rest is written when there is room."""
+        try:
+            self._unsent = self._unsent[os.write(self._requests, self._unsent) :]
+        except BlockingIOError:
+            pass
+        except BrokenPipeError:
+            self._unsent = memoryview(b"")  # the end of the answers will tell
+        if self._unsent:
+            self._poll.register(self._requests, select.POLLOUT)
+            self._waiting = True
+        elif self._waiting:
+            self._poll.unregister(self._requests)
+            self._waiting = False
+
+    def _drain(self) -> None:
+        """Read what the agent has printed, so that it never waits for us; keep it up to the limit."""
+        try:
+            data = os.read(self._printed, _CHUNK)
+        except BlockingIOError:
+            return
+        if not data and self._printing:
+            self._poll.unregister(self._printed)
+            self._printing = False
+        kept = data[: max((self._limits.output_limit_kb << 10) - len(self._output), 0)]
+        self._output += kept
+        self._dropped += len(data) - len(kept)
+
+    # --- the process -----------------------------------------------------------------------------------
+
+    def _launch(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", "-u", "-X", "utf8", "-c", _START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            cwd=self._submission,
+            env=_ENVIRONMENT,
+            start_new_session=True,
+        )
+        pipes = (self._process.stdin, self._process.stdout, self._process.stderr)
+        self._requests, self._answers, self._printed = (pipe.fileno() for pipe in pipes if pipe)
+        self._poll, self._waiting, self._printing = select.poll(), False, True
+        for descriptor in (self._answers, self._printed):
+            os.set_blocking(descriptor, False)
+            self._poll.register(descriptor, select.POLLIN)
+        os.set_blocking(self._requests, False)
+        self._frames = protocol.Frames(protocol.MAX_ANSWER)
+
+    def _died(self) -> tuple[str, str]:
+        """Error class and text for a process that closed the channel."""
+        assert self._process is not None
+        try:
+            status = self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            return "exit", "closed the channel to the organiser"
+        self._kill()
+        if status >= 0:
+            return "exit", f"the process ended itself with status {status}"
+        if status == -signal.SIGKILL:
+            return "memory", "the process was killed by the system, most likely for its memory"
+        return "crash", f"the process was ended by {signal.Signals(-status).name}"
+
+    def _lost(self, error: str, text: str, where: str = "") -> Answer:
+        """The answer of an agent that will not be asked again in this game."""
+        self._out = error
+        return Answer(0.0, time.perf_counter() - self._began, error, text, where, valid=False)
+
+    def _kill(self) -> None:
+        """End the process with all that it started in its session, and keep what it has printed."""
+        process, self._process, self._loaded = self._process, None, False
+        if process is None:
+            return
+        with suppress(ProcessLookupError):  # it has ended, and nothing is left of its group
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self._drain()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            assert pipe is not None
+            pipe.close()
+
+
+def load_agent(file_path: str | Path, team_id: str, limits: Limits = DEFAULT_LIMITS, seed: int = 0) -> AgentProcess:
+    """Start a process and import the submission at `file_path` in it; ask `validate_agent` whether that went well."""
+    path = Path(file_path)
+    agent = AgentProcess(path.parent if path.is_file() else path, team_id, limits)
+    agent.prepare(seed)
+    return agent
+
+
+def validate_agent(agent: AgentProcess) -> bool:
+    """Whether the submission loads and has the interface of `BiddingAgent`."""
+    return agent.load().error is None
+
+
+def execute_bid_with_timeout(agent: AgentProcess, item_id: str) -> float:
+    """The agent's bid for `item_id`; 0 if it fails or is late."""
+    return agent.bid(item_id).bid
+
+
+def _library_folders() -> list[str]:
+    """Where the libraries that agents may import are installed."""
+    specs = [importlib.util.find_spec(name) for name in protocol.LIBRARIES]
+    return sorted({str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin})
+
+
+def _printable(text: str) -> str:
+    """`text` without control characters: it is shown on terminals."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)

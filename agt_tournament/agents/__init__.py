@@ -1,0 +1,1 @@
+"""The two ends of the channel between the organiser and an agent's process."""

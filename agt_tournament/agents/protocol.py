@@ -1,0 +1,119 @@
+"""Frames between the organiser and an agent's process: data only, standard library only.
+
+A frame is a header (length of the body, kind, number used once) and a body. The organiser asks with LOAD, GAME, TURN
+or END; to each the agent's process answers with one ANSWER that repeats the number, so that an answer given before
+the question or twice is told from the right one. The organiser never parses anything of free form: an answer is two
+codes, a double and text of bounded length.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+LOAD, GAME, TURN, END, ANSWER = range(1, 6)
+"""LOAD and GAME carry JSON; TURN what `pack_turn` packs; END what `pack_outcome` packs."""
+
+_HEADER = struct.Struct("<IBQ")
+_OUTCOME = struct.Struct("<id")
+_TURN = struct.Struct("<idi")
+_ANSWER = struct.Struct("<BBd")
+
+SUBMISSION = "bidding_agent"
+"""The module that is imported."""
+
+LIBRARIES = ("numpy", "scipy")
+"""What it may import beside the standard library and its own modules."""
+
+MAX_REQUEST = 1 << 20
+MAX_TEXT = 8 << 10
+MAX_ANSWER = _ANSWER.size + MAX_TEXT
+
+NO_ROUND, NOBODY = -2, -1
+"""In the place of a winner's seat: there was no round yet; nobody bid."""
+
+ERRORS = (None, "crash", "invalid", "memory", "exit")
+"""What an agent's process says of itself by the code that is the index; the organiser alone finds the others."""
+
+PLACES = ("", "import", "__init__", "bidding_function", "update_after_each_round")
+"""Where in the agent's code, by the code that is the index."""
+
+
+class ProtocolError(ValueError):
+    """What came is no frame that could come now."""
+
+
+class Frame(NamedTuple):
+    """A whole frame."""
+
+    kind: int
+    number: int
+    body: bytes
+
+
+def pack(kind: int, number: int, body: bytes) -> bytes:
+    """A frame; `number` is unsigned, of 64 bits."""
+    return _HEADER.pack(len(body), kind, number) + body
+
+
+class Frames:
+    """Cuts what comes through a pipe into frames of at most `most` bytes each."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> Frame | None:
+        """Take `data`; the next frame if it is whole. Raises `ProtocolError` for one that would be too long."""
+        self._buffer += data
+        if len(self._buffer) < _HEADER.size:
+            return None
+        length, kind, number = _HEADER.unpack_from(self._buffer)
+        if length > self._most:
+            raise ProtocolError(f"a frame of {length:,} bytes, at most {self._most:,} are allowed")
+        end = _HEADER.size + length
+        if len(self._buffer) < end:
+            return None
+        body, self._buffer = self._buffer[_HEADER.size : end], self._buffer[end:]
+        return Frame(kind, number, body)
+
+    @property
+    def rest(self) -> int:
+        """Bytes that came after the last frame."""
+        return len(self._buffer)
+
+
+def pack_outcome(winner: int, price: float) -> bytes:
+    """The outcome of the last round: the winner's seat, `NOBODY` or `NO_ROUND`, and the price."""
+    return _OUTCOME.pack(winner, price)
+
+
+def unpack_outcome(body: bytes) -> tuple[int, float]:
+    """What `pack_outcome` packed."""
+    return _OUTCOME.unpack(body)
+
+
+def pack_turn(winner: int, price: float, item: int) -> bytes:
+    """The outcome of the last round, and the place of the item to bid for in the list that GAME carried."""
+    return _TURN.pack(winner, price, item)
+
+
+def unpack_turn(body: bytes) -> tuple[int, float, int]:
+    """What `pack_turn` packed."""
+    return _TURN.unpack(body)
+
+
+def pack_answer(bid: float, error: str | None = None, where: str = "", text: str = "") -> bytes:
+    """An agent's answer; `bid` is NaN where there is none; `text` is cut at `MAX_TEXT` bytes."""
+    cut = text.encode(errors="replace")[:MAX_TEXT]
+    return _ANSWER.pack(ERRORS.index(error), PLACES.index(where), bid) + cut
+
+
+def unpack_answer(body: bytes) -> tuple[float, str | None, str, str]:
+    """Bid (any double), error, place and text; raises `ProtocolError`."""
+    if not _ANSWER.size <= len(body) <= MAX_ANSWER:
+        raise ProtocolError(f"an answer of {len(body):,} bytes")
+    error, where, bid = _ANSWER.unpack_from(body)
+    if error >= len(ERRORS) or where >= len(PLACES):
+        raise ProtocolError(f"an answer with the codes {error} and {where}")
+    return bid, ERRORS[error], PLACES[where], body[_ANSWER.size :].decode(errors="replace")

@@ -1,0 +1,126 @@
+"""One round: a second-price sealed-bid auction of one item (design document, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+NOBODY = ""
+"""The winner of a round in which nobody bids more than zero."""
+
+
+class Answer(NamedTuple):
+    """What came of asking an agent."""
+
+    bid: float
+    """Finite and not negative; 0 where there is an error that cost the bid."""
+    seconds: float | None = None
+    """Wall time until the answer; None for an agent that was not asked any more."""
+    error: str | None = None
+    """``timeout``, ``crash``, ``invalid``, ``memory``, ``exit`` or ``protocol``."""
+    text: str = ""
+    """What went wrong, for the team."""
+    where: str = ""
+    """In which of its methods."""
+    valid: bool = True
+    """Whether `bid` is what the agent asked for."""
+
+
+class Bidder(Protocol):
+    """What a game needs of an agent."""
+
+    def prepare(self, seed: int) -> None:
+        """See that there is a process, without waiting for it; `seed` is for the import."""
+
+    def start_game(self, briefing: Mapping[str, Any]) -> Answer:
+        """Make a new agent object of what a game is given (see `Game`)."""
+
+    def notify(self, item_id: str, winning_team: str, price_paid: float) -> None:
+        """Keep the outcome of a round, to travel with the next request."""
+
+    def bid(self, item_id: str) -> Answer:
+        """Tell the outcome of the last round and ask for a bid."""
+
+    def end_game(self) -> Answer:
+        """Tell the outcome of the last round."""
+
+
+class AuctionRound:
+    """A round and, once it has been run, its outcome: one entry of the auction log."""
+
+    def __init__(
+        self,
+        item_id: str,
+        budgets: Mapping[str, float],
+        ties: Callable[[], np.random.Generator],
+        bid_decimals: int | None = None,
+    ) -> None:
+        """`budgets` caps each team's bid; `ties` gives the stream that decides between equal bids."""
+        self.item_id = item_id
+        self.winner = NOBODY
+        self.price = 0.0
+        self.all_bids: dict[str, float] = {}
+        self.answers: dict[str, Answer] = {}
+        self._caps = dict(budgets)
+        self._ties = ties
+        self._decimals = bid_decimals
+
+    def run(self, agents: Mapping[str, Bidder]) -> AuctionRound:
+        """Ask every agent and settle."""
+        return self.settle(self.collect_bids(agents, self.item_id))
+
+    def settle(self, asked: Mapping[str, float]) -> AuctionRound:
+        """Cap the bids that were `asked`, and find winner and price."""
+        self.all_bids = {team: self.validate_bid(bid, self._caps[team]) for team, bid in asked.items()}
+        self.winner, self.price = self.determine_winner(self.all_bids)
+        return self
+
+    def collect_bids(self, agents: Mapping[str, Bidder], item_id: str) -> dict[str, float]:
+        """Ask the agents one after the other, so that none computes on the time of another."""
+        self.answers = {team: agent.bid(item_id) for team, agent in agents.items()}
+        return {team: answer.bid for team, answer in self.answers.items()}
+
+    def determine_winner(self, bids: Mapping[str, float]) -> tuple[str, float]:
+        """The highest bidder and the second-highest bid; nobody and 0 without a positive bid."""
+        highest = max(bids.values(), default=0.0)
+        if not highest > 0:
+            return NOBODY, 0.0
+        top_bidders = [team for team, bid in bids.items() if bid == highest]
+        if len(top_bidders) > 1:
+            return self.handle_ties(top_bidders), highest
+        return top_bidders[0], max((bid for bid in bids.values() if bid != highest), default=0.0)
+
+    def handle_ties(self, top_bidders: list[str]) -> str:
+        """One of them, each with the same chance."""
+        return top_bidders[int(self._ties().integers(len(top_bidders)))]
+
+    def validate_bid(self, bid: float, budget: float) -> float:
+        """`bid` rounded as the rules say and cut down to `budget`."""
+        if self._decimals is not None:
+            bid = round(bid, self._decimals)
+        return min(bid, budget)
+
+    def log_entry(self) -> dict[str, Any]:
+        """The round as the staff log has it; seconds is the only part that a rerun does not repeat."""
+        answers = self.answers
+        return {
+            "item_id": self.item_id,
+            "winner": self.winner,
+            "price": self.price,
+            "all_bids": self.all_bids,
+            "asked": {team: answer.bid if answer.valid else None for team, answer in answers.items()},
+            "caps": self._caps,
+            "seconds": {team: _rounded(answer.seconds) for team, answer in answers.items()},
+            "errors": {team: answer.error for team, answer in answers.items() if answer.error},
+            "notes": {
+                team: f"bid {answer.bid:g} cut down to the budget, {self._caps[team]:g}"
+                for team, answer in answers.items()
+                if answer.valid and answer.bid > self._caps[team]
+            },
+        }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 7)

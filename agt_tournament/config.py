@@ -1,0 +1,97 @@
+"""The schema of a competition: every key of `conf/agt_tournament.yaml` and `conf/tournament`, its type and range."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from experiments import schema
+from experiments.errors import RequestError
+from experiments.schema import LauncherConfig, Section
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Range = Annotated[list[Number], Field(min_length=2, max_length=2)]
+TEAM_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+
+
+class TournamentConfig(Section):
+    """The rules; the names are those of the design document, section 8."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    total_items: int = Field(ge=1, le=1000)
+    high_value_items: int = Field(ge=0)
+    low_value_items: int = Field(ge=0)
+    mixed_value_items: int = Field(ge=0)
+    high_value_range: Range
+    low_value_range: Range
+    mixed_value_range: Range
+    valuations_per: Literal["game", "stage"]
+    auction_rounds: int = Field(ge=1)
+    initial_budget: Number = Field(gt=0, le=1e9)
+    reveal_order: bool
+    bid_decimals: Annotated[int, Field(ge=0, le=6)] | None
+    arena_size: int = Field(ge=1, le=200)
+    games: int = Field(ge=1, le=1_000_000)
+    stage1_games: int = Field(ge=1, le=1_000_000)
+    stage2_games: int = Field(ge=1, le=1_000_000)
+    block_games: int = Field(ge=1, description="games that a team's process lives for; the unit of resumption")
+    fillers: list[str] = Field(description="examples or submissions of the staff that fill arenas; cannot advance")
+    bid_timeout_seconds: Number = Field(gt=0, le=3600)
+    load_timeout_seconds: Number = Field(gt=0, le=3600)
+    memory_limit_mb: int = Field(ge=32)
+    output_limit_kb: int = Field(ge=0, le=100_000)
+
+    def stage_games(self, stage: int) -> int:
+        """Games of a stage; stage 0 is a single game."""
+        return {1: self.stage1_games, 2: self.stage2_games}.get(stage, 1)
+
+
+class SandboxConfig(Section):
+    """The walls around an agent's process."""
+
+    name: Literal["none"]
+
+
+class CompetitionConfig(Section):
+    """What the command line asks for, as Hydra composed it."""
+
+    action: Literal["run", "game", "validate", "replay", "report"]
+    stage: Literal[1, 2] | None
+    teams_dir: str | None = Field(description="folder of submissions; null: the bundled example teams")
+    teams: Annotated[list[str], Field(min_length=1)] | None = Field(description="who plays, for action=game")
+    agent: str | None = Field(description="a submission, for action=validate")
+    json_: str | None = Field(alias="json", description="where action=validate writes its verdict")
+    rerun: bool = Field(description="whether action=replay runs the agents again")
+    run_dir: str = Field(min_length=1)
+    seed: int = Field(ge=0, lt=2**128)
+    tournament: TournamentConfig
+    sandbox: SandboxConfig
+    launcher: LauncherConfig
+
+
+PRESENTATION = ("action", "stage", "teams_dir", "teams", "agent", "json_", "rerun", "run_dir", "launcher")
+"""Keys that may differ between two runs of one directory: who plays is compared by the submissions themselves."""
+
+
+def read_config(tree: dict[str, Any]) -> CompetitionConfig:
+    """Check the composed configuration `tree`; raises `RequestError` naming the first key that is wrong."""
+    config = schema.read_config(CompetitionConfig, tree)
+    rules = config.tournament
+    parts = rules.high_value_items + rules.low_value_items + rules.mixed_value_items
+    if parts != rules.total_items:
+        expected = f"the sum of high, low and mixed_value_items, {parts}"
+        raise RequestError("tournament.total_items", rules.total_items, expected)
+    if rules.auction_rounds > rules.total_items:
+        expected = f"at most tournament.total_items={rules.total_items}"
+        raise RequestError("tournament.auction_rounds", rules.auction_rounds, expected)
+    for name in ("high_value_range", "low_value_range", "mixed_value_range"):
+        low, high = getattr(rules, name)
+        if not 0 <= low <= high:
+            raise RequestError(f"tournament.{name}", [low, high], "two numbers, 0 <= low <= high")
+    return config
+
+
+def identity(config: CompetitionConfig) -> dict[str, Any]:
+    """The flat keys that decide what a run makes, but for the submissions."""
+    return schema.identity(config, PRESENTATION)

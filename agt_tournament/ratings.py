@@ -1,0 +1,93 @@
+"""How sure the standings are: intervals, chances of being first, ratings, who beats whom.
+
+All of it takes utilities (games, teams) of one arena, and what it says holds for these teams under these rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from openskill.models import PlackettLuce
+from scipy import stats
+
+DRAWS = 2000
+LEVEL = 0.95
+
+
+def uncertainty(utilities: np.ndarray, seed: int, draws: int = DRAWS) -> pd.DataFrame:
+    """Per team the mean, the ends of its percentile bootstrap interval, and the chance of the highest total.
+
+    Whole games are drawn with replacement, the same for all teams: who is first depends on all of them. Of a single
+    game nothing can be drawn, and the columns are NaN. Within a block agents may learn from game to game; the
+    bootstrap takes games for independent all the same.
+    """
+    games, teams = utilities.shape
+    columns = {"mean_utility": utilities.mean(axis=0)}
+    if games < 2:
+        unknown = np.full(teams, np.nan)
+        return pd.DataFrame({**columns, "ci_low": unknown, "ci_high": unknown, "first_chance": unknown})
+    resampled = stats.bootstrap(
+        (utilities,),
+        np.mean,
+        axis=0,
+        n_resamples=draws,
+        batch=100,
+        confidence_level=LEVEL,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    first = top_shares(resampled.bootstrap_distribution.T).mean(axis=0)
+    interval = resampled.confidence_interval
+    return pd.DataFrame({**columns, "ci_low": interval.low, "ci_high": interval.high, "first_chance": first})
+
+
+def top_shares(utilities: np.ndarray) -> np.ndarray:
+    """One for the highest of each row, shared by those that are equal: (rows, teams)."""
+    top = utilities == utilities.max(axis=1, keepdims=True)
+    return top / top.sum(axis=1, keepdims=True)
+
+
+def win_rate(utilities: np.ndarray) -> np.ndarray:
+    """Share of the games in which a team has the highest utility; equal ones share."""
+    return top_shares(utilities).mean(axis=0)
+
+
+def skill(utilities: np.ndarray) -> pd.DataFrame:
+    """OpenSkill's rating mu ± sigma of each team after all games in order, and the ordinal mu − 3 sigma.
+
+    Weng and Lin's Plackett–Luce model (Journal of Machine Learning Research 12, 2011), from the ranks in each game.
+    """
+    model = PlackettLuce()
+    players = [[model.rating()] for _ in range(utilities.shape[1])]
+    for scores in utilities:
+        players = model.rate(players, scores=scores.tolist())
+    ratings = [player for (player,) in players]
+    return pd.DataFrame(
+        {
+            "rating_mu": [rating.mu for rating in ratings],
+            "rating_sigma": [rating.sigma for rating in ratings],
+            "rating": [rating.ordinal() for rating in ratings],
+        }
+    )
+
+
+def pairwise(utilities: np.ndarray, teams: Sequence[str]) -> pd.DataFrame:
+    """team, rival, games, share of them that team ended above rival (half for equal), and its 95 % Wilson interval."""
+    rows = []
+    for i, team in enumerate(teams):
+        for j, rival in enumerate(teams):
+            if i != j:
+                ahead = np.sign(utilities[:, i] - utilities[:, j])
+                wins, games = ((ahead + 1) / 2).sum(), len(ahead)
+                low, high = _wilson(wins, games)
+                rows.append((team, rival, games, wins / games, low, high))
+    return pd.DataFrame(rows, columns=["team_id", "rival_id", "games", "ahead", "ci_low", "ci_high"])
+
+
+def _wilson(wins: float, games: int) -> tuple[float, float]:
+    """Wilson's interval for a share; half wins are rounded to whole ones, up for the low end's sake of honesty."""
+    interval = stats.binomtest(int(np.floor(wins)), games).proportion_ci(LEVEL, method="wilson")
+    upper = stats.binomtest(int(np.ceil(wins)), games).proportion_ci(LEVEL, method="wilson")
+    return float(interval.low), float(upper.high)

@@ -1,0 +1,265 @@
+"""Who takes part: a teams.yaml or a folder per team, and what they submitted (design document, Team)."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from pydantic import Field
+
+from agt_tournament.agents.protocol import SUBMISSION
+from agt_tournament.config import TEAM_ID
+from experiments import schema
+from experiments.errors import RequestError
+
+BUNDLED = Path(__file__).resolve().parent / "example_teams"
+EXAMPLES = Path(__file__).resolve().parent / "examples"
+AGENT_FILE = f"{SUBMISSION}.py"
+_ROSTER = "teams.yaml"
+_MOST_FILES, _MOST_BYTES = 1000, 20 << 20
+
+
+@dataclass(frozen=True)
+class Team:
+    """A registered team; `agent_file_path` is a file or a folder with `AGENT_FILE`."""
+
+    team_id: str
+    team_name: str
+    agent_file_path: str
+    registration_timestamp: datetime | None = None
+    """None where it is not known: behind all others when it has to break a tie."""
+    members: list[str] = field(default_factory=list)
+    filler: bool = False
+    """Of the staff: it fills an arena up, is not ranked and cannot advance."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For the run directory, without the path."""
+        stamp = self.registration_timestamp
+        shown = {**asdict(self), "registration_timestamp": stamp.isoformat() if stamp else None}
+        del shown["agent_file_path"]
+        return shown
+
+    @classmethod
+    def of_json(cls, entry: dict[str, Any], agent_file_path: str = "") -> Team:
+        """What `as_json` gave."""
+        stamp = entry["registration_timestamp"]
+        parsed = datetime.fromisoformat(stamp) if stamp else None
+        return cls(**{**entry, "registration_timestamp": parsed}, agent_file_path=agent_file_path)
+
+
+def examples() -> dict[str, Path]:
+    """The bundled example agents by name."""
+    return {path.stem: path for path in sorted(EXAMPLES.glob("*_bidder.py"))}
+
+
+def read_teams(teams_dir: Path, key: str = "teams_dir") -> list[Team]:
+    """The teams in `teams_dir`, by its teams.yaml or its folders; raises `RequestError` naming what is wrong."""
+    if not teams_dir.is_dir():
+        raise RequestError(key, teams_dir, "a folder with a folder for each team, or with a teams.yaml")
+    roster = teams_dir / _ROSTER
+    teams = list(_of_roster(roster) if roster.exists() else _of_folders(teams_dir, key))
+    if not teams:
+        raise RequestError(key, teams_dir, f"at least one folder with {AGENT_FILE}, or a {_ROSTER}")
+    seen: dict[str, str] = {}
+    for team in teams:
+        other = seen.setdefault(team.team_id.casefold(), team.team_id)  # some file systems do not tell A from a
+        if other is not team.team_id:
+            raise RequestError("team_id", team.team_id, f"an id that no other team of {teams_dir} has")
+    missing = [team for team in teams if not _agent_file(Path(team.agent_file_path)).is_file()]
+    if missing:
+        named = "; ".join(f"{team.team_id}: {_agent_file(Path(team.agent_file_path))}" for team in missing)
+        raise RequestError(key, teams_dir, f"the agent of every team, missing are {named}")
+    return teams
+
+
+class _Entry(schema.Section):
+    team_id: str = Field(pattern=TEAM_ID)
+    team_name: str | None = Field(default=None, min_length=1, max_length=80)
+    agent_file_path: str | None = Field(default=None, min_length=1)
+    registration_timestamp: Any = None
+    members: list[str] = Field(default_factory=list)
+
+
+def _of_roster(roster: Path) -> Iterator[Team]:
+    try:
+        entries = yaml.safe_load(roster.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RequestError("teams_dir", roster, f"a readable YAML file ({' '.join(str(error).split())})") from None
+    if isinstance(entries, dict) and set(entries) == {"teams"}:
+        entries = entries["teams"]
+    if not (isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)):
+        raise RequestError("teams_dir", roster, "a list of teams, each with team_id and agent_file_path")
+    for place, entry in enumerate(entries):
+        where = f"{roster.name}[{place}]"
+        try:
+            checked = schema.read_config(_Entry, entry)
+        except RequestError as error:
+            raise RequestError(f"{where}.{error.key}", error.value, error.expected) from None
+        name = checked.team_name or checked.team_id
+        _check_name(f"{where}.team_name", name)
+        path = roster.parent / (checked.agent_file_path or checked.team_id)
+        stamp = _timestamp(f"{where}.registration_timestamp", checked.registration_timestamp)
+        yield Team(checked.team_id, name, str(path), stamp, list(checked.members))
+
+
+def _of_folders(teams_dir: Path, key: str) -> Iterator[Team]:
+    """A folder is a team; when it registered is not known: the time of a file says when it was copied."""
+    for folder in sorted(teams_dir.iterdir()):
+        if folder.is_dir() and not folder.name.startswith((".", "__")):
+            try:
+                schema.read_config(_Entry, {"team_id": folder.name})
+            except RequestError:
+                expected = "folders named with letters, digits, - and _, at most 64, as team ids"
+                raise RequestError(key, folder, expected) from None
+            yield Team(folder.name, folder.name, str(folder))
+
+
+def _check_name(key: str, name: str) -> None:
+    if not name.isprintable() or name.startswith(("=", "+", "-", "@")):  # a spreadsheet would run it as a formula
+        raise RequestError(key, repr(name), "a printable name that does not begin with =, +, - or @")
+
+
+def _timestamp(key: str, value: Any) -> datetime | None:
+    """ISO 8601 text, or what YAML makes of it; without a time zone it is UTC."""
+    try:
+        stamp = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        stamp = value
+    if stamp is None:
+        return None
+    if not isinstance(stamp, datetime):
+        raise RequestError(key, value, "date and time as 2026-10-05T09:00:00+02:00")
+    return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
+
+
+# --- submissions -----------------------------------------------------------------------------------------
+
+
+def _agent_file(path: Path) -> Path:
+    return path / AGENT_FILE if path.is_dir() else path
+
+
+def read_submission(path: Path, key: str) -> dict[str, bytes]:
+    """The files of a submission by their place in it; raises `RequestError` naming `key`.
+
+    A link is refused, not followed: it could lead anywhere on the organiser's machine.
+    """
+    if path.is_file() and not path.is_symlink():
+        return {AGENT_FILE: path.read_bytes()}
+    if not path.is_dir() or not (path / AGENT_FILE).is_file():
+        raise RequestError(key, path, f"a Python file, or a folder with {AGENT_FILE}")
+    files: dict[str, bytes] = {}
+    left = _MOST_BYTES
+    for entry in _entries(path):
+        name = entry.relative_to(path).as_posix()
+        if entry.is_symlink() or not entry.is_file():
+            raise RequestError(key, entry, "regular files only, no links or devices, in a submission")
+        left -= entry.stat().st_size
+        if left < 0 or len(files) == _MOST_FILES:
+            raise RequestError(key, path, f"at most {_MOST_FILES:,} files of together {_MOST_BYTES >> 20} MiB")
+        files[name] = entry.read_bytes()
+    return files
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith(".") or entry.name == "__pycache__":
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            yield from _entries(entry)
+        else:
+            yield entry
+
+
+def digest(files: dict[str, bytes]) -> str:
+    """What two equal submissions share."""
+    total = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        total.update(f"{name}\0{len(content)}\0".encode() + content)
+    return total.hexdigest()[:16]
+
+
+def store_submission(files: dict[str, bytes], folder: Path) -> None:
+    """Write a submission to `folder`, at once or not at all; what is there already stays, if it is the same."""
+    if folder.is_dir():
+        stored = {path.relative_to(folder).as_posix(): path.read_bytes() for path in _entries(folder)}
+        if stored == files:
+            return
+        shutil.rmtree(folder)
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    for name, content in files.items():
+        path = part / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    part.replace(folder)
+
+
+# --- who plays -------------------------------------------------------------------------------------------
+
+
+def example_team(name: str, team_id: str, *, key: str, filler: bool = False) -> Team:
+    """A team of the bundled example `name`, or of a file or folder of that name; raises `RequestError`."""
+    path = examples().get(name) or Path(name)
+    if not path.exists():
+        expected = f"a file, a folder or one of {', '.join(examples())}"
+        raise RequestError(key, name, expected)
+    return Team(team_id, team_id, str(path), filler=filler)
+
+
+def game_teams(named: Iterable[str], registered: Iterable[Team]) -> list[Team]:
+    """The teams of one game: each of `named` is an id of `registered`, an example, a file or a folder."""
+    known = {team.team_id: team for team in registered}
+    teams: list[Team] = []
+    for place, name in enumerate(named):
+        key = f"teams[{place}]"
+        team_id = _free_id(name, {team.team_id for team in teams}, key)
+        if name in known:
+            teams.append(Team(**{**vars(known[name]), "team_id": team_id}))
+        else:
+            teams.append(example_team(name, team_id, key=key))
+    return teams
+
+
+def _free_id(name: str, taken: set[str], key: str) -> str:
+    """A team id after the last part of `name`; the second of that name ends in _2."""
+    path = Path(name)
+    stem = path.parent.name if path.name == AGENT_FILE and path.parent.name else path.stem
+    letters = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in stem)[:50].lstrip("-_")
+    if not letters:
+        raise RequestError(key, name, "a name with at least one letter or digit")
+    number = next(n for n in range(1, len(taken) + 2) if _numbered(letters, n) not in taken)
+    return _numbered(letters, number)
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}_{number}"
+
+
+def run_name(action: str, tournament: str, seed: int, teams: Any) -> str:
+    """The folder that `run_dir` ends in unless it is given: the tournament's name; a game's, after its teams.
+
+    A team tries its agent again and again: a game's name ends in a digest of seed and submissions, so that each
+    version has a directory of its own.
+    """
+    if action != "game" or not teams:
+        return tournament
+    parts = [f"{seed}"]
+    for name in map(str, teams):
+        path = examples().get(name) or Path(name)
+        with suppress(RequestError, OSError):  # what is wrong with a submission is said when it is read to be played
+            parts.append(digest(read_submission(path, "teams")))
+    names = "_".join(Path(str(name)).stem for name in teams)[:60]
+    readable = "".join(c if c.isalnum() or c in "-_" else "_" for c in names)
+    return f"game_{readable}_{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:6]}"
+
+
+OmegaConf.register_new_resolver("tournament_run", run_name, replace=True)  # conf/agt_tournament.yaml asks for it

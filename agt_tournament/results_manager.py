@@ -1,0 +1,269 @@
+"""What a competition leaves on disk, and the tables made of it (design document, section 6).
+
+Game files are the record; everything else is made of them, and can be made again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agt_tournament import ratings
+from agt_tournament.game_manager import GameResult
+from agt_tournament.registration import Team
+from experiments.run_directory import write_json, write_table
+from launchers.shards import write_atomic
+
+FORMATS = ("csv", "json", "parquet", "xlsx")
+
+# --- game files ------------------------------------------------------------------------------------------
+
+
+def place_of_game(stage: int, arena_id: str, game: int) -> str:
+    """The game file of a stage's arena, below the run directory."""
+    return f"stage{stage}/{arena_id}/game_{game}.json"
+
+
+def game_files(path: Path) -> tuple[Path, Path]:
+    """A game file, and what the agents printed in that game; the second is there only if they did."""
+    return path, path.with_suffix(".output.json")
+
+
+def log_game_result(path: Path, result: GameResult, outputs: Mapping[str, str]) -> None:
+    """Write a game file and, if there is any, what the agents printed."""
+    game_file, output_file = game_files(path)
+    printed = {team: text for team, text in outputs.items() if text}
+    if printed:
+        write_json(printed, output_file)
+    else:
+        output_file.unlink(missing_ok=True)
+    write_atomic(game_file, (json.dumps(result.as_json(), allow_nan=False, ensure_ascii=False) + "\n").encode())
+
+
+def log_auction_result(game: Mapping[str, Any], number: int, entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A round as rows of ``rounds.parquet``, one for each team; `number` is the game's, `entry` of its auction log."""
+    texts = {item["team_id"]: item["text"] for item in game["failures"] if item["round"] == entry["round"]}
+    for team, bid in entry["all_bids"].items():
+        yield {
+            "stage": game["stage"],
+            "arena_id": game["arena_id"],
+            "game": number,
+            "round": entry["round"],
+            "item_id": entry["item_id"],
+            "team_id": team,
+            "valuation": game["team_results"][team]["valuation_vector"][entry["item_id"]],
+            "asked": entry["asked"][team],
+            "cap": entry["caps"][team],
+            "bid": bid,
+            "winner": entry["winner"],
+            "price": entry["price"],
+            "seconds": entry["seconds"][team],
+            "error": entry["errors"].get(team),
+            "error_text": texts.get(team),
+            "note": entry["notes"].get(team),
+        }
+
+
+# --- a stage as it is stored -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StageData:
+    """A stage's games, by arena and in order, and the teams that played them."""
+
+    number: int
+    teams: Mapping[str, Team]
+    games: Mapping[str, Sequence[Mapping[str, Any]]]
+    """By arena id: the contents of its game files, game 1 first."""
+
+    def seats(self, arena_id: str) -> list[str]:
+        """The teams of an arena."""
+        return list(self.games[arena_id][0]["team_results"])
+
+    def utilities(self, arena_id: str) -> np.ndarray:
+        """(games, teams) in the order of `seats`."""
+        seats = self.seats(arena_id)
+        rows = [[game["team_results"][team]["utility"] for team in seats] for game in self.games[arena_id]]
+        return np.array(rows, dtype=float)
+
+    @cached_property
+    def rounds(self) -> pd.DataFrame:
+        """One row per stage, arena, game, round and team: the columns of `log_auction_result`."""
+        rows = (
+            row
+            for games in self.games.values()
+            for number, game in enumerate(games, start=1)
+            for entry in game["auction_log"]
+            for row in log_auction_result(game, number, entry)
+        )
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def failures(self) -> pd.DataFrame:
+        """One row for each error: stage, arena_id, game, team_id, round, error, where, text."""
+        rows = [
+            {"stage": self.number, "arena_id": arena_id, "game": number, **failure}
+            for arena_id, games in self.games.items()
+            for number, game in enumerate(games, start=1)
+            for failure in game["failures"]
+        ]
+        columns = ["stage", "arena_id", "game", "team_id", "round", "error", "where", "text"]
+        return pd.DataFrame(rows, columns=columns).astype({"round": "Int64"})
+
+
+def read_stage(run_dir: Path, number: int, teams: Mapping[str, Team]) -> StageData | None:
+    """The games of stage `number` that are stored under `run_dir`; None without any."""
+    arenas = sorted((run_dir / f"stage{number}").glob("arena_*"), key=_number)
+    games = {arena.name: [read_game(path) for path in _game_paths(arena)] for arena in arenas}
+    games = {arena_id: found for arena_id, found in games.items() if found}
+    return StageData(number, teams, games) if games else None
+
+
+def read_game(path: Path) -> dict[str, Any]:
+    """The content of a game file."""
+    content: dict[str, Any] = json.loads(path.read_bytes())
+    return content
+
+
+def _game_paths(arena: Path) -> list[Path]:
+    return sorted((path for path in arena.glob("game_*.json") if path.stem.count(".") == 0), key=_number)
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.rpartition("_")[2])
+
+
+# --- tables ----------------------------------------------------------------------------------------------
+
+
+def generate_stage_leaderboard(stage_data: StageData, seed: int = 0) -> pd.DataFrame:
+    """The standings of every arena of a stage, one row for each team, fillers last and without a rank.
+
+    Ranked by total utility, then the highest utility of a single item, most items, earliest registration (no
+    registration time is later than any), and last the team id. Columns arena_id, rank, team_id, team_name, advances
+    (the first of each arena of stage 1), total_utility, max_single_item_utility, items_won, budget_spent, games,
+    registration_timestamp, filler, errors, and of `ratings`: mean_utility, ci_low, ci_high, first_chance, win_rate,
+    rating_mu, rating_sigma, rating. `seed` is that of the bootstrap.
+    """
+    return pd.concat(
+        [_arena_leaderboard(stage_data, arena_id, seed) for arena_id in stage_data.games], ignore_index=True
+    )
+
+
+def _arena_leaderboard(stage: StageData, arena_id: str, seed: int) -> pd.DataFrame:
+    seats, utilities = stage.seats(arena_id), stage.utilities(arena_id)
+    teams = [stage.teams[team] for team in seats]
+    results = [[game["team_results"][team] for game in stage.games[arena_id]] for team in seats]
+    failed = stage.failures.loc[stage.failures["arena_id"] == arena_id, "team_id"].value_counts()
+    table = pd.DataFrame(
+        {
+            "arena_id": arena_id,
+            "team_id": seats,
+            "team_name": [team.team_name for team in teams],
+            "total_utility": utilities.sum(axis=0),
+            "max_single_item_utility": [max(game["max_single_item_utility"] for game in games) for games in results],
+            "items_won": [sum(len(game["items_won"]) for game in games) for games in results],
+            "budget_spent": [sum(game["budget_spent"] for game in games) for games in results],
+            "registration_timestamp": [_stamp(team) for team in teams],
+            "filler": [team.filler for team in teams],
+            "games": len(utilities),
+            "errors": [int(failed.get(team, 0)) for team in seats],
+            "win_rate": ratings.win_rate(utilities),
+        }
+    )
+    table = table.join([ratings.uncertainty(utilities, seed), ratings.skill(utilities)])
+    rows = table.to_dict("records")
+    table = table.loc[sorted(range(len(rows)), key=lambda i: _standing(rows[i]))].reset_index(drop=True)
+    ranks = pd.Series(range(1, len(table) + 1), dtype="Int64").mask(table["filler"])
+    table.insert(1, "rank", ranks)
+    table.insert(4, "advances", (ranks == 1).fillna(False).astype(bool) if stage.number == 1 else False)
+    return table
+
+
+def _standing(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What the teams of an arena are sorted by."""
+    stamp = row["registration_timestamp"]
+    registered = datetime.fromisoformat(stamp) if isinstance(stamp, str) else datetime.max.replace(tzinfo=UTC)
+    single, items = row["max_single_item_utility"], row["items_won"]
+    return row["filler"], -row["total_utility"], -single, -items, registered, row["team_id"]
+
+
+def _stamp(team: Team) -> str | None:
+    return None if team.registration_timestamp is None else team.registration_timestamp.isoformat()
+
+
+def pairwise_table(stage: StageData) -> pd.DataFrame:
+    """`ratings.pairwise` of every arena, with a column arena_id."""
+    parts = []
+    for arena_id in stage.games:
+        part = ratings.pairwise(stage.utilities(arena_id), stage.seats(arena_id))
+        part.insert(0, "arena_id", arena_id)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def public_feed(stages: Iterable[StageData]) -> pd.DataFrame:
+    """What everyone may know: stage, arena_id, game, round, item_id, winner and price, and nothing else."""
+    rounds = pd.concat([stage.rounds for stage in stages], ignore_index=True)
+    columns = ["stage", "arena_id", "game", "round", "item_id", "winner", "price"]
+    return rounds[columns].drop_duplicates(["stage", "arena_id", "game", "round"], ignore_index=True)
+
+
+# --- files of the whole competition ----------------------------------------------------------------------
+
+
+def export_results(run_dir: Path, stages: Sequence[StageData], boards: Mapping[int, pd.DataFrame], format: str) -> None:
+    """Write the tables of `stages` and their leaderboards `boards` in one of `FORMATS`.
+
+    csv: leaderboards/stageN_final.csv and stageN_pairwise.csv, public/rounds.csv. parquet: rounds.parquet. xlsx:
+    results.xlsx. json: leaderboards/stageN_final.json.
+    """
+    if format == "parquet":
+        write_table(pd.concat([stage.rounds for stage in stages], ignore_index=True), run_dir / "rounds.parquet")
+    elif format == "xlsx":
+        _write_workbook(run_dir / "results.xlsx", stages, boards)
+    elif format == "csv":
+        write_csv(public_feed(stages), run_dir / "public" / "rounds.csv")
+        for stage in stages:
+            write_csv(boards[stage.number], run_dir / "leaderboards" / f"stage{stage.number}_final.csv")
+            write_csv(pairwise_table(stage), run_dir / "leaderboards" / f"stage{stage.number}_pairwise.csv")
+    elif format == "json":
+        for number, board in boards.items():
+            records = json.loads(board.to_json(orient="records", double_precision=15))
+            write_json(records, run_dir / "leaderboards" / f"stage{number}_final.json")
+    else:
+        raise ValueError(f"format = {format!r}: expected one of {', '.join(FORMATS)}")
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a CSV file at once or not at all."""
+    write_atomic(path, table.to_csv(index=False, lineterminator="\n").encode())
+
+
+_SHEET_ROWS = 1_000_000  # a sheet ends at 1,048,576
+
+
+def _write_workbook(path: Path, stages: Sequence[StageData], boards: Mapping[int, pd.DataFrame]) -> None:
+    """Leaderboards, rounds and errors as sheets; text is never taken for a formula or a link."""
+    content = io.BytesIO()
+    options = {"strings_to_formulas": False, "strings_to_urls": False, "in_memory": True}
+    with pd.ExcelWriter(content, engine="xlsxwriter", engine_kwargs={"options": options}) as workbook:
+        for stage in stages:
+            sheets = {
+                "leaderboard": boards[stage.number],
+                "pairwise": pairwise_table(stage),
+                "rounds": stage.rounds.drop(columns="error_text"),
+                "errors": stage.failures,
+            }
+            for name, table in sheets.items():
+                table.head(_SHEET_ROWS).to_excel(workbook, sheet_name=f"stage {stage.number} {name}", index=False)
+    write_atomic(path, content.getvalue())

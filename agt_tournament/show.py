@@ -1,0 +1,108 @@
+"""What the command line prints: standings, a game, who failed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+_OUT = Console(highlight=False)
+_ERR = Console(stderr=True, highlight=False)
+
+
+def leaderboard(stage: int, board: pd.DataFrame) -> None:
+    """The standings of a stage, arena by arena."""
+    title = "Stage 1: qualification" if stage == 1 else "Stage 2: championship"
+    columns = ("", "team", "total", "mean a game, 95 %", "first", "wins", "rating", "errors")
+    for arena_id, rows in board.groupby("arena_id", sort=False):
+        table = _table(f"{title}, {arena_id}" if stage == 1 else title, *columns)
+        for row in rows.to_dict("records"):
+            table.add_row(
+                "–" if row["filler"] else str(row["rank"]),
+                escape(row["team_name"]) + (" [dim](filler)[/dim]" if row["filler"] else ""),
+                f"{row['total_utility']:.2f}",
+                f"{row['mean_utility']:.2f} {_interval(row['ci_low'], row['ci_high'])}",
+                _percent(row["first_chance"]),
+                _percent(row["win_rate"]),
+                f"{row['rating_mu']:.1f} ± {row['rating_sigma']:.1f}",
+                str(row["errors"] or "–"),
+                style="bold" if row["rank"] == 1 else "",
+            )
+        _OUT.print(table)
+    _OUT.print("first: chance of the highest total, games drawn again with replacement; rating: OpenSkill", style="dim")
+
+
+def game(content: Mapping[str, Any], path: Path) -> None:
+    """The rounds of a game, its result, and where it is stored."""
+    teams = list(content["team_results"])
+    rounds = _table("Rounds: bids, winner, price", "round", "item", *map(escape, teams), "winner", "price")
+    for entry in content["auction_log"]:
+        bids = [
+            f"[bold]{bid:.2f}[/bold]" if team == entry["winner"] else entry["errors"].get(team) or f"{bid:.2f}"
+            for team, bid in entry["all_bids"].items()
+        ]
+        rounds.add_row(str(entry["round"]), entry["item_id"], *bids, entry["winner"] or "–", f"{entry['price']:.2f}")
+    _OUT.print(rounds)
+    results = _table("Result", "team", "utility", "best item", "spent", "items")
+    for team, result in sorted(content["team_results"].items(), key=lambda item: -item[1]["utility"]):
+        money = (f"{result[name]:.2f}" for name in ("utility", "max_single_item_utility", "budget_spent"))
+        results.add_row(escape(team), *money, str(len(result["items_won"])))
+    _OUT.print(results)
+    _OUT.print(f"game     {path}", soft_wrap=True)
+    for failure in content["failures"]:
+        _ERR.print(f"{failure['team_id']}: {_at(failure)}: {escape(failure['text'])}", soft_wrap=True)
+
+
+def failures(table: pd.DataFrame, folder: Path) -> None:
+    """One line for each team that failed, with the file that tells more."""
+    if table.empty:
+        return
+    teams = table.groupby("team_id", sort=True)
+    print(f"{len(teams)} of the agents failed; each failed bid counted 0:", file=sys.stderr)
+    for team, errors in teams:
+        counts = ", ".join(f"{count} × {error}" for error, count in errors["error"].value_counts().items())
+        print(f"  {team}: {counts} ({folder / str(team) / 'errors.txt'})", file=sys.stderr)
+
+
+def where(page: Path, run_dir: Path) -> None:
+    """Where the results are."""
+    _OUT.print(f"report   {page}\ntables   {run_dir / 'results.xlsx'}", soft_wrap=True)
+
+
+def guessable(seed: int) -> None:
+    """A warning: valuations follow from the seed."""
+    print(
+        f"seed = {seed} can be guessed by an agent, and its rivals' valuations with it. For a competition that counts: "
+        "seed=$(python -c 'import secrets; print(secrets.randbits(128))')",
+        file=sys.stderr,
+    )
+
+
+def _at(failure: Mapping[str, Any]) -> str:
+    round_ = failure["round"]
+    when = "before the first round" if round_ == 0 else "after the last round" if round_ is None else f"round {round_}"
+    return f"{failure['error']} in {failure['where'] or 'bidding_function'}, {when}"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="dim", box=box.SIMPLE, pad_edge=False
+    )
+    for column in columns:
+        table.add_column(column, justify="left" if column in {"team", "arena", "item", "winner"} else "right")
+    return table
+
+
+def _interval(low: float, high: float) -> str:
+    return "" if pd.isna(low) else f"({low:.2f} to {high:.2f})"
+
+
+def _percent(share: float) -> str:
+    return "–" if pd.isna(share) else f"{100 * share:.0f} %"

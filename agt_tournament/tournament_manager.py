@@ -1,0 +1,129 @@
+"""Stages and arenas: who meets whom, which games are a block of work, who advances (design document, section 4)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from agt_tournament.agent_manager import AgentProcess, Limits
+from agt_tournament.config import TournamentConfig
+from agt_tournament.game_manager import Game
+from agt_tournament.results_manager import game_files, log_game_result, place_of_game
+from agt_tournament.seeding import GameSeeds, Purpose, stream
+from launchers import Shard, mark_of
+
+SUBMISSIONS = "submissions"
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Teams that play all games of a stage against each other, in the order of their seats."""
+
+    stage: int
+    number: int
+    team_ids: tuple[str, ...]
+
+    @property
+    def arena_id(self) -> str:
+        """``arena_1`` …"""
+        return f"arena_{self.number}"
+
+
+@dataclass(frozen=True)
+class TournamentStage:
+    """One stage: arenas and how many games each plays."""
+
+    number: int
+    arenas: tuple[Arena, ...]
+    games: int
+
+    def blocks(self, block_games: int) -> list[Shard]:
+        """The pieces of work: games of one arena over which a team's process lives."""
+        return [
+            Shard.of(
+                {
+                    "stage": self.number,
+                    "arena": arena.number,
+                    "teams": list(arena.team_ids),
+                    "games": [first, min(first + block_games - 1, self.games)],
+                },
+                size=min(block_games, self.games - first + 1),
+            )
+            for arena in self.arenas
+            for first in range(1, self.games + 1, block_games)
+        ]
+
+
+def draw_arenas(team_ids: Sequence[str], size: int, seed: int, stage: int = 1) -> tuple[Arena, ...]:
+    """Teams drawn into as few arenas of at most `size` as hold them all; sizes differ by one at most."""
+    drawn = stream(seed, stage, 0, 0, Purpose.ARENAS).permutation(np.array(team_ids, dtype=object))
+    parts = np.array_split(drawn, -(-len(team_ids) // size))
+    return tuple(Arena(stage, number, tuple(part)) for number, part in enumerate(parts, start=1))
+
+
+def fill_arenas(arenas: Sequence[Arena], size: int, fillers: Sequence[str]) -> tuple[Arena, ...]:
+    """The arenas with `fillers`, each taken once, in the seats that are left."""
+    left = iter(fillers)
+    return tuple(
+        Arena(arena.stage, arena.number, (*arena.team_ids, *(next(left) for _ in range(size - len(arena.team_ids)))))
+        for arena in arenas
+    )
+
+
+def free_seats(n_teams: int, size: int) -> int:
+    """Seats that `draw_arenas` leaves empty."""
+    return -(-n_teams // size) * size - n_teams
+
+
+def limits_of(rules: TournamentConfig) -> Limits:
+    """What the rules allow an agent's process."""
+    return Limits(rules.bid_timeout_seconds, rules.load_timeout_seconds, rules.memory_limit_mb, rules.output_limit_kb)
+
+
+def block_player(run_dir: Path, rules: TournamentConfig, seed: int, folder: Path) -> Callable[[Shard], None]:
+    """The worker of `fan_out`: plays the games of a block, stores each, and marks the block in `folder`."""
+
+    def play(shard: Shard) -> None:
+        stage, arena, team_ids = shard.payload["stage"], shard.payload["arena"], shard.payload["teams"]
+        first, last = shard.payload["games"]
+        submissions = {team: run_dir / SUBMISSIONS / team for team in team_ids}
+        digests = []
+        with ExitStack() as processes:
+            agents = open_agents(submissions, limits_of(rules), processes)
+            for game in range(first, last + 1):
+                seeds = GameSeeds(seed, stage, arena, game, rules.valuations_per)
+                game_id, arena_id = f"stage{stage}_arena_{arena}_game_{game}", f"arena_{arena}"
+                result = Game(game_id, arena_id, stage, agents, rules, seeds).play()
+                outputs = {team: agent.take_output() for team, agent in agents.items()}
+                log_game_result(run_dir / place_of_game(stage, arena_id, game), result, outputs)
+                digests.append(_digests(run_dir, stage, arena_id, game))
+        shard.mark(folder, {"files": digests})
+
+    return play
+
+
+def open_agents(submissions: Mapping[str, Path], limits: Limits, processes: ExitStack) -> dict[str, AgentProcess]:
+    """An agent for each team; the processes end with the context `processes`."""
+    return {team: processes.enter_context(AgentProcess(folder, team, limits)) for team, folder in submissions.items()}
+
+
+def is_played(run_dir: Path, folder: Path, shard: Shard) -> bool:
+    """Whether the block is marked and its files are as they were marked."""
+    mark = mark_of(folder, shard.key)
+    if mark is None:
+        return False
+    stage, arena_id = shard.payload["stage"], f"arena_{shard.payload['arena']}"
+    first, last = shard.payload["games"]
+    return mark["files"] == [_digests(run_dir, stage, arena_id, game) for game in range(first, last + 1)]
+
+
+def _digests(run_dir: Path, stage: int, arena_id: str, game: int) -> list[str | None]:
+    return [
+        hashlib.sha256(path.read_bytes()).hexdigest()[:20] if path.exists() else None
+        for path in game_files(run_dir / place_of_game(stage, arena_id, game))
+    ]
