@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from agt_tournament.registration import (
 from agt_tournament.report import generate_analytics_report, write_team_folders
 from agt_tournament.results_manager import (
     FORMATS,
+    StageData,
     export_results,
     generate_stage_leaderboard,
     log_game_result,
@@ -41,7 +42,6 @@ from agt_tournament.tournament_manager import (
     fill_arenas,
     free_seats,
     is_played,
-    limits_of,
     open_agents,
 )
 from experiments.errors import RequestError
@@ -55,35 +55,49 @@ GAME_FILE = "game.json"
 
 def run(config: CompetitionConfig) -> int:
     """Play the stages that were asked for and write every result; 1 if an agent failed, 0 otherwise."""
-    teams = _registered(config)
     rules = config.tournament
-    n_fillers = free_seats(len(teams), rules.arena_size) if rules.fillers else 0
-    names = [rules.fillers[i % len(rules.fillers)] for i in range(n_fillers)]
-    fillers = [
-        example_team(name, f"filler_{i + 1}", key="tournament.fillers", filler=True) for i, name in enumerate(names)
-    ]
-    with _open(config, [*teams, *fillers]) as run_dir:
-        first = draw_arenas([team.team_id for team in teams], rules.arena_size, config.seed)
-        if fillers:
-            first = fill_arenas(first, rules.arena_size, [team.team_id for team in fillers])
-        stage1 = TournamentStage(1, first, rules.stage1_games)
-        everyone = {team.team_id: team for team in [*teams, *fillers]}
+    teams = _with_fillers(_registered(config), rules)
+    with _open(config, teams) as run_dir:
+        stage1 = stage_one(teams, rules, config.seed)
         if config.stage in (None, 1):
             play_stage(run_dir, config, stage1)
         elif not all(is_played(run_dir, _marks(run_dir, 1), shard) for shard in stage1.blocks(rules.block_games)):
             raise RequestError("stage", 2, f"stage=1 to be finished first in run_dir={run_dir}")
+        everyone = {team.team_id: team for team in teams}
         if config.stage in (None, 2):
-            play_stage(run_dir, config, final_of(run_dir, config, everyone))
+            first = read_stage(run_dir, 1, everyone)
+            assert first is not None
+            play_stage(run_dir, config, final_of(generate_stage_leaderboard(first, config.seed), rules))
         return write_results(run_dir, everyone, config.seed)
 
 
-def final_of(run_dir: Path, config: CompetitionConfig, teams: Mapping[str, Team]) -> TournamentStage:
-    """Stage 2: the first of every arena of the stored stage 1, in one arena."""
-    stage1 = read_stage(run_dir, 1, teams)
-    assert stage1 is not None
-    board = generate_stage_leaderboard(stage1, config.seed)
-    finalists = tuple(board[board["advances"]]["team_id"])
-    return TournamentStage(2, (Arena(2, 1, finalists),), config.tournament.stage2_games)
+def stage_one(teams: Sequence[Team], rules: TournamentConfig, seed: int) -> TournamentStage:
+    """The arenas that `teams` are drawn into; fillers take the seats that are left."""
+    arenas = draw_arenas([team.team_id for team in teams if not team.filler], rules.arena_size, seed)
+    if fillers := [team.team_id for team in teams if team.filler]:
+        arenas = fill_arenas(arenas, rules.arena_size, fillers)
+    return TournamentStage(1, arenas, rules.stage1_games)
+
+
+def final_of(board: pd.DataFrame, rules: TournamentConfig) -> TournamentStage:
+    """Stage 2: those that advance on the leaderboard of stage 1, in one arena."""
+    return TournamentStage(2, (Arena(2, 1, tuple(board[board["advances"]]["team_id"])),), rules.stage2_games)
+
+
+def _with_fillers(teams: list[Team], rules: TournamentConfig) -> list[Team]:
+    """`teams` and, if the rules name any, as many fillers as there are free seats in their arenas."""
+    if not rules.fillers:
+        return teams
+    fillers = []
+    for i in range(free_seats(len(teams), rules.arena_size)):
+        place = i % len(rules.fillers)
+        fillers.append(
+            example_team(rules.fillers[place], f"filler_{i + 1}", key=f"tournament.fillers[{place}]", filler=True)
+        )
+    taken = {team.team_id for team in teams} & {team.team_id for team in fillers}
+    if taken:
+        raise RequestError("team_id", ", ".join(sorted(taken)), "another id: with fillers these are the staff's")
+    return [*teams, *fillers]
 
 
 def play_stage(run_dir: Path, config: CompetitionConfig, stage: TournamentStage) -> None:
@@ -93,7 +107,8 @@ def play_stage(run_dir: Path, config: CompetitionConfig, stage: TournamentStage)
     write_manifest(folder, [shard.key for shard in shards])
     pending = [shard for shard in shards if not is_played(run_dir, folder, shard)]
     what = f"stage {stage.number}, {len(stage.arenas)} arena{'s' if len(stage.arenas) > 1 else ''}"
-    fan_out(lambda: block_player(run_dir, rules, config.seed, folder), pending, folder, what=what, unit="games")
+    play = block_player(run_dir, run_dir / SUBMISSIONS, rules, config.seed, folder)
+    fan_out(lambda: play, pending, folder, what=what, unit="games")
 
 
 def write_results(run_dir: Path, teams: Mapping[str, Team], seed: int) -> int:
@@ -101,7 +116,7 @@ def write_results(run_dir: Path, teams: Mapping[str, Team], seed: int) -> int:
     stages = [stage for number in (1, 2) if (stage := read_stage(run_dir, number, teams))]
     if not stages:
         raise RequestError("run_dir", run_dir, "the directory of a competition with games in it")
-    boards = {stage.number: generate_stage_leaderboard(stage, seed) for stage in stages}
+    boards = leaderboards(stages, seed)
     for format in FORMATS:
         export_results(run_dir, stages, boards, format)
     write_team_folders(run_dir, stages, boards)
@@ -114,12 +129,22 @@ def write_results(run_dir: Path, teams: Mapping[str, Team], seed: int) -> int:
     return 1 if len(failures) else 0
 
 
+def leaderboards(stages: Iterable[StageData], seed: int) -> dict[int, pd.DataFrame]:
+    """The leaderboard of each stage by its number."""
+    return {stage.number: generate_stage_leaderboard(stage, seed) for stage in stages}
+
+
 def report(run_dir: Path, stored: Mapping[str, Any]) -> int:
     """Tables and pages of the stored games again."""
     if stored.get("action") == "game":
         return _show_game(run_dir / GAME_FILE)
-    teams = {entry["team_id"]: Team.of_json(entry) for entry in stored["roster"]}
+    teams = {team.team_id: team for team in stored_teams(stored)}
     return write_results(run_dir, teams, stored["seed"])
+
+
+def stored_teams(stored: Mapping[str, Any]) -> list[Team]:
+    """The teams of a run directory's configuration, fillers included."""
+    return [Team.of_json(entry) for entry in stored["roster"]]
 
 
 def play_game(config: CompetitionConfig) -> int:
@@ -128,15 +153,19 @@ def play_game(config: CompetitionConfig) -> int:
         raise RequestError("teams", "null", "who plays, for example teams=[truthful_bidder,random_bidder]")
     teams = game_teams(config.teams, _registered(config))
     with _open(config, teams) as run_dir:
-        path = run_dir / GAME_FILE
-        if not path.exists():
-            submissions = {team.team_id: run_dir / SUBMISSIONS / team.team_id for team in teams}
-            with ExitStack() as processes:
-                agents = open_agents(submissions, limits_of(config.tournament), processes)
-                seeds = GameSeeds(config.seed, 0, 1, 1, config.tournament.valuations_per)
-                result = Game("game", "game", 0, agents, config.tournament, seeds).play()
-                log_game_result(path, result, {team: agent.take_output() for team, agent in agents.items()})
-        return _show_game(path)
+        if not (run_dir / GAME_FILE).exists():
+            team_ids = [team.team_id for team in teams]
+            play_single(run_dir, run_dir / SUBMISSIONS, team_ids, config.tournament, config.seed)
+        return _show_game(run_dir / GAME_FILE)
+
+
+def play_single(run_dir: Path, submissions: Path, team_ids: Sequence[str], rules: TournamentConfig, seed: int) -> None:
+    """Play one game outside any stage and store it below `run_dir`."""
+    with ExitStack() as processes:
+        agents = open_agents(submissions, team_ids, rules, processes)
+        seeds = GameSeeds(seed, 0, 1, 1, rules.valuations_per)
+        result = Game("game", "game", 0, agents, rules, seeds).play()
+        log_game_result(run_dir / GAME_FILE, result, {team: agent.take_output() for team, agent in agents.items()})
 
 
 def _show_game(path: Path) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,12 @@ class TeamGameResult:
     max_single_item_utility: float
     """The highest value − price among the items won; 0 without one."""
 
+    def as_json(self) -> dict[str, Any]:
+        """The result as a game file has it, under the team's id."""
+        shown = asdict(self)
+        del shown["team_id"]
+        return shown
+
 
 @dataclass
 class GameResult:
@@ -45,15 +51,12 @@ class GameResult:
 
     def as_json(self) -> dict[str, Any]:
         """The content of a game file."""
-        results = {team: asdict(result) for team, result in self.team_results.items()}
-        for result in results.values():
-            del result["team_id"]  # it is the key
         return {
             "game_id": self.game_id,
             "arena_id": self.arena_id,
             "stage": self.stage,
             "timestamp": self.timestamp.isoformat(),
-            "team_results": results,
+            "team_results": {team: result.as_json() for team, result in self.team_results.items()},
             "auction_log": self.auction_log,
             "failures": self.failures,
         }
@@ -121,9 +124,9 @@ class Game:
         """Play all rounds. Agents may do what they like: none of them can stop the game."""
         timestamp = datetime.now(UTC)
         self._start()
-        ledger, log = Ledger(self.valuations, self._rules), []
+        ledger, log, ties = Ledger(self.valuations, self._rules), [], tie_stream(self._seeds)
         for number, item_id in enumerate(self.items, start=1):
-            round_ = AuctionRound(item_id, ledger.budgets, self.ties, self._rules.bid_decimals).run(self._agents)
+            round_ = AuctionRound(item_id, ledger.budgets, ties, self._rules.bid_decimals).run(self._agents)
             ledger.book(round_)
             log.append({"round": number, **round_.log_entry()})
             for team, agent in self._agents.items():
@@ -156,14 +159,10 @@ class Game:
             failure = {"error": answer.error, "where": answer.where, "text": answer.text}
             self._failures.append({"team_id": team, "round": round_, **failure})
 
-    @cached_property
-    def _tie_stream(self) -> np.random.Generator:
-        return self._seeds.ties()
 
-    @property
-    def ties(self) -> Callable[[], np.random.Generator]:
-        """The stream that decides between equal bids, made when it is first needed."""
-        return lambda: self._tie_stream
+def tie_stream(seeds: GameSeeds) -> Callable[[], np.random.Generator]:
+    """The stream that decides between equal bids in a game, made when it is first needed."""
+    return cache(seeds.ties)
 
 
 def _place(item_id: str) -> tuple[int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,14 @@ class TournamentStage:
     number: int
     arenas: tuple[Arena, ...]
     games: int
+
+    @classmethod
+    def of_seats(cls, number: int, seats: Mapping[str, Sequence[str]], rules: TournamentConfig) -> TournamentStage:
+        """The stage of stored games: `seats` are the teams of each arena by its id."""
+        arenas = (
+            Arena(number, int(arena_id.removeprefix("arena_")), tuple(teams)) for arena_id, teams in seats.items()
+        )
+        return cls(number, tuple(arenas), rules.stage_games(number))
 
     def blocks(self, block_games: int) -> list[Shard]:
         """The pieces of work: games of one arena over which a team's process lives."""
@@ -85,16 +93,20 @@ def limits_of(rules: TournamentConfig) -> Limits:
     return Limits(rules.bid_timeout_seconds, rules.load_timeout_seconds, rules.memory_limit_mb, rules.output_limit_kb)
 
 
-def block_player(run_dir: Path, rules: TournamentConfig, seed: int, folder: Path) -> Callable[[Shard], None]:
-    """The worker of `fan_out`: plays the games of a block, stores each, and marks the block in `folder`."""
+def block_player(
+    run_dir: Path, submissions: Path, rules: TournamentConfig, seed: int, folder: Path
+) -> Callable[[Shard], None]:
+    """The worker of `fan_out`: plays the games of a block, stores each below `run_dir`, marks the block in `folder`.
+
+    `submissions` holds a folder for each team.
+    """
 
     def play(shard: Shard) -> None:
         stage, arena, team_ids = shard.payload["stage"], shard.payload["arena"], shard.payload["teams"]
         first, last = shard.payload["games"]
-        submissions = {team: run_dir / SUBMISSIONS / team for team in team_ids}
         digests = []
         with ExitStack() as processes:
-            agents = open_agents(submissions, limits_of(rules), processes)
+            agents = open_agents(submissions, team_ids, rules, processes)
             for game in range(first, last + 1):
                 seeds = GameSeeds(seed, stage, arena, game, rules.valuations_per)
                 game_id, arena_id = f"stage{stage}_arena_{arena}_game_{game}", f"arena_{arena}"
@@ -107,9 +119,12 @@ def block_player(run_dir: Path, rules: TournamentConfig, seed: int, folder: Path
     return play
 
 
-def open_agents(submissions: Mapping[str, Path], limits: Limits, processes: ExitStack) -> dict[str, AgentProcess]:
-    """An agent for each team; the processes end with the context `processes`."""
-    return {team: processes.enter_context(AgentProcess(folder, team, limits)) for team, folder in submissions.items()}
+def open_agents(
+    submissions: Path, team_ids: Iterable[str], rules: TournamentConfig, processes: ExitStack
+) -> dict[str, AgentProcess]:
+    """An agent for each team with a folder in `submissions`; the processes end with the context `processes`."""
+    limits = limits_of(rules)
+    return {team: processes.enter_context(AgentProcess(submissions / team, team, limits)) for team in team_ids}
 
 
 def is_played(run_dir: Path, folder: Path, shard: Shard) -> bool:
