@@ -15,10 +15,10 @@ def main() -> int:
     """Run the command line; the exit status is 0, 1, 2 or 130 as `--help` says."""
     import agt_tournament.registration  # noqa: F401  (its resolver names the run directory)
 
-    return run_application("agt_tournament", _act)
+    return run_application("agt_tournament", perform)
 
 
-def _act(tree: dict[str, Any]) -> int:
+def perform(tree: dict[str, Any]) -> int:
     """What `action` asks for; each imports no more than it needs."""
     config = read_config(tree)
     if config.action == "validate":
@@ -29,11 +29,26 @@ def _act(tree: dict[str, Any]) -> int:
         from agt_tournament.replay import replay
 
         return replay(Path(config.run_dir), read_run(Path(config.run_dir)), rerun=config.rerun)
-    from agt_tournament import competition
+    if config.action == "game":
+        from agt_tournament.single_game import play_game
 
+        return play_game(config)
     if config.action == "report":
-        return competition.report(Path(config.run_dir), read_run(Path(config.run_dir)))
-    return competition.play_game(config) if config.action == "game" else competition.run(config)
+        return _report(Path(config.run_dir))
+    from agt_tournament.competition import run
+
+    return run(config)
+
+
+def _report(run_dir: Path) -> int:
+    stored = read_run(run_dir)
+    if stored["action"] == "game":
+        from agt_tournament.single_game import GAME_FILE, show_game
+
+        return show_game(run_dir / GAME_FILE)
+    from agt_tournament.competition import report
+
+    return report(run_dir, stored)
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ class Answer(NamedTuple):
 class Bidder(Protocol):
     """What a game needs of an agent."""
 
-    def prepare(self, seed: int) -> None:
-        """See that there is a process, without waiting for it; `seed` is for the import."""
+    def prepare(self, seed: Callable[[], int]) -> None:
+        """See that there is a process, without waiting for it; `seed` gives the one for the import."""
 
     def start_game(self, briefing: Mapping[str, Any]) -> Answer:
         """Make a new agent object of what a game is given (see `Game`)."""

@@ -1,40 +1,20 @@
-"""The actions of the command line: run, game and report, from a checked configuration to a run directory."""
+"""Both stages from a checked configuration to a run directory, and its tables and pages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from agt_tournament import show
-from agt_tournament.config import CompetitionConfig, TournamentConfig, identity
-from agt_tournament.game_manager import Game
-from agt_tournament.registration import (
-    BUNDLED,
-    Team,
-    digest,
-    example_team,
-    game_teams,
-    read_submission,
-    read_teams,
-    store_submission,
-)
+from agt_tournament.competition_directory import SUBMISSIONS, competition_directory, registered, stored_teams
+from agt_tournament.config import CompetitionConfig, TournamentConfig
+from agt_tournament.registration import Team, example_team
 from agt_tournament.report import generate_analytics_report, write_team_folders
-from agt_tournament.results_manager import (
-    FORMATS,
-    StageData,
-    export_results,
-    generate_stage_leaderboard,
-    log_game_result,
-    read_game,
-    read_stage,
-)
-from agt_tournament.seeding import GUESSABLE, GameSeeds
+from agt_tournament.results_manager import FORMATS, StageData, export_results, generate_stage_leaderboard, read_stage
 from agt_tournament.tournament_manager import (
-    SUBMISSIONS,
     Arena,
     TournamentStage,
     block_player,
@@ -42,22 +22,17 @@ from agt_tournament.tournament_manager import (
     fill_arenas,
     free_seats,
     is_played,
-    open_agents,
 )
 from experiments.errors import RequestError
-from experiments.provenance import provenance
-from experiments.run_directory import run_directory, write_json
 from launchers import fan_out
 from launchers.status import write_manifest
-
-GAME_FILE = "game.json"
 
 
 def run(config: CompetitionConfig) -> int:
     """Play the stages that were asked for and write every result; 1 if an agent failed, 0 otherwise."""
     rules = config.tournament
-    teams = _with_fillers(_registered(config), rules)
-    with _open(config, teams) as run_dir:
+    teams = _with_fillers(registered(config), rules)
+    with competition_directory(config, teams) as run_dir:
         stage1 = stage_one(teams, rules, config.seed)
         if config.stage in (None, 1):
             play_stage(run_dir, config, stage1)
@@ -136,76 +111,9 @@ def leaderboards(stages: Iterable[StageData], seed: int) -> dict[int, pd.DataFra
 
 def report(run_dir: Path, stored: Mapping[str, Any]) -> int:
     """Tables and pages of the stored games again."""
-    if stored.get("action") == "game":
-        return _show_game(run_dir / GAME_FILE)
     teams = {team.team_id: team for team in stored_teams(stored)}
     return write_results(run_dir, teams, stored["seed"])
 
 
-def stored_teams(stored: Mapping[str, Any]) -> list[Team]:
-    """The teams of a run directory's configuration, fillers included."""
-    return [Team.of_json(entry) for entry in stored["roster"]]
-
-
-def play_game(config: CompetitionConfig) -> int:
-    """One game of `config.teams`, stored as ``game.json``."""
-    if config.teams is None:
-        raise RequestError("teams", "null", "who plays, for example teams=[truthful_bidder,random_bidder]")
-    teams = game_teams(config.teams, _registered(config))
-    with _open(config, teams) as run_dir:
-        if not (run_dir / GAME_FILE).exists():
-            team_ids = [team.team_id for team in teams]
-            play_single(run_dir, run_dir / SUBMISSIONS, team_ids, config.tournament, config.seed)
-        return _show_game(run_dir / GAME_FILE)
-
-
-def play_single(run_dir: Path, submissions: Path, team_ids: Sequence[str], rules: TournamentConfig, seed: int) -> None:
-    """Play one game outside any stage and store it below `run_dir`."""
-    with ExitStack() as processes:
-        agents = open_agents(submissions, team_ids, rules, processes)
-        seeds = GameSeeds(seed, 0, 1, 1, rules.valuations_per)
-        result = Game("game", "game", 0, agents, rules, seeds).play()
-        log_game_result(run_dir / GAME_FILE, result, {team: agent.take_output() for team, agent in agents.items()})
-
-
-def _show_game(path: Path) -> int:
-    game = read_game(path)
-    show.game(game, path)
-    return 1 if game["failures"] else 0
-
-
-# --- the run directory -----------------------------------------------------------------------------------
-
-
-def _registered(config: CompetitionConfig) -> list[Team]:
-    return read_teams(BUNDLED if config.teams_dir is None else Path(config.teams_dir))
-
-
-@contextmanager
-def _open(config: CompetitionConfig, teams: Sequence[Team]) -> Iterator[Path]:
-    """The run directory, held for this run, with the submissions and the provenance in it."""
-    files = {team.team_id: read_submission(Path(team.agent_file_path), f"team {team.team_id}") for team in teams}
-    decided = {f"teams.{team.team_id}": _identity(team, files[team.team_id]) for team in teams}
-    stored = {**config.model_dump(mode="json", by_alias=True), "roster": [team.as_json() for team in teams]}
-    with run_directory(Path(config.run_dir), stored, identity(config) | decided) as run_dir:
-        for team_id, content in files.items():
-            store_submission(content, run_dir / SUBMISSIONS / team_id)
-        if not (run_dir / "provenance.json").exists():
-            write_json(provenance(config.seed), run_dir / "provenance.json")
-        if config.teams_dir is not None and config.seed < GUESSABLE:
-            show.guessable(config.seed)
-        yield run_dir
-
-
-def _identity(team: Team, files: dict[str, bytes]) -> str:
-    stamp = team.registration_timestamp
-    return f"{digest(files)}, registered {stamp.isoformat() if stamp else 'at an unknown time'}"
-
-
 def _marks(run_dir: Path, stage: int) -> Path:
     return run_dir / "shards" / f"stage{stage}"
-
-
-def rules_of(stored: Mapping[str, Any]) -> TournamentConfig:
-    """The rules that a run directory was made with."""
-    return TournamentConfig.model_validate(stored["tournament"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -139,7 +139,7 @@ class Game:
 
     def _start(self) -> None:
         for team, agent in self._agents.items():
-            agent.prepare(self._seeds.loading(team))  # all of them load at the same time
+            agent.prepare(partial(self._seeds.loading, team))  # all of them load at the same time
         teams = list(self._agents)
         items = self.items if self._rules.reveal_order else sorted(self.items, key=_place)
         for team, agent in self._agents.items():

@@ -61,7 +61,7 @@ def skill(utilities: np.ndarray) -> pd.DataFrame:
     """
     model = PlackettLuce()
     players = [[model.rating()] for _ in range(utilities.shape[1])]
-    for scores in utilities:
+    for scores in utilities if len(players) > 1 else ():  # alone there is nobody to be compared with
         players = model.rate(players, scores=scores.tolist())
     ratings = [player for (player,) in players]
     return pd.DataFrame(
@@ -87,7 +87,7 @@ def pairwise(utilities: np.ndarray, teams: Sequence[str]) -> pd.DataFrame:
 
 
 def _wilson(wins: float, games: int) -> tuple[float, float]:
-    """Wilson's interval for a share; half wins are rounded to whole ones, up for the low end's sake of honesty."""
-    interval = stats.binomtest(int(np.floor(wins)), games).proportion_ci(LEVEL, method="wilson")
-    upper = stats.binomtest(int(np.ceil(wins)), games).proportion_ci(LEVEL, method="wilson")
-    return float(interval.low), float(upper.high)
+    """Wilson's interval for a share; a half win counts as lost for the lower end and as won for the upper one."""
+    fewest, most = (stats.binomtest(int(rounded(wins)), games) for rounded in (np.floor, np.ceil))
+    low, high = (test.proportion_ci(LEVEL, method="wilson") for test in (fewest, most))
+    return float(low.low), float(high.high)

@@ -12,13 +12,16 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from agt_tournament.auction_engine import Answer, AuctionRound
-from agt_tournament.competition import GAME_FILE, final_of, leaderboards, play_single, rules_of, stage_one, stored_teams
+from agt_tournament.competition import final_of, leaderboards, stage_one
+from agt_tournament.competition_directory import SUBMISSIONS, rules_of, stored_teams
 from agt_tournament.config import TournamentConfig
+from agt_tournament.game_files import place_of_game, read_game
 from agt_tournament.game_manager import Ledger, TeamGameResult, tie_stream
 from agt_tournament.registration import Team, digest, read_submission
-from agt_tournament.results_manager import StageData, place_of_game, public_feed, read_game, read_stage
+from agt_tournament.results_manager import StageData, public_feed, read_stage
 from agt_tournament.seeding import GameSeeds
-from agt_tournament.tournament_manager import SUBMISSIONS, TournamentStage, block_player
+from agt_tournament.single_game import GAME_FILE, play_single
+from agt_tournament.tournament_manager import TournamentStage, block_player
 from agt_tournament.valuation_generator import draw_items, generate_arena_valuations
 from experiments.errors import RequestError
 from launchers import fan_out

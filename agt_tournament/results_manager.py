@@ -18,35 +18,28 @@ import numpy as np
 import pandas as pd
 
 from agt_tournament import ratings
-from agt_tournament.game_manager import GameResult
+from agt_tournament.game_files import game_files, log_game_result, place_of_game, read_game
 from agt_tournament.registration import Team
 from experiments.run_directory import write_json, write_table
 from launchers.shards import write_atomic
 
+__all__ = [
+    "FORMATS",
+    "StageData",
+    "export_results",
+    "game_files",
+    "generate_stage_leaderboard",
+    "log_auction_result",
+    "log_game_result",
+    "pairwise_table",
+    "place_of_game",
+    "public_feed",
+    "read_game",
+    "read_stage",
+    "write_csv",
+]
+
 FORMATS = ("csv", "json", "parquet", "xlsx")
-
-# --- game files ------------------------------------------------------------------------------------------
-
-
-def place_of_game(stage: int, arena_id: str, game: int) -> str:
-    """The game file of a stage's arena, below the run directory."""
-    return f"stage{stage}/{arena_id}/game_{game}.json"
-
-
-def game_files(path: Path) -> tuple[Path, Path]:
-    """A game file, and what the agents printed in that game; the second is there only if they did."""
-    return path, path.with_suffix(".output.json")
-
-
-def log_game_result(path: Path, result: GameResult, outputs: Mapping[str, str]) -> None:
-    """Write a game file and, if there is any, what the agents printed."""
-    game_file, output_file = game_files(path)
-    printed = {team: text for team, text in outputs.items() if text}
-    if printed:
-        write_json(printed, output_file)
-    else:
-        output_file.unlink(missing_ok=True)
-    write_atomic(game_file, (json.dumps(result.as_json(), allow_nan=False, ensure_ascii=False) + "\n").encode())
 
 
 def log_auction_result(game: Mapping[str, Any], number: int, entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -126,12 +119,6 @@ def read_stage(run_dir: Path, number: int, teams: Mapping[str, Team]) -> StageDa
     games = {arena.name: [read_game(path) for path in _game_paths(arena)] for arena in arenas}
     games = {arena_id: found for arena_id, found in games.items() if found}
     return StageData(number, teams, games) if games else None
-
-
-def read_game(path: Path) -> dict[str, Any]:
-    """The content of a game file."""
-    content: dict[str, Any] = json.loads(path.read_bytes())
-    return content
 
 
 def _game_paths(arena: Path) -> list[Path]:

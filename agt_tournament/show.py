@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _OUT = Console(highlight=False)
 _ERR = Console(stderr=True, highlight=False)
@@ -101,8 +104,8 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _interval(low: float, high: float) -> str:
-    return "" if pd.isna(low) else f"({low:.2f} to {high:.2f})"
+    return "" if isnan(low) else f"({low:.2f} to {high:.2f})"
 
 
 def _percent(share: float) -> str:
-    return "–" if pd.isna(share) else f"{100 * share:.0f} %"
+    return "–" if isnan(share) else f"{100 * share:.0f} %"

@@ -6,18 +6,17 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from agt_tournament.agent_manager import AgentProcess, Limits
+from agt_tournament.agent_manager import AgentProcess, Limits, one_cpu
 from agt_tournament.config import TournamentConfig
+from agt_tournament.game_files import game_files, log_game_result, place_of_game
 from agt_tournament.game_manager import Game
-from agt_tournament.results_manager import game_files, log_game_result, place_of_game
 from agt_tournament.seeding import GameSeeds, Purpose, stream
 from launchers import Shard, mark_of
-
-SUBMISSIONS = "submissions"
 
 
 @dataclass(frozen=True)
@@ -104,16 +103,18 @@ def block_player(
     def play(shard: Shard) -> None:
         stage, arena, team_ids = shard.payload["stage"], shard.payload["arena"], shard.payload["teams"]
         first, last = shard.payload["games"]
-        digests = []
         with ExitStack() as processes:
             agents = open_agents(submissions, team_ids, rules, processes)
+            for team, agent in agents.items():
+                agent.prepare(partial(GameSeeds(seed, stage, arena, first).loading, team))
+            processes.enter_context(one_cpu())  # now that all of them load on all CPUs
             for game in range(first, last + 1):
                 seeds = GameSeeds(seed, stage, arena, game, rules.valuations_per)
                 game_id, arena_id = f"stage{stage}_arena_{arena}_game_{game}", f"arena_{arena}"
                 result = Game(game_id, arena_id, stage, agents, rules, seeds).play()
                 outputs = {team: agent.take_output() for team, agent in agents.items()}
                 log_game_result(run_dir / place_of_game(stage, arena_id, game), result, outputs)
-                digests.append(_digests(run_dir, stage, arena_id, game))
+        digests = [_digests(run_dir, stage, f"arena_{arena}", game) for game in range(first, last + 1)]
         shard.mark(folder, {"files": digests})
 
     return play

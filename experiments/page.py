@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,12 @@ from experiments.style import COLOURS, count, number, words
 
 def render(package: str, template: str, **context: Any) -> bytes:
     """The page that the `template` of `package` makes of `context`; whatever a user wrote into it is escaped."""
+    return _environment(package).get_template(template).render(**context).encode()
+
+
+@cache
+def _environment(package: str) -> Environment:
+    """One for each package: it keeps compiled templates, and there may be hundreds of pages of one template."""
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("experiments")]),
         autoescape=True,
@@ -23,7 +30,7 @@ def render(package: str, template: str, **context: Any) -> bytes:
     )
     environment.filters.update(_FILTERS)
     environment.globals["colours"] = COLOURS
-    return environment.get_template(template).render(**context).encode()
+    return environment
 
 
 def data_uri(content: bytes, kind: str) -> str:
@@ -45,6 +52,19 @@ def _plain(value: float | None, digits: int = 3) -> str:
 
 def _fine(value: float | None) -> str:
     return _plain(value, digits=4)
+
+
+def _money(value: float | None) -> str:
+    return _plain(value, digits=2)
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "–"
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if value >= size:
+            return f"{value / size:,.{2 if value < 10 * size else 0}f}\N{NO-BREAK SPACE}{unit}"
+    return f"{value / 1e-6:.0f}\N{NO-BREAK SPACE}µs"
 
 
 def _percent(value: float | None) -> str:
@@ -73,6 +93,8 @@ def _bid(value: float) -> str:
 _FILTERS: dict[str, Any] = {
     "number": _plain,
     "fine": _fine,
+    "money": _money,
+    "seconds": _seconds,
     "percent": _percent,
     "gain": _gain,
     "interval": _interval,

@@ -7,14 +7,16 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import yaml
 from filelock import FileLock, Timeout
 
 from experiments.errors import RequestError
 from launchers.shards import write_atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 _MOST_SHOWN = 8

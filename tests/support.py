@@ -65,14 +65,14 @@ def environment() -> dict[str, str]:
     }
 
 
-def auction_command(*args: object) -> list[str]:
-    """`python -m diffusion_auction …`."""
-    return [sys.executable, "-m", "diffusion_auction", *map(str, args)]
+def application_command(module: str, *args: object) -> list[str]:
+    """`python -m module …`."""
+    return [sys.executable, "-m", module, *map(str, args)]
 
 
 def auction(*args: object, cwd: Path, module: str = "diffusion_auction") -> subprocess.CompletedProcess[str]:
     """Run `python -m module …` to its end, in `cwd`."""
-    command = [sys.executable, "-m", module, *map(str, args)]
+    command = application_command(module, *args)
     return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import linecache
 import math
 import os
 import random
@@ -26,6 +27,8 @@ from agt_tournament.agents import protocol
 
 _FILE = f"{protocol.SUBMISSION}.py"
 _METHODS = ("bidding_function", "update_after_each_round")
+_OUTER_FRAMES, _INNER_FRAMES = 3, 12
+_IN_FILE = '  File "'
 
 
 def main() -> None:
@@ -49,6 +52,7 @@ class _Player:
     def __init__(self) -> None:
         self._folder = ""
         self._class: Any = None
+        self._wants_opponents = False
         self._agent: Any = None
         self._items: list[str] = []
         self._teams: list[str] = []
@@ -76,11 +80,11 @@ class _Player:
         try:
             return work(*args), None
         except _InvalidError as error:
-            return math.nan, ("invalid", where, str(error))
+            return math.nan, ("invalid", where, str(error) + self._definition(where))
         except MemoryError as error:
-            return math.nan, ("memory", where, self._describe(error))
+            return math.nan, ("memory", where, self._describe(error, where))
         except Exception as error:
-            return math.nan, ("crash", where, self._describe(error))
+            return math.nan, ("crash", where, self._describe(error, where))
 
     def _load(self, request: dict[str, Any]) -> float:
         self._folder = request["folder"]
@@ -92,13 +96,14 @@ class _Player:
         sys.modules["base_agent"] = base_agent  # as the design document calls it
         sys.path.insert(0, self._folder)
         self._class = _agent_class(importlib.import_module(protocol.SUBMISSION))
+        self._wants_opponents = _wants_opponents(self._class)
         return 0.0
 
     def _start(self, game: dict[str, Any]) -> float:
         _seed(game["seed"])
         self._items, self._teams = game["items"], game["teams"]
         me, values, budget = game["team_id"], game["valuation_vector"], game["budget"]
-        if _wants_opponents(self._class):
+        if self._wants_opponents:
             fourth = [team for team in self._teams if team != me]
         else:
             fourth = list(self._items)
@@ -115,25 +120,33 @@ class _Player:
     def _bid(self, item: int) -> float:
         return _as_bid(self._agent.bidding_function(self._items[item]))
 
-    def _describe(self, error: BaseException) -> str:
-        """The traceback as far as it lies in the submission."""
+    def _describe(self, error: BaseException, where: str) -> str:
+        """The traceback as far as it lies in the submission, or else its last line and where the method is."""
         try:
-            return _traceback(error, self._folder)
+            text = _traceback(error, self._folder)
+            return text if _IN_FILE in text else text + self._definition(where)
         except Exception:  # an agent may have made its own errors, or our modules, unusable
             return "an error that cannot be described"
+
+    def _definition(self, where: str) -> str:
+        """The place of the method `where` in the submission, or else of its class, as a traceback shows places."""
+        try:
+            return _place(self._class, where, self._folder) if self._class else ""
+        except Exception:  # a class may be made in ways that have no place
+            return ""
 
 
 def _agent_class(module: ModuleType) -> Any:
     """The class that `module` defines and that has a `bidding_function`; raises `_InvalidError`."""
     classes = [
-        value
-        for value in vars(module).values()
-        if inspect.isclass(value) and value.__module__ == module.__name__ and hasattr(value, "bidding_function")
+        value for value in vars(module).values() if _is_defined_in(module, value) and hasattr(value, "bidding_function")
     ]
     named = [value for value in classes if value.__name__ == "BiddingAgent"]
     found = named or classes
     if not found:
-        raise _InvalidError(f"{_FILE} defines no class BiddingAgent with a method bidding_function")
+        others = [value.__name__ for value in vars(module).values() if _is_defined_in(module, value)]
+        there = f"; it defines {', '.join(others[:8])}" if others else ""
+        raise _InvalidError(f"{_FILE} defines no class BiddingAgent with a method bidding_function{there}")
     if len(found) > 1:
         names = ", ".join(value.__name__ for value in found)
         raise _InvalidError(f"{_FILE} defines {names}, each with a bidding_function: name one of them BiddingAgent")
@@ -141,6 +154,10 @@ def _agent_class(module: ModuleType) -> Any:
     if missing:
         raise _InvalidError(f"the class {found[0].__name__} has no method {' and no method '.join(missing)}")
     return found[0]
+
+
+def _is_defined_in(module: ModuleType, value: Any) -> bool:
+    return inspect.isclass(value) and value.__module__ == module.__name__
 
 
 def _wants_opponents(agent_class: Any) -> bool:
@@ -160,7 +177,8 @@ def _as_bid(value: Any) -> float:
     if type(value) is float:
         number = value
     elif isinstance(value, bool) or not (isinstance(value, (int, float)) or _is_numpy_number(value)):
-        raise _InvalidError(f"bidding_function returned {_shown(value)}, a {type(value).__name__}: expected a number")
+        kind = "" if value is None else f", a {type(value).__name__}"
+        raise _InvalidError(f"bidding_function returned {_shown(value)}{kind}: expected a number")
     else:
         try:
             number = float(value)
@@ -183,13 +201,29 @@ def _shown(value: Any) -> str:
 
 def _traceback(error: BaseException, folder: str) -> str:
     described = traceback.TracebackException.from_exception(error, compact=True)
-    own = [frame for frame in described.stack if frame.filename.startswith(folder)]
+    own = [frame for frame in described.stack if _is_own(frame.filename, folder)]
     for frame in own:
         frame.filename = os.path.relpath(frame.filename, folder)
-    described.stack[:] = own
-    if described.filename:  # a syntax error has its place in itself
-        described.filename = os.path.relpath(described.filename, folder)
+    described.stack[:] = own[:_OUTER_FRAMES] + own[_OUTER_FRAMES:][-_INNER_FRAMES:]  # the text is cut at its end
+    if isinstance(error, SyntaxError) and described.filename and _is_own(described.filename, folder):
+        described.filename = os.path.relpath(described.filename, folder)  # it has its place in itself
     return "".join(described.format(chain=False)).rstrip()
+
+
+def _place(agent_class: Any, method: str, folder: str) -> str:
+    """The first line of `method`, or of `agent_class` where it is inherited, as a traceback shows places."""
+    function = inspect.unwrap(getattr(agent_class, method))
+    code = getattr(function, "__code__", None)
+    if code and _is_own(code.co_filename, folder):
+        file, line, name = code.co_filename, code.co_firstlineno, method
+    else:
+        file, line, name = inspect.getfile(agent_class), inspect.getsourcelines(agent_class)[1], agent_class.__name__
+    source = linecache.getline(file, line).strip()
+    return f'\n{_IN_FILE}{os.path.relpath(file, folder)}", line {line}, in {name}\n    {source}'
+
+
+def _is_own(file: str, folder: str) -> bool:
+    return file.startswith(folder + os.sep)
 
 
 def _seed(seed: int) -> None:

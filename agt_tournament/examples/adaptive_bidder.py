@@ -60,8 +60,13 @@ class AdaptiveBidder(BiddingAgent):
             chances = [count / total for count in seen[: int(value) + 1]]
             now = []
             for budget, keep in enumerate(later):
-                gains = (max(value - d + later[budget - d] - keep, 0.0) for d in range(min(len(chances), budget + 1)))
-                now.append(keep + sum(chance * gain for chance, gain in zip(chances, gains, strict=False)))
+                worth = keep
+                for d, chance in enumerate(chances[: budget + 1]):
+                    gain = value - d + later[budget - d] - keep
+                    if gain <= 0:  # and it falls with d
+                        break
+                    worth += chance * gain
+                now.append(worth)
             plan.append(now)
         return plan[::-1]
 

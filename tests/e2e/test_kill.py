@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.support import auction, auction_command, environment
+from tests.support import application_command, auction, environment
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def marks(run_dir: Path, stage: str) -> int:
 
 def start(run_dir: Path, log: Path) -> subprocess.Popen[bytes]:
     with log.open("wb") as file:
-        command = auction_command(*REQUEST, f"run_dir={run_dir}")
+        command = application_command("diffusion_auction", *REQUEST, f"run_dir={run_dir}")
         return subprocess.Popen(command, cwd=run_dir.parent, env=environment(), stdout=file, stderr=file)
 
 

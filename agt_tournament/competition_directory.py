@@ -1,0 +1,53 @@
+"""The run directory of a competition: held by one run, with the submissions as they were and who handed them in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agt_tournament import show
+from agt_tournament.config import CompetitionConfig, TournamentConfig, identity
+from agt_tournament.registration import BUNDLED, Team, digest, read_submission, read_teams, store_submission
+from agt_tournament.seeding import GUESSABLE
+from experiments.provenance import provenance
+from experiments.run_directory import run_directory, write_json
+
+SUBMISSIONS = "submissions"
+
+
+def registered(config: CompetitionConfig) -> list[Team]:
+    """The teams of `teams_dir`, or the bundled ones."""
+    return read_teams(BUNDLED if config.teams_dir is None else Path(config.teams_dir))
+
+
+@contextmanager
+def competition_directory(config: CompetitionConfig, teams: Sequence[Team]) -> Iterator[Path]:
+    """The run directory, held for this run, with the submissions and the provenance in it."""
+    files = {team.team_id: read_submission(Path(team.agent_file_path), f"team {team.team_id}") for team in teams}
+    decided = {f"teams.{team.team_id}": _identity(team, files[team.team_id]) for team in teams}
+    stored = {**config.model_dump(mode="json", by_alias=True), "roster": [team.as_json() for team in teams]}
+    with run_directory(Path(config.run_dir), stored, identity(config) | decided) as run_dir:
+        for team_id, content in files.items():
+            store_submission(content, run_dir / SUBMISSIONS / team_id)
+        if not (run_dir / "provenance.json").exists():
+            write_json(provenance(config.seed), run_dir / "provenance.json")
+        if config.teams_dir is not None and config.seed < GUESSABLE:
+            show.guessable(config.seed)
+        yield run_dir
+
+
+def _identity(team: Team, files: dict[str, bytes]) -> str:
+    stamp = team.registration_timestamp
+    return f"{digest(files)}, registered {stamp.isoformat() if stamp else 'at an unknown time'}"
+
+
+def stored_teams(stored: Mapping[str, Any]) -> list[Team]:
+    """The teams of a run directory's configuration, fillers included."""
+    return [Team.of_json(entry) for entry in stored["roster"]]
+
+
+def rules_of(stored: Mapping[str, Any]) -> TournamentConfig:
+    """The rules that a run directory was made with."""
+    return TournamentConfig.model_validate(stored["tournament"])

@@ -1,0 +1,256 @@
+"""`python -m agt_tournament`, as its users call it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from agt_tournament.__main__ import perform
+from agt_tournament.registration import EXAMPLES
+from experiments.errors import RequestError
+from tests.support import auction
+from tests.tournament import competition_tree
+
+RAISES = """
+from agt_tournament.base_agent import BiddingAgent
+class Agent(BiddingAgent):
+    def bidding_function(self, item_id):
+        raise ValueError("no idea")
+"""
+
+
+def tournament(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return auction(*args, cwd=cwd, module="agt_tournament")
+
+
+def submit(folder: Path, **agents: str) -> Path:
+    """A folder of submissions: by team id the name of an example or a text."""
+    for team_id, agent in agents.items():
+        (folder / team_id).mkdir(parents=True)
+        example = EXAMPLES / f"{agent}.py"
+        text = example.read_text() if len(agent) < 40 and example.exists() else agent
+        (folder / team_id / "bidding_agent.py").write_text(text)
+    return folder
+
+
+def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """Exit status 2, one line that says `parts`, no traceback."""
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    for part in parts:
+        assert part in done.stderr
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The plain command in an empty folder."""
+    cwd = tmp_path_factory.mktemp("plain")
+    return cwd, tournament(cwd=cwd)
+
+
+def test_the_plain_command_plays_two_arenas_and_a_final(played: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    cwd, done = played
+    assert done.returncode == 0, done.stderr
+    run_dir = cwd / "outputs" / "agt_tournament" / "agt"
+    assert len(list(run_dir.glob("stage1/arena_[12]/game_[1-5].json"))) == 10
+    assert len(list(run_dir.glob("stage2/arena_1/game_[1-5].json"))) == 5
+    first = pd.read_csv(run_dir / "leaderboards" / "stage1_final.csv")
+    final = pd.read_csv(run_dir / "leaderboards" / "stage2_final.csv")
+    assert set(final["team_id"]) == set(first.loc[first["advances"], "team_id"])
+    assert list(final["rank"]) == [1, 2]
+    for name in final["team_name"]:
+        assert name in done.stdout
+    for file in ("results.xlsx", "rounds.parquet", "public/rounds.csv", "config.yaml", "provenance.json"):
+        assert (run_dir / file).is_file()
+    assert (run_dir / "analytics" / "competition_report.html").is_file()
+    assert {path.name for path in (run_dir / "teams").iterdir()} == set(first["team_id"])
+    assert "Traceback" not in done.stderr
+
+
+def test_its_shards_are_done(played: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    cwd, _ = played
+    done = auction("status", cwd / "outputs" / "agt_tournament" / "agt", cwd=cwd, module="launchers")
+    assert done.stdout.splitlines() == [
+        "stage1: 2 done, 0 failed, 0 pending",
+        "stage2: 1 done, 0 failed, 0 pending",
+    ]
+
+
+def test_a_replay_agrees_and_names_what_was_touched(
+    played: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "copy"
+    shutil.copytree(played[0] / "outputs" / "agt_tournament" / "agt", run_dir)
+    agreed = tournament("action=replay", "rerun=true", f"run_dir={run_dir}", cwd=tmp_path)
+    assert agreed.returncode == 0, agreed.stderr
+    assert "15 games replayed: all outcomes follow from the stored bids, and the agents bid the same" in agreed.stdout
+
+    path = run_dir / "stage1" / "arena_2" / "game_3.json"
+    game = json.loads(path.read_text())
+    entry = game["auction_log"][7]
+    team = next(team for team in entry["asked"] if team != entry["winner"])
+    entry["asked"][team] = entry["price"] / 2 + 0.001
+    path.write_text(json.dumps(game))
+    touched = tournament("action=replay", f"run_dir={run_dir}", cwd=tmp_path)
+    assert touched.returncode == 1
+    assert f"stage1/arena_2/game_3.json: auction_log[7].all_bids.{team} is" in touched.stderr
+    again = tournament("action=replay", "rerun=true", f"run_dir={run_dir}", cwd=tmp_path)
+    assert f"rerun[7].asked.{team} is" in again.stderr
+
+
+@pytest.mark.parametrize("field", ["winner", "price", "utility", "rank", "valuation", "submission", "missing"])
+def test_whatever_is_touched_is_found(
+    field: str, played: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "copy"
+    shutil.copytree(played[0] / "outputs" / "agt_tournament" / "agt", run_dir)
+    path = run_dir / "stage2" / "arena_1" / "game_5.json"
+    game = json.loads(path.read_text())
+    team, result = next(iter(game["team_results"].items()))
+    if field in ("winner", "price"):
+        game["auction_log"][0][field] = {"winner": "nobody", "price": 1.25}[field]
+    elif field == "utility":
+        result["utility"] += 1e-9
+    elif field == "valuation":
+        result["valuation_vector"]["item_3"] += 1
+    path.write_text(json.dumps(game))
+    if field == "rank":
+        board = run_dir / "leaderboards" / "stage2_final.csv"
+        board.write_text(board.read_text().replace("arena_1,2,", "arena_1,1,"))
+    elif field == "submission":
+        with (run_dir / "submissions" / team / "bidding_agent.py").open("a") as file:
+            file.write("\n")
+    elif field == "missing":
+        path.unlink()
+    done = tournament("action=replay", f"run_dir={run_dir}", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert {"submission": "digest", "missing": "games is 4, expected 5"}.get(field, field) in done.stderr
+
+
+def test_one_stage_after_the_other_is_the_whole(tmp_path: Path) -> None:
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    early = tournament("stage=2", f"run_dir={halves}", cwd=tmp_path)
+    refused(early, "stage = 2", "stage=1")
+    assert tournament(f"run_dir={whole}", cwd=tmp_path).returncode == 0
+    assert tournament("stage=1", f"run_dir={halves}", cwd=tmp_path).returncode == 0
+    assert not (halves / "stage2").exists()
+    assert tournament("stage=2", f"run_dir={halves}", cwd=tmp_path).returncode == 0
+    for board in whole.glob("leaderboards/*"):
+        assert (halves / "leaderboards" / board.name).read_bytes() == board.read_bytes()
+
+
+def test_another_configuration_or_submission_is_refused(tmp_path: Path) -> None:
+    teams, run = submit(tmp_path / "teams", a="truthful_bidder", b="random_bidder"), f"run_dir={tmp_path / 'run'}"
+    assert tournament(f"teams_dir={teams}", run, cwd=tmp_path).returncode == 0
+    refused(tournament(f"teams_dir={teams}", run, "seed=1", cwd=tmp_path), "seed was 0, now 1")
+    refused(tournament(f"teams_dir={teams}", run, "tournament.games=6", cwd=tmp_path), "tournament.games was 5, now 6")
+    with (teams / "b" / "bidding_agent.py").open("a") as file:
+        file.write("# better\n")
+    refused(tournament(f"teams_dir={teams}", run, cwd=tmp_path), "teams.b was")
+
+
+def test_an_agent_that_fails_is_listed_with_its_file(tmp_path: Path) -> None:
+    teams = submit(tmp_path / "teams", a="truthful_bidder", b="random_bidder", broken=RAISES)
+    done = tournament(f"teams_dir={teams}", f"run_dir={tmp_path / 'run'}", cwd=tmp_path)
+    assert done.returncode == 1
+    errors = tmp_path / "run" / "teams" / "broken" / "errors.txt"
+    assert f"broken: 75 × crash ({errors})" in done.stderr
+    assert "ValueError: no idea" in errors.read_text()
+    assert "bidding_agent.py" in errors.read_text()
+    assert "seed = 0 can be guessed" in done.stderr
+    board = pd.read_csv(tmp_path / "run" / "leaderboards" / "stage1_final.csv").set_index("team_id")
+    assert board.loc["broken", "total_utility"] == 0
+    assert board.loc["broken", "errors"] == 75
+    again = tournament("action=report", f"run_dir={tmp_path / 'run'}", cwd=tmp_path)
+    assert again.returncode == 1
+    assert "broken: 75 × crash" in again.stderr
+
+
+def test_fillers_fill_and_do_not_advance(tmp_path: Path) -> None:
+    teams = submit(tmp_path / "teams", weak="random_bidder")
+    fill = "tournament.fillers=[adaptive_bidder,truthful_bidder]"
+    done = tournament(f"teams_dir={teams}", f"run_dir={tmp_path / 'run'}", fill, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first = pd.read_csv(tmp_path / "run" / "leaderboards" / "stage1_final.csv")
+    assert len(first) == 5
+    assert list(first.loc[first["rank"] == 1, "team_id"]) == ["weak"]
+    assert list(first.loc[first["advances"], "team_id"]) == ["weak"]
+    assert first["rank"].isna().sum() == first["filler"].sum() == 4
+    final = pd.read_csv(tmp_path / "run" / "leaderboards" / "stage2_final.csv")
+    assert list(final["team_id"]) == ["weak"]
+    replayed = tournament("action=replay", f"run_dir={tmp_path / 'run'}", cwd=tmp_path)
+    assert replayed.returncode == 0, replayed.stderr
+
+
+def test_one_game(tmp_path: Path) -> None:
+    own = submit(tmp_path / "mine", my_agent="shading_bidder") / "my_agent"
+    who = f"teams=[truthful_bidder,adaptive_bidder,truthful_bidder,adaptive_2,{own}/]"
+    done = tournament("action=game", who, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("outputs/agt_tournament/game_*/game.json")
+    game = json.loads(path.read_text())
+    expected = ["truthful_bidder", "adaptive_bidder", "truthful_bidder_2", "adaptive_2", "my_agent"]
+    assert list(game["team_results"]) == expected
+    assert len(game["auction_log"]) == 15
+    assert str(path.relative_to(tmp_path)) in done.stdout
+    with (own / "bidding_agent.py").open("a") as file:
+        file.write("# another version\n")
+    again = tournament("action=game", who, cwd=tmp_path)
+    assert again.returncode == 0
+    assert len(list(tmp_path.glob("outputs/agt_tournament/game_*/game.json"))) == 2
+    (path,) = set(tmp_path.glob("outputs/agt_tournament/game_*/game.json")) - {path}
+    replayed = tournament("action=replay", "rerun=true", f"run_dir={path.parent}", cwd=tmp_path)
+    assert replayed.returncode == 0, replayed.stderr
+    shown = tournament("action=report", f"run_dir={path.parent.relative_to(tmp_path)}", cwd=tmp_path)
+    assert shown.stdout == again.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "parts"),
+    [
+        (["action=game"], ["teams = null"]),
+        (["action=game", "teams=[nobody]"], ["teams[0] = nobody", "truthful_bidder"]),
+        (["teams_dir=nowhere"], ["teams_dir = nowhere"]),
+        (["tournament.fillers=[nobody]", "tournament.arena_size=4"], ["tournament.fillers[0] = nobody"]),
+        (["action=replay", "run_dir=nowhere"], ["run_dir = nowhere"]),
+        (["action=report", "run_dir=nowhere"], ["run_dir = nowhere"]),
+        (["action=validate"], ["agent = null"]),
+    ],
+)
+def test_a_wrong_request_says_key_value_and_what_is_valid(
+    args: list[str], parts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RequestError) as said:
+        perform(competition_tree(*args))
+    for part in parts:
+        assert part in str(said.value)
+    assert not list(tmp_path.rglob("config.yaml"))
+
+
+@pytest.mark.parametrize("args", [["action=game", "teams=[nobody]"], ["stage=3"], ["tournament.bogus=1"]])
+def test_on_the_command_line_it_is_one_line(args: list[str], tmp_path: Path) -> None:
+    refused(tournament(*args, cwd=tmp_path), args[-1].partition("=")[0])
+
+
+def test_help_names_every_key(tmp_path: Path) -> None:
+    done = tournament("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    conf = Path(__file__).parents[2] / "conf"
+    keys = yaml.safe_load((conf / "agt_tournament.yaml").read_text())
+    for key in [*keys, *yaml.safe_load((conf / "tournament" / "agt.yaml").read_text())]:
+        if key not in ("defaults", "hydra"):
+            assert key in done.stdout
+
+
+def test_a_multirun_keeps_its_jobs_apart(tmp_path: Path) -> None:
+    done = tournament("-m", "seed=1,2", "stage=1", f"run_dir={tmp_path / 'many'}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    seeds = [yaml.safe_load(path.read_text())["seed"] for path in sorted(tmp_path.glob("many/*/config.yaml"))]
+    assert seeds == [1, 2]
