@@ -9,17 +9,16 @@ import importlib.util
 import json
 import math
 import os
-import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agt_tournament.agents import protocol
+from agt_tournament.agents.channel import Channel
 from agt_tournament.auction_engine import NOBODY, Answer
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +34,6 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",  # with more threads the import of numpy can hang at the memory limit
     "MKL_NUM_THREADS": "1",
 }
-_CHUNK = 1 << 16
 _MOST_FAILED_STARTS = 3
 _AFFINITY = hasattr(os, "sched_setaffinity")  # not on macOS
 
@@ -69,14 +67,11 @@ class AgentProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._loaded = False
         self._failed_starts = 0
-        self._began = time.perf_counter()
         self._out: str | None = None  # the error for which it is not asked any more in this game
         self._seats: dict[str, int] = {NOBODY: protocol.NOBODY}
         self._items: dict[str, int] = {}
         self._outcome = (protocol.NO_ROUND, 0.0)
-        self._output = bytearray()
-        self._dropped = 0
-        self._printing = self._waiting = False
+        self._output, self._dropped = b"", 0
 
     def __enter__(self) -> AgentProcess:
         return self
@@ -97,15 +92,17 @@ class AgentProcess:
                 "memory_limit_bytes": self._limits.memory_limit_mb << 20,
                 "seed": seed(),
             }
-            self._send(protocol.LOAD, json.dumps(request).encode(), self._limits.load_timeout_seconds)
+            self._channel.send(protocol.LOAD, json.dumps(request).encode(), self._limits.load_timeout_seconds)
 
     def load(self) -> Answer:
         """Wait until the submission has been imported."""
         if self._loaded:
             return Answer(0.0)
         if self._process is None:
-            return self._lost("exit", f"was not started again after {_MOST_FAILED_STARTS} failures", "import")
-        answer = self._receive()
+            self._out = "exit"
+            text = f"not started again after it could not be loaded {_MOST_FAILED_STARTS} times"
+            return Answer(0.0, 0.0, "exit", text, "import", valid=False)
+        answer = self._receive(self._limits.load_timeout_seconds)
         if answer.error:
             self._kill()
             self._failed_starts += 1
@@ -113,17 +110,18 @@ class AgentProcess:
         else:
             self._loaded, self._failed_starts = True, 0
             if _AFFINITY:
-                os.sched_setaffinity(self._process.pid, os.sched_getaffinity(0))  # see `one_cpu`
+                with suppress(ProcessLookupError):  # it may have ended since
+                    os.sched_setaffinity(self._process.pid, os.sched_getaffinity(0))  # see `one_cpu`
         return answer._replace(where=answer.where or "import")
 
     def start_game(self, briefing: Mapping[str, Any]) -> Answer:
         """Make a new agent object; `briefing` has team_id, valuation_vector, budget, items, teams and seed."""
-        loaded = self.load()
-        if loaded.error:
-            return loaded
         self._seats = {NOBODY: protocol.NOBODY, **{team: seat for seat, team in enumerate(briefing["teams"])}}
         self._items = {item: place for place, item in enumerate(briefing["items"])}
         self._outcome = (protocol.NO_ROUND, 0.0)
+        loaded = self.load()
+        if loaded.error:
+            return loaded
         answer = self._ask(protocol.GAME, json.dumps(briefing).encode(), self._limits.load_timeout_seconds)
         self._out = answer.error
         return answer._replace(where=answer.where or "__init__")
@@ -149,102 +147,35 @@ class AgentProcess:
 
     def take_output(self) -> str:
         """What the agent has printed since this was last asked, cut at the limit."""
-        if self._process is not None:
-            self._drain()
+        self._keep_output()
         text = _printable(self._output.decode(errors="replace"))
         if self._dropped:
             text += f"\n[{self._dropped:,} further bytes were dropped]"
-        self._output, self._dropped = bytearray(), 0
+        self._output, self._dropped = b"", 0
         return text
 
-    # --- the channel -----------------------------------------------------------------------------------
+    # --- questions and answers -------------------------------------------------------------------------
 
     def _ask(self, kind: int, body: bytes, timeout: float) -> Answer:
-        self._send(kind, body, timeout)
-        return self._receive()
+        self._channel.send(kind, body, timeout)
+        return self._receive(timeout)
 
-    def _send(self, kind: int, body: bytes, timeout: float) -> None:
-        """Begin a request; what cannot be written is found out by `_receive`."""
-        self._number = int.from_bytes(os.urandom(8), "little")
-        self._began = time.perf_counter()
-        self._deadline = self._began + timeout
-        self._timeout = timeout
-        self._unsent = memoryview(protocol.pack(kind, self._number, body))
-        self._write()
-
-    def _receive(self) -> Answer:
-        """Wait for the answer until the deadline; a process that gives none in time is killed."""
+    def _receive(self, timeout: float) -> Answer:
+        """Wait for the answer; a process that gives none in time, or anything else, is killed."""
         try:
-            while (frame := self._read()) is None:
-                pass
-            if frame.kind != protocol.ANSWER or frame.number != self._number or self._frames.rest:
-                raise protocol.ProtocolError("an answer that was not asked for")
-            bid, error, where, text = protocol.unpack_answer(frame.body)
+            bid, error, where, text = self._channel.receive()
         except TimeoutError:
-            self._kill()
-            return self._lost("timeout", f"no answer within {self._timeout:g} s")
+            return self._lose("timeout", f"no answer within {timeout:g} s")
         except EOFError:
-            return self._lost(*self._died())
+            return self._lose(*self._death())
         except protocol.ProtocolError as problem:
-            self._kill()
-            return self._lost("protocol", str(problem))
-        seconds = time.perf_counter() - self._began
+            return self._lose("protocol", str(problem))
+        seconds = self._channel.seconds
         if math.isfinite(bid) and bid >= 0:
             return Answer(bid + 0.0, seconds, error, _printable(text), where)  # + 0.0: minus zero is zero
         if error is None:
             error, text = "invalid", f"the bid {bid} is no finite number, or negative"
         return Answer(0.0, seconds, error, _printable(text), where, valid=False)
-
-    def _read(self) -> protocol.Frame | None:
-        """The next frame, or None after whatever else has happened meanwhile."""
-        remaining = self._deadline - time.perf_counter()
-        events = self._poll.poll(max(math.ceil(remaining * 1000), 0))
-        if not events:
-            raise TimeoutError
-        frame = None
-        for descriptor, event in events:
-            if descriptor == self._answers:
-                data = os.read(descriptor, _CHUNK)
-                if not data:
-                    raise EOFError
-                frame = self._frames.feed(data)
-            elif descriptor == self._printed:
-                self._drain()
-            elif event & (select.POLLERR | select.POLLHUP):
-                self._poll.unregister(descriptor)  # it reads no more requests; it may have answered
-            else:
-                self._write()
-        if frame is None and time.perf_counter() > self._deadline:
-            raise TimeoutError  # it prints without end
-        return frame
-
-    def _write(self) -> None:
-        """Write as much of the request as the pipe takes; the rest is written when there is room."""
-        try:
-            self._unsent = self._unsent[os.write(self._requests, self._unsent) :]
-        except BlockingIOError:
-            pass
-        except BrokenPipeError:
-            self._unsent = memoryview(b"")  # the end of the answers will tell
-        if self._unsent:
-            self._poll.register(self._requests, select.POLLOUT)
-            self._waiting = True
-        elif self._waiting:
-            self._poll.unregister(self._requests)
-            self._waiting = False
-
-    def _drain(self) -> None:
-        """Read what the agent has printed, so that it never waits for us; keep it up to the limit."""
-        try:
-            data = os.read(self._printed, _CHUNK)
-        except BlockingIOError:
-            return
-        if not data and self._printing:
-            self._poll.unregister(self._printed)
-            self._printing = False
-        kept = data[: max((self._limits.output_limit_kb << 10) - len(self._output), 0)]
-        self._output += kept
-        self._dropped += len(data) - len(kept)
 
     # --- the process -----------------------------------------------------------------------------------
 
@@ -260,46 +191,50 @@ class AgentProcess:
             start_new_session=True,
         )
         pipes = (self._process.stdin, self._process.stdout, self._process.stderr)
-        self._requests, self._answers, self._printed = (pipe.fileno() for pipe in pipes if pipe)
-        self._poll, self._waiting, self._printing = select.poll(), False, True
-        for descriptor in (self._answers, self._printed):
-            os.set_blocking(descriptor, False)
-            self._poll.register(descriptor, select.POLLIN)
-        os.set_blocking(self._requests, False)
-        self._frames = protocol.Frames(protocol.MAX_ANSWER)
+        requests, answers, printed = (pipe.fileno() for pipe in pipes if pipe)
+        self._channel = Channel(requests, answers, printed, self._limits.output_limit_kb << 10)
 
-    def _died(self) -> tuple[str, str]:
-        """Error class and text for a process that closed the channel."""
+    def _death(self) -> tuple[str, str]:
+        """Error class and text for a process that has closed the channel."""
         assert self._process is not None
         try:
             status = self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
-            self._kill()
             return "exit", "closed the channel to the organiser"
-        self._kill()
         if status >= 0:
             return "exit", f"the process ended itself with status {status}"
         if status == -signal.SIGKILL:
             return "memory", "the process was killed by the system, most likely for its memory"
         return "crash", f"the process was ended by {signal.Signals(-status).name}"
 
-    def _lost(self, error: str, text: str, where: str = "") -> Answer:
-        """The answer of an agent that will not be asked again in this game."""
+    def _lose(self, error: str, text: str) -> Answer:
+        """End the process; the agent is not asked again in this game."""
+        seconds = self._channel.seconds
+        self._kill()
         self._out = error
-        return Answer(0.0, time.perf_counter() - self._began, error, text, where, valid=False)
+        return Answer(0.0, seconds, error, text, valid=False)
 
     def _kill(self) -> None:
         """End the process with all that it started in its session, and keep what it has printed."""
-        process, self._process, self._loaded = self._process, None, False
+        process, self._loaded = self._process, False
         if process is None:
             return
         with suppress(ProcessLookupError):  # it has ended, and nothing is left of its group
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        self._drain()
+        self._keep_output()
+        self._process = None
         for pipe in (process.stdin, process.stdout, process.stderr):
             assert pipe is not None
             pipe.close()
+
+    def _keep_output(self) -> None:
+        """Take what the channel holds of the agent's output; over several processes in a game the limit holds too."""
+        if self._process is not None:
+            printed, dropped = self._channel.take_output()
+            kept = printed[: max((self._limits.output_limit_kb << 10) - len(self._output), 0)]
+            self._output += kept
+            self._dropped += dropped + len(printed) - len(kept)
 
 
 @contextmanager

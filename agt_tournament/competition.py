@@ -9,7 +9,13 @@ from typing import Any
 import pandas as pd
 
 from agt_tournament import show
-from agt_tournament.competition_directory import SUBMISSIONS, competition_directory, registered, stored_teams
+from agt_tournament.competition_directory import (
+    SUBMISSIONS,
+    competition_directory,
+    registered,
+    rules_of,
+    stored_teams,
+)
 from agt_tournament.config import CompetitionConfig, TournamentConfig
 from agt_tournament.registration import Team, example_team
 from agt_tournament.report import generate_analytics_report, write_team_folders
@@ -43,7 +49,7 @@ def run(config: CompetitionConfig) -> int:
             first = read_stage(run_dir, 1, everyone)
             assert first is not None
             play_stage(run_dir, config, final_of(generate_stage_leaderboard(first, config.seed), rules))
-        return write_results(run_dir, everyone, config.seed)
+        return write_results(run_dir, everyone, config.model_dump(mode="json", by_alias=True))
 
 
 def stage_one(teams: Sequence[Team], rules: TournamentConfig, seed: int) -> TournamentStage:
@@ -86,22 +92,36 @@ def play_stage(run_dir: Path, config: CompetitionConfig, stage: TournamentStage)
     fan_out(lambda: play, pending, folder, what=what, unit="games")
 
 
-def write_results(run_dir: Path, teams: Mapping[str, Team], seed: int) -> int:
-    """Every table and page that the stored games give; 1 if an agent failed, each such agent listed, 0 otherwise."""
+def write_results(run_dir: Path, teams: Mapping[str, Team], settings: Mapping[str, Any]) -> int:
+    """Every table and page that the stored games give; 1 if an agent failed, each such agent listed, 0 otherwise.
+
+    `settings` is the configuration. Raises `RequestError` if a stage lacks games.
+    """
     stages = [stage for number in (1, 2) if (stage := read_stage(run_dir, number, teams))]
-    if not stages:
-        raise RequestError("run_dir", run_dir, "the directory of a competition with games in it")
-    boards = leaderboards(stages, seed)
+    _check_complete(run_dir, stages, rules_of(settings))
+    boards = leaderboards(stages, settings["seed"])
     for format in FORMATS:
         export_results(run_dir, stages, boards, format)
-    write_team_folders(run_dir, stages, boards)
-    page = generate_analytics_report(run_dir, stages, boards)
+    write_team_folders(run_dir, stages, boards, settings)
+    page = generate_analytics_report(run_dir, stages, boards, settings)
     for stage in stages:
         show.leaderboard(stage.number, boards[stage.number])
     failures = pd.concat([stage.failures for stage in stages], ignore_index=True)
     show.where(page, run_dir)
     show.failures(failures, run_dir / "teams")
     return 1 if len(failures) else 0
+
+
+def _check_complete(run_dir: Path, stages: Sequence[StageData], rules: TournamentConfig) -> None:
+    if not stages:
+        raise RequestError("run_dir", run_dir, "the directory of a competition with games in it")
+    for stage in stages:
+        for arena_id, games in stage.games.items():
+            if len(games) < rules.stage_games(stage.number):
+                missing = f"stage{stage.number}/{arena_id}/game_{len(games) + 1}.json"
+                raise RequestError(
+                    "run_dir", run_dir, f"all games of a stage, {missing} is missing (action=run resumes)"
+                )
 
 
 def leaderboards(stages: Iterable[StageData], seed: int) -> dict[int, pd.DataFrame]:
@@ -112,7 +132,7 @@ def leaderboards(stages: Iterable[StageData], seed: int) -> dict[int, pd.DataFra
 def report(run_dir: Path, stored: Mapping[str, Any]) -> int:
     """Tables and pages of the stored games again."""
     teams = {team.team_id: team for team in stored_teams(stored)}
-    return write_results(run_dir, teams, stored["seed"])
+    return write_results(run_dir, teams, stored)
 
 
 def _marks(run_dir: Path, stage: int) -> Path:

@@ -6,6 +6,7 @@ All of it takes utilities (games, teams) of one arena, and what it says holds fo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -80,12 +81,13 @@ def pairwise(utilities: np.ndarray, teams: Sequence[str]) -> pd.DataFrame:
         for j, rival in enumerate(teams):
             if i != j:
                 ahead = np.sign(utilities[:, i] - utilities[:, j])
-                wins, games = ((ahead + 1) / 2).sum(), len(ahead)
+                wins, games = float(((ahead + 1) / 2).sum()), len(ahead)
                 low, high = _wilson(wins, games)
                 rows.append((team, rival, games, wins / games, low, high))
     return pd.DataFrame(rows, columns=["team_id", "rival_id", "games", "ahead", "ci_low", "ci_high"])
 
 
+@cache
 def _wilson(wins: float, games: int) -> tuple[float, float]:
     """Wilson's interval for a share; a half win counts as lost for the lower end and as won for the upper one."""
     fewest, most = (stats.binomtest(int(rounded(wins)), games) for rounded in (np.floor, np.ceil))

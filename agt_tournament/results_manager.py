@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,8 @@ def read_stage(run_dir: Path, number: int, teams: Mapping[str, Team]) -> StageDa
 
 
 def _game_paths(arena: Path) -> list[Path]:
-    return sorted((path for path in arena.glob("game_*.json") if path.stem.count(".") == 0), key=_number)
+    """Game 1, 2 and so on, up to the first that is missing."""
+    return list(takewhile(Path.exists, (arena / f"game_{number}.json" for number in count(1))))
 
 
 def _number(path: Path) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 
@@ -30,15 +31,26 @@ class Purpose(IntEnum):
     LOADING = 6
 
 
-def stream_seed(seed: int, *place: int) -> int:
-    """256 bits for the stream at `place`, which cannot be calculated back to `seed`."""
-    sequence = np.random.SeedSequence(seed, spawn_key=place)
-    return int.from_bytes(hashlib.sha256(sequence.generate_state(8).tobytes()).digest(), "little")
+def stream_seed(seed: int, *place: int, whose: str = "") -> int:
+    """256 bits for the stream at `place`, and there for `whose`, that cannot be calculated back to `seed`."""
+    return _leaf(_spawned(seed, *place), whose)
 
 
 def stream(seed: int, *place: int) -> np.random.Generator:
     """The random numbers at `place`."""
-    return np.random.Generator(np.random.PCG64(stream_seed(seed, *place)))
+    return _generator(stream_seed(seed, *place))
+
+
+def _spawned(seed: int, *place: int) -> bytes:
+    return np.random.SeedSequence(seed, spawn_key=place).generate_state(8).tobytes()
+
+
+def _leaf(spawned: bytes, whose: str) -> int:
+    return int.from_bytes(hashlib.sha256(spawned + whose.encode()).digest(), "little")
+
+
+def _generator(state: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(state))
 
 
 @dataclass(frozen=True)
@@ -51,42 +63,40 @@ class GameSeeds:
     game: int
     valuations_per: str = "game"
 
-    def _stream(self, game: int, purpose: Purpose, team_id: str | None = None) -> int:
-        whose = () if team_id is None else (_number(team_id),)
-        return stream_seed(self.seed, self.stage, self.arena, game, purpose, *whose)
+    def categories(self) -> np.random.Generator:
+        """Which items are of high, low and mixed value."""
+        return _generator(self._seed(Purpose.CATEGORIES, self._valued))
+
+    def valuations(self, team_id: str) -> np.random.Generator:
+        """The values of a team: they depend neither on its seat nor on who else plays."""
+        return _generator(self._seed(Purpose.VALUATIONS, self._valued, team_id))
+
+    def items(self) -> np.random.Generator:
+        """Which items are sold, and in which order."""
+        return _generator(self._seed(Purpose.ITEMS, self.game))
+
+    def ties(self) -> np.random.Generator:
+        """Who wins among equal bids."""
+        return _generator(self._seed(Purpose.TIES, self.game))
+
+    def agent(self, team_id: str) -> int:
+        """What a team's `random` and numpy are seeded with for this game."""
+        return self._seed(Purpose.AGENT, self.game, team_id)
+
+    def loading(self, team_id: str) -> int:
+        """What they are seeded with while the submission is imported, if that happens before this game."""
+        return self._seed(Purpose.LOADING, self.game, team_id)
 
     @property
     def _valued(self) -> int:
         return self.game if self.valuations_per == "game" else 0
 
-    def categories(self) -> np.random.Generator:
-        """Which items are of high, low and mixed value."""
-        return _generator(self._stream(self._valued, Purpose.CATEGORIES))
+    def _seed(self, purpose: Purpose, game: int, team_id: str = "") -> int:
+        """As `stream_seed`; what is spawned for a purpose is kept, as all teams need it."""
+        if (purpose, game) not in self._kept:
+            self._kept[purpose, game] = _spawned(self.seed, self.stage, self.arena, game, purpose)
+        return _leaf(self._kept[purpose, game], team_id)
 
-    def valuations(self, team_id: str) -> np.random.Generator:
-        """The values of a team: they depend neither on its seat nor on who else plays."""
-        return _generator(self._stream(self._valued, Purpose.VALUATIONS, team_id))
-
-    def items(self) -> np.random.Generator:
-        """Which items are sold, and in which order."""
-        return _generator(self._stream(self.game, Purpose.ITEMS))
-
-    def ties(self) -> np.random.Generator:
-        """Who wins among equal bids."""
-        return _generator(self._stream(self.game, Purpose.TIES))
-
-    def agent(self, team_id: str) -> int:
-        """What a team's `random` and numpy are seeded with for this game."""
-        return self._stream(self.game, Purpose.AGENT, team_id)
-
-    def loading(self, team_id: str) -> int:
-        """What they are seeded with while the submission is imported, if that happens before this game."""
-        return self._stream(self.game, Purpose.LOADING, team_id)
-
-
-def _generator(state: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(state))
-
-
-def _number(team_id: str) -> int:
-    return int.from_bytes(hashlib.sha256(team_id.encode()).digest()[:16], "little")
+    @cached_property
+    def _kept(self) -> dict[tuple[Purpose, int], bytes]:
+        return {}

@@ -23,7 +23,7 @@ _ERR = Console(stderr=True, highlight=False)
 def leaderboard(stage: int, board: pd.DataFrame) -> None:
     """The standings of a stage, arena by arena."""
     title = "Stage 1: qualification" if stage == 1 else "Stage 2: championship"
-    columns = ("", "team", "total", "mean a game, 95 %", "first", "wins", "rating", "errors")
+    columns = ("", "team", "total", "mean", "95 %", "first", "wins", "rating", "errors")
     for arena_id, rows in board.groupby("arena_id", sort=False):
         table = _table(f"{title}, {arena_id}" if stage == 1 else title, *columns)
         for row in rows.to_dict("records"):
@@ -31,7 +31,8 @@ def leaderboard(stage: int, board: pd.DataFrame) -> None:
                 "–" if row["filler"] else str(row["rank"]),
                 escape(row["team_name"]) + (" [dim](filler)[/dim]" if row["filler"] else ""),
                 f"{row['total_utility']:.2f}",
-                f"{row['mean_utility']:.2f} {_interval(row['ci_low'], row['ci_high'])}",
+                f"{row['mean_utility']:.2f}",
+                _interval(row["ci_low"], row["ci_high"]),
                 _percent(row["first_chance"]),
                 _percent(row["win_rate"]),
                 f"{row['rating_mu']:.1f} ± {row['rating_sigma']:.1f}",
@@ -39,7 +40,8 @@ def leaderboard(stage: int, board: pd.DataFrame) -> None:
                 style="bold" if row["rank"] == 1 else "",
             )
         _OUT.print(table)
-    _OUT.print("first: chance of the highest total, games drawn again with replacement; rating: OpenSkill", style="dim")
+    _OUT.print("mean: utility a game, 95 %: its bootstrap interval; first: chance of the highest total,", style="dim")
+    _OUT.print("games drawn again with replacement; wins: highest utility of a game; rating: OpenSkill\n", style="dim")
 
 
 def game(content: Mapping[str, Any], path: Path) -> None:
@@ -71,7 +73,8 @@ def failures(table: pd.DataFrame, folder: Path) -> None:
     print(f"{len(teams)} of the agents failed; each failed bid counted 0:", file=sys.stderr)
     for team, errors in teams:
         counts = ", ".join(f"{count} × {error}" for error, count in errors["error"].value_counts().items())
-        print(f"  {team}: {counts} ({folder / str(team) / 'errors.txt'})", file=sys.stderr)
+        path = folder / str(team) / "errors.txt"
+        print(f"  {team}: {counts} ({path if path.exists() else 'a filler'})", file=sys.stderr)
 
 
 def where(page: Path, run_dir: Path) -> None:
@@ -104,7 +107,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _interval(low: float, high: float) -> str:
-    return "" if isnan(low) else f"({low:.2f} to {high:.2f})"
+    return "–" if isnan(low) else f"{low:.1f} to {high:.1f}"
 
 
 def _percent(share: float) -> str:

@@ -19,7 +19,8 @@ def item_ids(rules: TournamentConfig) -> list[str]:
 def draw_categories(rules: TournamentConfig, seeds: GameSeeds) -> dict[str, Category]:
     """The category of each item, the same for all teams of an arena; an item's number does not tell it."""
     kinds = ["high"] * rules.high_value_items + ["low"] * rules.low_value_items + ["mixed"] * rules.mixed_value_items
-    return dict(zip(item_ids(rules), seeds.categories().permutation(kinds).tolist(), strict=True))
+    drawn = seeds.categories().permutation(len(kinds)).tolist()
+    return dict(zip(item_ids(rules), (kinds[i] for i in drawn), strict=True))
 
 
 def generate_valuation_vector(
@@ -27,8 +28,12 @@ def generate_valuation_vector(
 ) -> dict[str, float]:
     """What each item is worth to `team_id`: independent uniform draws from the range of the item's category."""
     ranges = {"high": rules.high_value_range, "low": rules.low_value_range, "mixed": rules.mixed_value_range}
-    low, high = zip(*(ranges[category] for category in categories.values()), strict=True)
-    return dict(zip(categories, seeds.valuations(team_id).uniform(low, high).tolist(), strict=True))
+    draws = seeds.valuations(team_id).random(len(categories)).tolist()
+    values = {}
+    for (item_id, category), draw in zip(categories.items(), draws, strict=True):
+        low, high = ranges[category]
+        values[item_id] = low + (high - low) * draw
+    return values
 
 
 def generate_arena_valuations(
@@ -41,4 +46,5 @@ def generate_arena_valuations(
 
 def draw_items(rules: TournamentConfig, seeds: GameSeeds) -> list[str]:
     """The items that are sold in a game, in the order of the auction: each subset and order equally likely."""
-    return seeds.items().permutation(item_ids(rules))[: rules.auction_rounds].tolist()
+    items = item_ids(rules)
+    return [items[i] for i in seeds.items().permutation(len(items))[: rules.auction_rounds].tolist()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from textwrap import fill, shorten
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -122,7 +122,7 @@ def number(value: float, form: str = "+.3f") -> str:
 
 def cut(text: str, letters: int) -> str:
     """At most so many letters, whether or not there are spaces to cut at."""
-    text = shorten(text, 10 * letters)
+    text = " ".join(text.split())
     return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 

@@ -18,6 +18,7 @@ _HEADER = struct.Struct("<IBQ")
 _OUTCOME = struct.Struct("<id")
 _TURN = struct.Struct("<idi")
 _ANSWER = struct.Struct("<BBd")
+_PLAIN = struct.Struct("<IBQBBd")  # header and answer of an agent that has nothing to report
 
 SUBMISSION = "bidding_agent"
 """The module that is imported."""
@@ -107,6 +108,15 @@ def pack_answer(bid: float, error: str | None = None, where: str = "", text: str
     """An agent's answer; `bid` is NaN where there is none; `text` is cut at `MAX_TEXT` bytes."""
     cut = text.encode(errors="replace")[:MAX_TEXT]
     return _ANSWER.pack(ERRORS.index(error), PLACES.index(where), bid) + cut
+
+
+def plain_bid(data: bytes, number: int) -> float | None:
+    """The bid, if `data` is the whole of an answer to `number` without an error: by far the most frequent case."""
+    if len(data) != _PLAIN.size:
+        return None
+    length, kind, repeated, error, where, bid = _PLAIN.unpack(data)
+    plain = length == _ANSWER.size and kind == ANSWER and repeated == number and not error and not where
+    return bid if plain else None
 
 
 def unpack_answer(body: bytes) -> tuple[float, str | None, str, str]:

@@ -16,17 +16,19 @@ from agt_tournament.base_agent import BiddingAgent
 HIGH, LOW, MIXED = (10, 20), (1, 10), (1, 20)  # an item is of one of these kinds: its values are uniform on the range
 HIGHEST_VALUE = 20
 RIVALS = 4
+UNIT = 2  # of money, in which the plan and the rivals' bids are counted
 SURENESS = 10.0  # the first guess counts as much as this many observations
 
 
 def first_guess(kinds: dict[tuple[int, int], float]) -> list[float]:
-    """Counts of the rivals' highest bid, 0, 1, ..., 20, if they are truthful and kinds of items as frequent as that."""
+    """Counts of the rivals' highest bid, 0, 2, ..., 20, if they are truthful and kinds of items as frequent as that."""
 
     def below(bid: float) -> float:
         at_most = {(low, high): min(max((bid - low) / (high - low), 0.0), 1.0) for low, high in kinds}
         return sum(weight * at_most[kind] ** RIVALS for kind, weight in kinds.items()) / sum(kinds.values())
 
-    return [SURENESS * (below(bid + 0.5) - below(bid - 0.5)) for bid in range(HIGHEST_VALUE + 1)]
+    bids = range(0, HIGHEST_VALUE + 1, UNIT)
+    return [SURENESS * (below(bid + UNIT / 2) - below(bid - UNIT / 2)) for bid in bids]
 
 
 # All that is known of an item's kind is the own value: from 10 on it is high or mixed, below it is low or mixed. A name
@@ -48,21 +50,21 @@ class AdaptiveBidder(BiddingAgent):
         self.plan = self.plan_game()
 
     def plan_game(self) -> list[list[float]]:
-        """W_t(B) as plan[t][B], t counted from 0, B in whole units of money; after the last round it is 0.
+        """W_t(B) as plan[t][B], t counted from 0, B in whole units; after the last round it is 0.
 
         W_t(B) = W_{t+1}(B) + sum over d of P(d) max(0, v_t - d + W_{t+1}(B - d) - W_{t+1}(B)), d being the rivals' bid.
         """
-        plan = [[0.0] * (int(self.budget) + 2)]
+        plan = [[0.0] * (int(self.budget / UNIT) + 2)]
         for item_id in reversed(self.auction_items_sequence):
             value, later = self.valuation_vector[item_id], plan[-1]
             seen = counts[value >= 10]
             total = sum(seen)
-            chances = [count / total for count in seen[: int(value) + 1]]
+            chances = [count / total for count in seen[: int(value / UNIT) + 1]]
             now = []
             for budget, keep in enumerate(later):
                 worth = keep
                 for d, chance in enumerate(chances[: budget + 1]):
-                    gain = value - d + later[budget - d] - keep
+                    gain = value - d * UNIT + later[budget - d] - keep
                     if gain <= 0:  # and it falls with d
                         break
                     worth += chance * gain
@@ -72,16 +74,17 @@ class AdaptiveBidder(BiddingAgent):
 
     def worth(self, money: float) -> float:
         """W_{t+1} of an amount between whole units, on the straight line."""
-        later, unit = self.plan[self.round + 1], int(money)
-        return later[unit] + (money - unit) * (later[unit + 1] - later[unit])
+        later, units = self.plan[self.round + 1], money / UNIT
+        below = int(units)
+        return later[below] + (units - below) * (later[below + 1] - later[below])
 
     def bidding_function(self, item_id: str) -> float:
         """The highest price worth paying, found by bisection."""
         value, budget = self.valuation_vector[item_id], max(self.budget, 0.0)
-        low, high = 0.0, min(value, budget)
-        for _ in range(20):
+        low, high, keep = 0.0, min(value, budget), self.worth(budget)
+        for _ in range(12):  # to less than a cent
             bid = (low + high) / 2
-            if value - bid + self.worth(budget - bid) > self.worth(budget):
+            if value - bid + self.worth(budget - bid) > keep:
                 low = bid
             else:
                 high = bid
@@ -91,7 +94,7 @@ class AdaptiveBidder(BiddingAgent):
         """Count the rivals' highest bid: seen if the round was won, else only known to be the price or more."""
         super().update_after_each_round(item_id, winning_team, price_paid)
         self.round += 1
-        seen, price = counts[self.valuation_vector[item_id] >= 10], min(round(price_paid), HIGHEST_VALUE)
+        seen, price = counts[self.valuation_vector[item_id] >= 10], min(round(price_paid / UNIT), HIGHEST_VALUE // UNIT)
         if winning_team in (self.team_id, ""):
             seen[price] += 1
         else:  # divide the observation among the bids that are possible, as they were distributed so far

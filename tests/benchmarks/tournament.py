@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import multiprocessing
 import os
 import shutil
@@ -18,53 +19,55 @@ from typing import Any
 from agt_tournament.agent_manager import AgentProcess, one_cpu
 from agt_tournament.agents import protocol
 from agt_tournament.auction_engine import Answer, Bidder
-from agt_tournament.config import TournamentConfig
 from agt_tournament.game_manager import Game
 from agt_tournament.registration import examples
 from agt_tournament.seeding import GameSeeds
 from tests.support import environment
 from tests.tournament import rules
 
-GAMES = 400
+GAMES, REPEATS = 100, 5
 PER_BID, PIPE_SHARE = 100, 1 / 3
 TEAMS, STAGE_SECONDS = 200, 180
 
 
 def main() -> int:
     """Print games a second in four ways, and how long a stage takes; 1 if a bound is broken."""
-    with one_cpu():
-        processes, in_process = _games_in_processes(), _games(_in_process(Called), GAMES)
-        per_bid, pipe = _games(_in_process(CalledInAProcess), 4), _pipe_games()
-    print(f"five example agents in their processes play {processes:.0f} games/s, called in-process {in_process:.0f}")
-    print(f"  {processes / per_bid:.0f} × one process per bid, {per_bid:.1f} games/s (at least {PER_BID})")
-    print(f"  {processes / pipe:.2f} × what the pipe round trips alone allow, {pipe:.0f} games/s (at least .33)")
-    failed = processes < PER_BID * per_bid or processes < PIPE_SHARE * pipe
-    return max(int(failed), _stage())
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as processes:
+        processes.enter_context(one_cpu())
+        started = {name: _started(Path(folder) / name, path, processes) for name, path in examples().items()}
+        ways = {
+            "processes": lambda: _games(started, GAMES),
+            "in_process": lambda: _games(_in_process(Called), GAMES),
+            "per_bid": lambda: _games(_in_process(CalledInAProcess), 2),
+            "pipe": lambda: _pipe_games(GAMES),
+        }
+        fastest = dict.fromkeys(ways, 0.0)
+        for _ in range(REPEATS):  # in turns, so that what else the machine does meets all of them
+            for name, way in ways.items():
+                fastest[name] = max(fastest[name], way())
+    ours, per_bid, pipe = fastest["processes"], fastest["per_bid"], fastest["pipe"]
+    print(f"five example agents in their processes play {ours:.0f} games/s; in-process {fastest['in_process']:.0f}")
+    print(f"  {ours / per_bid:.0f} × one process per bid, {per_bid:.1f} games/s (at least {PER_BID})")
+    print(
+        f"  {ours / pipe:.2f} × what the pipe round trips alone allow, {pipe:.0f} games/s (at least {PIPE_SHARE:.2f})"
+    )
+    return max(int(ours < PER_BID * per_bid or ours < PIPE_SHARE * pipe), _stage())
 
 
 def _games(agents: Mapping[str, Bidder], count: int) -> float:
     """Games a second, after one to warm up."""
     constants = rules()
-    _play(agents, constants, 0)
-    began = time.perf_counter()
-    for number in range(1, count + 1):
-        _play(agents, constants, number)
+    for number in range(count + 1):
+        if number == 1:
+            began = time.perf_counter()
+        Game("game", "arena", 0, agents, constants, GameSeeds(0, 0, 1, number + 1)).play()
     return count / (time.perf_counter() - began)
 
 
-def _play(agents: Mapping[str, Bidder], constants: TournamentConfig, number: int) -> None:
-    Game("game", "arena", 0, agents, constants, GameSeeds(0, 0, 1, number)).play()
-
-
-def _games_in_processes() -> float:
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as processes:
-        agents: dict[str, Bidder] = {}
-        for name, path in examples().items():
-            submission = Path(folder) / name
-            submission.mkdir()
-            shutil.copy(path, submission / "bidding_agent.py")
-            agents[name] = processes.enter_context(AgentProcess(submission, name))
-        return _games(agents, GAMES)
+def _started(submission: Path, path: Path, processes: ExitStack) -> AgentProcess:
+    submission.mkdir()
+    shutil.copy(path, submission / "bidding_agent.py")
+    return processes.enter_context(AgentProcess(submission, submission.name))
 
 
 # --- the same agents without the machinery ---------------------------------------------------------------
@@ -111,10 +114,11 @@ def _in_process(kind: type[Called]) -> dict[str, Bidder]:
     agents: dict[str, Bidder] = {}
     for name, path in examples().items():
         spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        (own,) = (value for value in vars(module).values() if getattr(value, "__module__", "") == name)
+        (own,) = (value for value in vars(module).values() if inspect.isclass(value) and value.__module__ == name)
         agents[name] = kind(own)
     return agents
 
@@ -128,7 +132,7 @@ while data := os.read(0, 65536):
 """
 
 
-def _pipe_games() -> float:
+def _pipe_games(games: int) -> float:
     """Games a second if nothing had to be done but to send as many bytes there and back, agent after agent."""
     answer = protocol.pack(protocol.ANSWER, 0, protocol.pack_answer(0.0))
     turn = protocol.pack(protocol.TURN, 0, protocol.pack_turn(0, 0.0, 0))
@@ -140,7 +144,7 @@ def _pipe_games() -> float:
     ends = [(child.stdin.fileno(), child.stdout.fileno()) for child in children if child.stdin and child.stdout]
     for _ in range(2):  # the first time warms up
         began = time.perf_counter()
-        for _ in range(GAMES):
+        for _ in range(games):
             for request in trips:
                 for there, back in ends:
                     os.write(there, request)
@@ -149,7 +153,7 @@ def _pipe_games() -> float:
     for child in children:
         child.kill()
         child.wait()
-    return GAMES / seconds
+    return games / seconds
 
 
 def _stage() -> int:

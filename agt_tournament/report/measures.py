@@ -1,0 +1,153 @@
+"""What the games of an arena say of prices, budgets, efficiency and revenue, and of how its agents behaved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agt_tournament.auction_engine import NOBODY
+from agt_tournament.ratings import DRAWS, LEVEL
+from experiments.style import Estimate
+
+Games = Sequence[Mapping[str, Any]]
+"""Contents of an arena's game files, game 1 first."""
+
+_MOST_CELLS = 4_000_000  # of the table of draws × games that is held at once
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Economy:
+    """An arena's games as arrays; money in the unit of bids."""
+
+    seats: tuple[str, ...]
+    prices: np.ndarray
+    """(games, rounds)."""
+    budgets: np.ndarray
+    """(games, rounds + 1, teams) in the order of `seats`: what is left, first before the first round."""
+    efficiency: np.ndarray
+    """(games,): `allocative_efficiency`."""
+    revenue: np.ndarray
+    """(games,): the sum of a game's prices."""
+
+
+def economy_of(games: Games) -> Economy:
+    """The arrays of an arena's `games`, all of them with the same number of rounds."""
+    seats = tuple(games[0]["team_results"])
+    prices = np.array([[entry["price"] for entry in game["auction_log"]] for game in games], dtype=float)
+    return Economy(
+        seats=seats,
+        prices=prices,
+        budgets=np.array([budgets_left(game["auction_log"], seats) for game in games], dtype=float),
+        efficiency=np.array([allocative_efficiency(game) for game in games], dtype=float),
+        revenue=prices.sum(axis=1),
+    )
+
+
+def budgets_left(log: Sequence[Mapping[str, Any]], seats: Sequence[str]) -> list[list[float]]:
+    """(rounds + 1, teams): the budgets before the first round and after each."""
+    before = [[entry["caps"][team] for team in seats] for entry in log]
+    last = log[-1]
+    return [*before, [last["caps"][team] - last["price"] * (team == last["winner"]) for team in seats]]
+
+
+def allocative_efficiency(game: Mapping[str, Any]) -> float:
+    """Sum of the winners' valuations over that of the highest valuations, of all items auctioned; NaN for 0 of 0.
+
+    The best assignment gives each item to who values it most: values add up, and money only changes hands.
+    """
+    values = [result["valuation_vector"] for result in game["team_results"].values()]
+    best = sum(max(own[entry["item_id"]] for own in values) for entry in game["auction_log"])
+    reached = sum(
+        game["team_results"][entry["winner"]]["valuation_vector"][entry["item_id"]]
+        for entry in game["auction_log"]
+        if entry["winner"] != NOBODY
+    )
+    return reached / best if best > 0 else float("nan")
+
+
+# --- means with intervals --------------------------------------------------------------------------------
+
+
+def mean_estimates(values: np.ndarray, seed: int = 0) -> list[Estimate]:
+    """The mean of each column of `values` (games, columns) with its percentile bootstrap interval.
+
+    Whole games are drawn with replacement, `ratings.DRAWS` times and the same for all columns; one game alone has no
+    interval.
+    """
+    games = len(values)
+    if not games:
+        return [Estimate(np.nan, np.nan, np.nan)] * values.shape[1]
+    mean = values.mean(axis=0)
+    if games < 2:
+        return [Estimate(float(value), np.nan, np.nan) for value in mean]
+    rng, shares, step = np.random.default_rng(seed), np.full(games, 1 / games), max(_MOST_CELLS // games, 1)
+    drawn = np.concatenate(
+        [rng.multinomial(games, shares, size=min(step, DRAWS - done)) @ values for done in range(0, DRAWS, step)]
+    )
+    low, high = np.quantile(drawn / games, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return [Estimate(*map(float, ends)) for ends in zip(mean, low, high, strict=True)]
+
+
+def mean_estimate(values: np.ndarray) -> Estimate:
+    """The mean over games of `values` (games,), as `mean_estimates`; games where it is not known are left out."""
+    return mean_estimates(values[np.isfinite(values), None])[0]
+
+
+# --- agents ----------------------------------------------------------------------------------------------
+
+
+def conduct(rounds: pd.DataFrame) -> pd.DataFrame:
+    """By team_id, of rows of `StageData.rounds`: how its agent answered.
+
+    Columns rounds, capped (bids cut down to the budget), lost (rounds in which an error cost the bid), median_seconds
+    and max_seconds (of an answer; NaN without any).
+    """
+    columns = {
+        "rounds": 1,
+        "capped": rounds["note"].notna(),
+        "lost": rounds["asked"].isna(),
+        "seconds": rounds["seconds"].astype(float),
+    }
+    teams = rounds[["team_id"]].assign(**columns).groupby("team_id", sort=False)
+    counts = teams[["rounds", "capped", "lost"]].sum()
+    return counts.assign(median_seconds=teams["seconds"].median(), max_seconds=teams["seconds"].max())
+
+
+def when(round_: Any) -> str:
+    """Where in a game an error was: `round_` counts from 1, 0 is before the first, missing after the last."""
+    if pd.isna(round_):
+        return "after the last round"
+    return f"round {round_}" if round_ else "before the first round"
+
+
+def no_formula(text: Any) -> Any:
+    """`text` such that no spreadsheet runs it: an agent may have chosen it."""
+    return f"'{text}" if isinstance(text, str) and text.startswith(_FORMULA) else text
+
+
+# --- for templates ---------------------------------------------------------------------------------------
+
+
+def known(value: Any) -> Any:
+    """A number of a table for a template: None in place of NaN."""
+    return None if pd.isna(value) else value
+
+
+def shown(estimate: Estimate) -> dict[str, float | None]:
+    """An estimate for a template: mean, low, high, None for what is not known."""
+    return {name: known(value) for name, value in estimate._asdict().items()}
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table, None for what is missing."""
+    return [{str(name): known(value) for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def stage_title(number: int) -> str:
+    """What a stage is called."""
+    return {1: "Qualification", 2: "Championship"}.get(number, f"Stage {number}")

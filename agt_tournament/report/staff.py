@@ -1,0 +1,273 @@
+"""analytics/competition_report.html: the page for course staff, who see every team's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from agt_tournament import figures, ratings
+from agt_tournament.registration import Team
+from agt_tournament.report.measures import (
+    Economy,
+    conduct,
+    economy_of,
+    mean_estimate,
+    mean_estimates,
+    records,
+    shown,
+    stage_title,
+    when,
+)
+from agt_tournament.results_manager import StageData
+from experiments.page import drawings, render
+from experiments.style import Estimate, count, save_figure, sizes
+from launchers.shards import write_atomic
+
+PAGE = Path("analytics") / "competition_report.html"
+
+DRAWN_ARENAS = 3
+"""Arenas of a stage that have figures; tables are of all."""
+
+_MOST_RIVALS = 20  # of the pairwise table of an arena
+_OPEN_ARENAS = 3  # of a stage that are unfolded at once
+_MOST_ARENAS = 12  # of a stage that are listed without another fold
+_LETTERS = 160  # of an error's message
+_SANDBOX = {"none": "none, agents ran as ordinary processes"}
+
+
+def generate_analytics_report(
+    run_dir: Path,
+    stages: Sequence[StageData],
+    boards: Mapping[int, pd.DataFrame],
+    settings: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write ``analytics/competition_report.html`` and ``analytics/figures/`` under `run_dir`; the page's path.
+
+    `boards` are the leaderboards of `stages` by number, as `generate_stage_leaderboard` makes them; `settings` what
+    config.yaml of the run directory holds, for the head of the page.
+    """
+    settings = settings or {}
+    arenas = [arena for stage in reversed(stages) for arena in _arenas(stage, boards[stage.number])]
+    drawn = drawings(_write_figures(run_dir / PAGE.parent / "figures", arenas))
+    teams = {team_id: team for stage in stages for team_id, team in stage.teams.items()}
+    rounds, failures = (pd.concat(tables, ignore_index=True) for tables in _tables(stages))
+    rules = settings.get("tournament", {})
+    html = render(
+        "agt_tournament",
+        "competition_report.html.j2",
+        name=rules.get("name", run_dir.name),
+        facts=_facts(stages, teams, settings),
+        sections=[_section(stage, arenas) for stage in reversed(stages)],
+        open_arenas=_OPEN_ARENAS,
+        most_arenas=_MOST_ARENAS,
+        champion=_champion(stages, boards),
+        final=arenas[0].content if len(stages[-1].games) == 1 else None,
+        errors=_errors(failures, teams),
+        n_errors=len(failures),
+        conduct=_conduct(rounds, teams),
+        limit=rules.get("bid_timeout_seconds"),
+        figures=drawn,
+        drawn_arenas=DRAWN_ARENAS,
+        n_teams=sum(not team.filler for team in teams.values()),
+    )
+    write_atomic(run_dir / PAGE, html)
+    return run_dir / PAGE
+
+
+# --- arenas ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Arena:
+    """An arena's numbers, and what the page shows of them."""
+
+    stage: int
+    key: str
+    """Of its figures: ``stage1_arena_1``."""
+    place: str
+    economy: Economy
+    board: pd.DataFrame
+    labels: Sequence[str]
+    """For figures, in the order of `board`."""
+    drawn: bool
+    content: dict[str, Any]
+
+
+def _arenas(stage: StageData, board: pd.DataFrame) -> list[_Arena]:
+    """The arenas of a stage, in order."""
+    boards = dict(iter(board.groupby("arena_id", sort=False)))
+    return [_arena(stage, arena_id, boards[arena_id], number) for number, arena_id in enumerate(stage.games)]
+
+
+def _arena(stage: StageData, arena_id: str, board: pd.DataFrame, number: int) -> _Arena:
+    economy = economy_of(stage.games[arena_id])
+    order, key = list(board["team_id"]), f"stage{stage.number}_{arena_id}"
+    name = arena_id.replace("_", " ")
+    title = stage_title(stage.number).lower()
+    content = {
+        "key": key,
+        "arena_id": arena_id,
+        "label": name,
+        "games": len(economy.prices),
+        "rows": records(board),
+        "efficiency": shown(mean_estimate(economy.efficiency)),
+        "revenue": shown(mean_estimate(economy.revenue)),
+        "price": shown(mean_estimate(economy.prices.mean(axis=1))),
+        "pairs": _pairs(stage.utilities(arena_id), economy.seats, order[:_MOST_RIVALS]),
+        "pairs_left": max(len(order) - _MOST_RIVALS, 0),
+    }
+    return _Arena(
+        stage=stage.number,
+        key=key,
+        place=title if stage.number == 2 else f"{title}, {name}",
+        economy=economy,
+        board=board,
+        labels=_labels([stage.teams[team] for team in order]),
+        drawn=number < DRAWN_ARENAS,
+        content=content,
+    )
+
+
+def _labels(teams: Sequence[Team]) -> list[str]:
+    """A label for each team, with its id where two are alike."""
+    labels = [figures.team_label(team) for team in teams]
+    return [
+        f"{label} ({team.team_id})" if labels.count(label) > 1 else label
+        for label, team in zip(labels, teams, strict=True)
+    ]
+
+
+def _pairs(utilities: Any, seats: Sequence[str], order: Sequence[str]) -> list[dict[str, Any]]:
+    """A row for each team of `order`: how often it ended above each of them; None beside itself."""
+    columns = [seats.index(team) for team in order]
+    table = ratings.pairwise(utilities[:, columns], order)
+    cells = {(row["team_id"], row["rival_id"]): row for row in table.to_dict("records")}
+    return [{"team_id": team, "cells": [cells.get((team, rival)) for rival in order]} for team in order]
+
+
+def _section(stage: StageData, arenas: Sequence[_Arena]) -> dict[str, Any]:
+    """What the page shows of a stage."""
+    own = [arena.content for arena in arenas if arena.stage == stage.number]
+    games = sizes([arena["games"] for arena in own], "game")
+    several = len(own) > 1
+    return {
+        "number": stage.number,
+        "title": stage_title(stage.number),
+        "arenas": own,
+        "games": f"{games} in each of {count(len(own), 'arena')}" if several else games,
+    }
+
+
+def _champion(stages: Sequence[StageData], boards: Mapping[int, pd.DataFrame]) -> dict[str, Any] | None:
+    """The leaderboard's first row of stage 2, if that was played."""
+    final = boards.get(2)
+    return None if final is None else records(final.head(1))[0]
+
+
+# --- figures ---------------------------------------------------------------------------------------------
+
+
+def _write_figures(folder: Path, arenas: Sequence[_Arena]) -> dict[str, dict[str, Path]]:
+    """The figures of the first arenas of each stage, and one over all arenas: paths by name and suffix."""
+    written = {}
+    for arena in arenas:
+        if arena.drawn:
+            for kind, figure in _figures_of(arena).items():
+                written[f"{kind}_{arena.key}"] = save_figure(figure, folder, f"{kind}_{arena.key}")
+    if len(arenas) > 1:
+        figure = figures.efficiency_and_revenue(
+            [arena.place for arena in arenas],
+            [_estimate(arena.content["efficiency"]) for arena in arenas],
+            [_estimate(arena.content["revenue"]) for arena in arenas],
+            [arena.content["games"] for arena in arenas],
+        )
+        written["efficiency_and_revenue"] = save_figure(figure, folder, "efficiency_and_revenue")
+    return written
+
+
+def _figures_of(arena: _Arena) -> dict[str, Any]:
+    economy, games = arena.economy, arena.content["games"]
+    order = [economy.seats.index(team) for team in arena.board["team_id"]]
+    means = [Estimate.of(row, mean="mean_utility") for row in arena.content["rows"]]
+    lines = {
+        label: mean_estimates(economy.budgets[:, :, seat]) for label, seat in zip(arena.labels, order, strict=True)
+    }
+    return {
+        "utilities": figures.utilities(arena.labels, means, games, arena.place),
+        "prices": figures.prices(economy.prices, mean_estimates(economy.prices), arena.place),
+        "budgets": figures.budgets(lines, games, arena.place),
+    }
+
+
+def _estimate(content: Mapping[str, Any]) -> Estimate:
+    return Estimate.of(content, low="low", high="high")
+
+
+# --- agents ----------------------------------------------------------------------------------------------
+
+
+def _tables(stages: Sequence[StageData]) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """What is read of every stage's rounds, and its failures."""
+    columns = ["team_id", "asked", "seconds", "note"]
+    return [stage.rounds[columns] for stage in stages], [stage.failures for stage in stages]
+
+
+def _errors(failures: pd.DataFrame, teams: Mapping[str, Team]) -> list[dict[str, Any]]:
+    """A row for each team and class of error, teams in the order of registration: count, first place, what it said."""
+    rows = []
+    grouped = dict(iter(failures.groupby(["team_id", "error"], sort=False)))
+    for team_id, error in sorted(grouped, key=lambda key: (list(teams).index(key[0]), key[1])):
+        own = grouped[team_id, error]
+        first = own.iloc[0]
+        rows.append(
+            {
+                "team": teams[team_id],
+                "error": error,
+                "count": len(own),
+                "kinds": own["text"].nunique(),
+                "where": first["where"] or "bidding_function",
+                "first": f"stage {first['stage']}, {first['arena_id']}, game {first['game']}, {when(first['round'])}",
+                "says": gist(first["text"]),
+            }
+        )
+    return rows
+
+
+def gist(text: str) -> str:
+    """The last line of a traceback, which names the error; of another text its last line too."""
+    lines = text.strip().splitlines()
+    said = lines[-1].strip() if lines else ""
+    return said if len(said) <= _LETTERS else f"{said[: _LETTERS - 1]}…"
+
+
+def _conduct(rounds: pd.DataFrame, teams: Mapping[str, Team]) -> list[dict[str, Any]]:
+    """A row for each team, the slowest bid first."""
+    table = conduct(rounds)
+    rows = [{"team": teams[team_id], **row} for team_id, row in zip(table.index, records(table), strict=True)]
+    return sorted(rows, key=lambda row: (-(row["max_seconds"] or 0), row["team"].team_id))
+
+
+# --- the head of the page --------------------------------------------------------------------------------
+
+
+def _facts(stages: Sequence[StageData], teams: Mapping[str, Team], settings: Mapping[str, Any]) -> dict[str, str]:
+    """Label and value, as far as `settings` say."""
+    rules, fillers = settings.get("tournament"), sum(team.filler for team in teams.values())
+    facts = {"teams": f"{len(teams) - fillers:,}" + (f" and {count(fillers, 'filler')}" if fillers else "")}
+    for stage in stages:
+        games = sizes([len(games) for games in stage.games.values()], "game")
+        facts[f"stage {stage.number}"] = f"{count(len(stage.games), 'arena')}, {games} each"
+    if rules:
+        facts["rules"] = (
+            f"{rules['auction_rounds']} of {rules['total_items']} items sold, budget {rules['initial_budget']:g}, "
+            f"valuations drawn anew each {rules['valuations_per']}"
+        )
+        facts["limits"] = f"{rules['bid_timeout_seconds']:g} s a bid, {rules['memory_limit_mb']} MB"
+    if "sandbox" in settings:
+        sandbox = str(settings["sandbox"]["name"])
+        facts["sandbox"] = _SANDBOX.get(sandbox, sandbox)
+    return facts

@@ -1,0 +1,304 @@
+"""teams/<team_id>/: what a team is given of a competition, and nothing from which a rival's bids or values follow.
+
+`own_parts` cuts out of a stage what is the team's own, or public; everything here is made of that alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agt_tournament.game_files import game_files, place_of_game
+from agt_tournament.registration import Team
+from agt_tournament.report.measures import conduct, known, no_formula, records, stage_title, when
+from agt_tournament.results_manager import StageData, write_csv
+from experiments.page import render
+from launchers.shards import write_atomic
+
+SHOWN_GAMES = 10
+"""Games of a stage that the page shows round by round; rounds.csv has all."""
+
+COLUMNS = (
+    *("stage", "arena_id", "game", "round", "item_id", "valuation", "asked", "cap", "bid"),
+    *("winner", "price", "seconds", "error", "error_text", "note"),
+)
+"""Of rounds.csv; winner and price are public, the rest is the team's own."""
+
+_MOST_ERRORS = 10  # kinds of errors on the page
+_MOST_PLACES = 6  # of each of them
+_MOST_OUTPUT = 4_000_000  # letters of output.txt
+_MOST_BARS = 60
+_CURVE = (300, 90)  # width and height of a small curve
+
+
+def write_team_folders(
+    run_dir: Path,
+    stages: Sequence[StageData],
+    boards: Mapping[int, pd.DataFrame],
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """Write ``teams/<team_id>/`` under `run_dir` for every team that is no filler, to be handed to it.
+
+    report.html; rounds.csv with `COLUMNS`; errors.txt, if there were errors; output.txt, if its agent printed. `boards`
+    and `settings` are as for the staff's page.
+    """
+    parts: dict[str, list[Own]] = {}
+    printed: dict[str, list[str]] = {}
+    for stage in stages:
+        for team_id, own in own_parts(stage, boards[stage.number]):
+            parts.setdefault(team_id, []).append(own)
+        for team_id, text in _printed(run_dir, stage):
+            printed.setdefault(team_id, []).append(text)
+    rules = (settings or {}).get("tournament", {})
+    for team_id, own_stages in parts.items():
+        team = next(stage.teams[team_id] for stage in stages if team_id in stage.teams)
+        _write_folder(run_dir / "teams" / team_id, team, own_stages, "".join(printed.get(team_id, [])), rules)
+
+
+# --- what is a team's own --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Own:
+    """What a team may know of a stage."""
+
+    stage: int
+    arena_id: str
+    seats: tuple[str, ...]
+    """The ids of the teams in its arena."""
+    standing: Mapping[str, Any]
+    """Its own row of the leaderboard, as far as it follows from its own games, and its `rank` among `ranked` teams."""
+    results: Sequence[Mapping[str, Any]]
+    """Of each game: utility, budget_spent, items_won."""
+    rounds: pd.DataFrame
+    """Its own rows of `StageData.rounds`: `COLUMNS` and team_id."""
+    failures: pd.DataFrame
+    """Its own rows of `StageData.failures`."""
+
+
+_STANDING = ("rank", "advances", "total_utility", "mean_utility", "ci_low", "ci_high", "items_won", "errors")
+"""Of a leaderboard; the chance of being first, win rate and rating depend on rivals' utilities."""
+_RESULT = ("utility", "budget_spent", "items_won")
+
+
+def own_parts(stage: StageData, board: pd.DataFrame) -> Iterator[tuple[str, Own]]:
+    """Each team's own part of `stage`, fillers left out."""
+    rounds = dict(iter(stage.rounds.groupby("team_id", sort=False)))
+    failures = dict(iter(stage.failures.groupby("team_id", sort=False)))
+    ranked = board[~board["filler"]]
+    sizes = ranked["arena_id"].value_counts()
+    for row in ranked.to_dict("records"):
+        team_id, arena_id = row["team_id"], row["arena_id"]
+        results = [game["team_results"][team_id] for game in stage.games[arena_id]]
+        yield (
+            team_id,
+            Own(
+                stage=stage.number,
+                arena_id=arena_id,
+                seats=tuple(stage.seats(arena_id)),
+                standing={**{name: known(row[name]) for name in _STANDING}, "ranked": int(sizes[arena_id])},
+                results=[{name: result[name] for name in _RESULT} for result in results],
+                rounds=rounds[team_id],
+                failures=failures.get(team_id, stage.failures.head(0)),
+            ),
+        )
+
+
+def _printed(run_dir: Path, stage: StageData) -> Iterator[tuple[str, str]]:
+    """What each team's agent printed in an arena, each game under a heading; what is too long is cut."""
+    for arena_id, games in stage.games.items():
+        texts: dict[str, list[str]] = {}
+        lengths: dict[str, int] = {}
+        for number in range(1, len(games) + 1):
+            _, path = game_files(run_dir / place_of_game(stage.number, arena_id, number))
+            for team_id, text in _read_output(path).items():
+                heading = f"--- stage {stage.number}, {arena_id}, game {number} ---\n"
+                room = _MOST_OUTPUT - lengths.get(team_id, 0)
+                if room > 0:
+                    part = f"{heading}{text[:room].rstrip()}\n\n"
+                    lengths[team_id] = lengths.get(team_id, 0) + len(part)
+                    if len(text) > room or lengths[team_id] >= _MOST_OUTPUT:
+                        part += f"[what was printed after this in stage {stage.number} is left out]\n"
+                    texts.setdefault(team_id, []).append(part)
+        for team_id, own in texts.items():
+            yield team_id, "".join(own)
+
+
+def _read_output(path: Path) -> dict[str, str]:
+    try:
+        content: dict[str, str] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    return content
+
+
+# --- files -----------------------------------------------------------------------------------------------
+
+
+def _write_folder(folder: Path, team: Team, stages: Sequence[Own], printed: str, rules: Mapping[str, Any]) -> None:
+    rounds = pd.concat([own.rounds[list(COLUMNS)] for own in stages], ignore_index=True)
+    errors = _errors(stages)
+    write_csv(rounds.assign(error_text=rounds["error_text"].map(no_formula)), folder / "rounds.csv")
+    _write_or_remove(folder / "errors.txt", "\n\n".join(_described(error) for error in errors))
+    _write_or_remove(folder / "output.txt", printed)
+    html = render(
+        "agt_tournament",
+        "team.html.j2",
+        name=rules.get("name", "competition"),
+        team=team,
+        stages=[_section(own, team.team_id) for own in reversed(stages)],
+        errors=[{**error, "places": _few(error["places"])} for error in errors[:_MOST_ERRORS]],
+        errors_left=max(len(errors) - _MOST_ERRORS, 0),
+        timing=_timing(stages),
+        limit=rules.get("bid_timeout_seconds"),
+        printed=bool(printed),
+    )
+    write_atomic(folder / "report.html", html)
+
+
+def _write_or_remove(path: Path, text: str) -> None:
+    """The file is there only if there is something to say."""
+    if text:
+        write_atomic(path, f"{text.rstrip()}\n".encode(errors="replace"))
+    else:
+        path.unlink(missing_ok=True)
+
+
+# --- errors ----------------------------------------------------------------------------------------------
+
+
+def _errors(stages: Sequence[Own]) -> list[dict[str, Any]]:
+    """Errors alike in class, place in the agent and text, taken together in the order of the first: where each was."""
+    found: dict[tuple[str, str, str], dict[tuple[int, str, int], list[Any]]] = {}
+    for own in stages:
+        for row in own.failures.to_dict("records"):
+            places = found.setdefault((row["error"], row["where"] or "bidding_function", row["text"]), {})
+            game = (row["stage"], row["arena_id"], row["game"])
+            places.setdefault(game, []).append(row["round"])
+    return [
+        {
+            "error": error,
+            "where": where,
+            "text": text,
+            "count": sum(map(len, places.values())),
+            "places": [
+                f"stage {stage}, {arena_id}, game {game}: {_whens(rounds)}"
+                for (stage, arena_id, game), rounds in places.items()
+            ],
+        }
+        for (error, where, text), places in found.items()
+    ]
+
+
+def _whens(rounds: Sequence[Any]) -> str:
+    """``before the first round, rounds 3, 5 to 15``."""
+    runs: list[list[int]] = []
+    for number in (int(round_) for round_ in rounds if not pd.isna(round_) and round_):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    spans = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+    numbered = [f"round{'s' if sum(map(len, runs)) > 1 else ''} {spans}"] if runs else []
+    before = [when(round_) for round_ in rounds if not pd.isna(round_) and not round_]
+    return ", ".join([*before, *numbered, *(when(round_) for round_ in rounds if pd.isna(round_))])
+
+
+def _described(error: Mapping[str, Any]) -> str:
+    """An error for errors.txt."""
+    times = "once" if error["count"] == 1 else f"{error['count']:,} times"
+    places = "\n".join(f"  {place}" for place in error["places"])
+    return f"{error['error']} in {error['where']}, {times}:\n{places}\n\n{error['text']}"
+
+
+def _few(places: Sequence[str]) -> list[str]:
+    """The first of `places`, and how many more there are."""
+    more = len(places) - _MOST_PLACES
+    return [*places[:_MOST_PLACES], *([f"and in {more:,} more games"] if more > 0 else [])]
+
+
+# --- the page --------------------------------------------------------------------------------------------
+
+
+def _section(own: Own, team_id: str) -> dict[str, Any]:
+    """What the page shows of a stage."""
+    utilities = [result["utility"] for result in own.results]
+    first = own.rounds[own.rounds["game"] <= SHOWN_GAMES]
+    games = [_game(own.results[number - 1], rows, team_id) for number, rows in first.groupby("game")]
+    bars, per_bar = _bars(utilities)
+    return {
+        "number": own.stage,
+        "title": stage_title(own.stage),
+        "arena_id": own.arena_id,
+        "rivals": [seat for seat in own.seats if seat != team_id],
+        "standing": own.standing,
+        "games": len(own.results),
+        "lowest": min(utilities),
+        "median": float(np.median(utilities)),
+        "highest": max(utilities),
+        "spent": float(np.mean([result["budget_spent"] for result in own.results])),
+        "capped": int(own.rounds["note"].notna().sum()),
+        "lost": int(own.rounds["asked"].isna().sum()),
+        "bars": bars,
+        "per_bar": per_bar,
+        "shown": games,
+    }
+
+
+def _game(result: Mapping[str, Any], rows: pd.DataFrame, team_id: str) -> dict[str, Any]:
+    """A game round by round; `rows` are its rounds in order."""
+    rounds = [{**row, "won": row["winner"] == team_id} for row in records(rows)]
+    budget = [rows["cap"].iloc[0], *(row["cap"] - row["price"] * row["won"] for row in rounds)]
+    return {
+        "number": int(rows["game"].iloc[0]),
+        "utility": result["utility"],
+        "spent": result["budget_spent"],
+        "won": [row for row in rounds if row["won"]],
+        "rounds": rounds,
+        "budget": budget,
+        "curve": steps(budget),
+    }
+
+
+def _timing(stages: Sequence[Own]) -> dict[str, Any]:
+    """How long the agent's answers took, and where the slowest was."""
+    rounds = pd.concat([own.rounds for own in stages], ignore_index=True)
+    seconds = rounds["seconds"].astype(float)
+    timing = records(conduct(rounds))[0]
+    slowest = rounds.loc[seconds.idxmax()] if seconds.notna().any() else None
+    where = slowest is not None and f"stage {slowest['stage']}, game {slowest['game']}, round {slowest['round']}"
+    return {**timing, "where": where or None}
+
+
+def steps(budget: Sequence[float]) -> str:
+    """The points of a falling staircase in a box of `_CURVE`: `budget` before the first round and after each."""
+    width, height = _CURVE
+    most, rounds = max(max(budget), 1e-9), len(budget) - 1
+    down = [height * (1 - left / most) for left in budget]
+    across = [width * place / rounds for place in range(rounds + 1)]
+    points = [(0.0, down[0]), *((across[i], down[at]) for i in range(1, rounds + 1) for at in (i - 1, i))]
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def _bars(utilities: Sequence[float]) -> tuple[list[dict[str, float]], int]:
+    """Utility by game as bars in a box of `_CURVE`, and how many games each is the mean of."""
+    width, height = _CURVE
+    per_bar = -(-len(utilities) // _MOST_BARS)
+    means = [float(np.mean(utilities[first : first + per_bar])) for first in range(0, len(utilities), per_bar)]
+    top, bottom = max(0.0, *means), min(0.0, *means)
+    scale, slot = height / ((top - bottom) or 1.0), width / len(means)
+    return [
+        {
+            "x": round(slot * (i + 0.1), 1),
+            "width": round(slot * 0.8, 1),
+            "y": round((top - max(mean, 0.0)) * scale, 1),
+            "height": round(abs(mean) * scale, 1),
+        }
+        for i, mean in enumerate(means)
+    ], per_bar

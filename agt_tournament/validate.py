@@ -1,0 +1,32 @@
+"""`action=validate`: what the competition would make of a submission, said to the student who wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agt_tournament.config import CompetitionConfig
+from agt_tournament.registration import AGENT_FILE, read_submission
+from agt_tournament.validation.trial import Trial
+from agt_tournament.validation.verdict import Verdict, progress, show, write
+from experiments.errors import RequestError
+
+
+def validate(config: CompetitionConfig) -> int:
+    """Try `config.agent`, print what came of it and write it as JSON: 0 if the competition would take it, else 1."""
+    if config.agent is None:
+        raise RequestError("agent", "null", f"a Python file, or a folder with {AGENT_FILE}")
+    if config.json_ not in (None, "-") and Path(config.json_).is_dir():
+        raise RequestError("json", config.json_, "a file to write, or - for the terminal")
+    path = Path(config.agent)
+    try:
+        files = read_submission(path, "agent")
+    except OSError as error:
+        raise RequestError("agent", path, f"files that can be read ({error.strerror})") from None
+    with progress() as tell:
+        trial = Trial(path, files, config.tournament, config.seed).run(tell)
+    verdict = Verdict.of(trial)
+    if config.json_ is not None:
+        write(verdict, config.json_)
+    if config.json_ != "-":
+        show(verdict)
+    return 0 if verdict.valid else 1

@@ -1,0 +1,120 @@
+"""What cost nothing in a trial, and may in the competition: warnings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from agt_tournament.validation import hints
+from agt_tournament.validation.problems import Finding
+from agt_tournament.validation.trial import Asked, Trial
+
+_SLOW_BID, _SLOW_START = 1 / 4, 1 / 2
+"""Of the limit. Another machine, or a busy one, may be as much slower."""
+_MUCH_OUTPUT = 1 / 4
+"""Of the limit."""
+_OFTEN_CUT = 1 / 10
+"""Of the bids: even a truthful bidder's are cut down now and then."""
+_DROPPED = re.compile(r"\[([\d,]+) further bytes were dropped\]\Z")
+
+
+def find_cautions(trial: Trial) -> list[Finding]:
+    """All that there is to warn of."""
+    looks = (_slow_start, _slow_bids, _cut_down, _no_bid, _no_win, _prints, _differs)
+    return [finding for look in looks if (finding := look(trial))]
+
+
+def _slow_start(trial: Trial) -> Finding | None:
+    limit = trial.rules.load_timeout_seconds
+    starts = [asked for asked in trial.asked if asked.round == 0 and not asked.answer.error]
+    slowest = max(starts, key=_seconds, default=None)
+    if slowest is None or slowest.seconds <= _SLOW_START * limit:
+        return None
+    what, where = (slowest.method, f"before {slowest.game}") if slowest.game else ("the import", "before any game")
+    return Finding(f"slow: {what} took {slowest.seconds:.1f} s of {limit:g} s", where, "slow", hints.SLOW_START)
+
+
+def _slow_bids(trial: Trial) -> Finding | None:
+    limit = trial.rules.bid_timeout_seconds
+    bids = [asked for asked in trial.asked if asked.round and not asked.answer.error]
+    slow = [asked for asked in bids if asked.seconds > _SLOW_BID * limit]
+    if not slow:
+        return None
+    what = f"slow bids: the slowest took {max(map(_seconds, slow)):.2f} s of {limit:g} s"
+    return Finding(what, f"{slow[0].game}, round {slow[0].round}", "slow", hints.SLOW_BID, count=len(slow))
+
+
+def _seconds(asked: Asked) -> float:
+    return asked.seconds
+
+
+def _bids(trial: Trial) -> Iterator[tuple[str, float, float]]:
+    """The valid bids of all whole games: game and round, what was asked, what was left to spend."""
+    for game in trial.games:
+        for entry in game.result.auction_log:
+            for team in game.copies:
+                if (asked := entry["asked"][team]) is not None:
+                    yield f"{game.label}, round {entry['round']}", asked, entry["caps"][team]
+
+
+def _cut_down(trial: Trial) -> Finding | None:
+    bids = list(_bids(trial))
+    cut = [bid for bid in bids if bid[1] > bid[2] * (1 + 1e-9) + 1e-9]
+    if len(cut) <= _OFTEN_CUT * len(bids):
+        return None
+    where, asked, left = cut[0]
+    what = "it bids more than it has left, and is cut down to that"
+    return Finding(what, f"{where}: {asked:.4g} with {left:.4g} left", "over_budget", hints.CUT_DOWN, count=len(cut))
+
+
+def _no_bid(trial: Trial) -> Finding | None:
+    bids = [asked for _, asked, _ in _bids(trial)]
+    if not bids or max(bids) > 0:
+        return None
+    return Finding("it never bids more than 0", "all games", "no_bid", hints.NO_BID)
+
+
+def _no_win(trial: Trial) -> Finding | None:
+    """Of an agent that plays without an error and bids."""
+    games = trial.games[1:]
+    failed = trial.stopped or any(asked.answer.error for asked in trial.asked)
+    bids = any(asked > 0 for _, asked, _ in _bids(trial))
+    if failed or not games or not bids or any(game.own.items_won for game in games):
+        return None
+    return Finding("it wins nothing from any of the examples", "all games but the first", "no_win", hints.NO_WIN)
+
+
+def _prints(trial: Trial) -> Finding | None:
+    """Of the copies in all games the one that printed most."""
+    printed = [(*_printed(text), game.label) for game in trial.games for text in game.outputs.values()]
+    size, dropped, where = max(printed, key=lambda one: one[0], default=(*_printed(trial.output), "before any game"))
+    limit = trial.rules.output_limit_kb
+    if dropped:
+        what = f"prints too much: {size / 1024:,.0f} kB in a game, {limit} kB are kept"
+        return Finding(what, where, "output", hints.OUTPUT_DROPPED)
+    if size > _MUCH_OUTPUT * 1024 * limit:
+        return Finding(f"prints much: {size / 1024:,.0f} kB in a game", where, "output", hints.OUTPUT)
+    return None
+
+
+def _printed(text: str) -> tuple[int, int]:
+    """Bytes printed, and how many of them were dropped."""
+    dropped = _DROPPED.search(text)
+    kept = text[: dropped.start()] if dropped else text
+    lost = int(dropped[1].replace(",", "")) if dropped else 0
+    return len(kept.encode(errors="replace")) + lost, lost
+
+
+def _differs(trial: Trial) -> Finding | None:
+    """The first bid that was another when the first game was played again."""
+    if trial.again is None:
+        return None
+    game = trial.games[0]
+    for once, twice in zip(game.result.auction_log, trial.again.auction_log, strict=True):
+        for team in game.copies:
+            first, second = once["asked"][team], twice["asked"][team]
+            if first is not None and second is not None and first != second:
+                what = "not reproducible: the same game played again has other bids"
+                where = f"{game.label}, round {once['round']}: {first:.6g}, then {second:.6g}"
+                return Finding(what, where, "not_reproducible", hints.UNSEEDED)
+    return None

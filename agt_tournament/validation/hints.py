@@ -1,0 +1,209 @@
+"""How to mend what went wrong in an agent, said to a student: one or two sentences for each kind of mistake."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from agt_tournament.config import TournamentConfig
+
+_PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+
+_CALLED = {
+    "__init__": "def __init__(self, team_id, valuation_vector, budget, auction_items_sequence):",
+    "bidding_function": "def bidding_function(self, item_id):",
+    "update_after_each_round": "def update_after_each_round(self, item_id, winning_team, price_paid):",
+}
+_SUPER = "super().__init__(team_id, valuation_vector, budget, auction_items_sequence)"
+_BASE_NAMES = ("team_id", "valuation_vector", "budget", "auction_items_sequence", "utility", "items_won")
+
+# --- warnings --------------------------------------------------------------------------------------------
+
+SLOW_START = "On a busier machine it may be too late: import less, and compute less before the first round."
+SLOW_BID = (
+    "On a busier machine it may be too late, and then the rest of the game is lost: watch time.perf_counter() and "
+    "return the best bid so far."
+)
+CUT_DOWN = (
+    "Fine if it is meant. If not: does update_after_each_round call super().update_after_each_round(item_id, "
+    "winning_team, price_paid), which keeps self.budget right?"
+)
+NO_BID = "Return what the item is worth to you, for a start: self.valuation_vector[item_id]."
+NO_WIN = "It bids less than the others on every item. The value itself is never too much in a single auction."
+OUTPUT = "Printing takes time from your bids: remove the prints that are for testing."
+OUTPUT_DROPPED = "The rest is dropped, and printing takes time from your bids: remove the prints that are for testing."
+UNSEEDED = (
+    "`random` and `numpy.random` are seeded for you. Make your own generator from them: "
+    "numpy.random.default_rng(random.getrandbits(64)). Bids may not hang on the clock, os.urandom, id() or threads."
+)
+
+# --- problems --------------------------------------------------------------------------------------------
+
+
+class Mistake(NamedTuple):
+    """What a hint depends on."""
+
+    error: str
+    """The class of the error in the logs."""
+    method: str
+    message: str
+    source: str
+    """The line of the submission where it happened."""
+    rules: TournamentConfig
+    folder: Path | None
+    """Of a file that was submitted alone."""
+
+
+def problem(mistake: Mistake) -> str:
+    """How to mend `mistake`."""
+    if mistake.error == "crash":
+        return _crash(mistake)
+    if mistake.error == "invalid":
+        return _invalid(mistake.message)
+    if mistake.error == "timeout":
+        return _timeout(mistake)
+    if mistake.error == "memory":
+        limit = mistake.rules.memory_limit_mb
+        return f"There are {limit} MB, Python and the libraries included: keep less, or smaller numpy types."
+    if mistake.error == "exit":
+        return (
+            "Something ends the process: remove sys.exit(), exit(), quit() and os._exit(). Return 0.0 where you do "
+            "not want to bid."
+        )
+    return "Something wrote to the organiser's channel: leave file descriptors alone. print() is fine."
+
+
+def _timeout(mistake: Mistake) -> str:
+    rules = mistake.rules
+    if mistake.method == "import":
+        return (
+            f"The import may take {rules.load_timeout_seconds:g} s (load_timeout_seconds). Put loops and tests at the "
+            'end of the file under if __name__ == "__main__":, and import less.'
+        )
+    if mistake.method == "__init__":
+        return f"The constructor may take {rules.load_timeout_seconds:g} s (load_timeout_seconds): plan less, or later."
+    return (
+        f"A bid, with the update for the round before, may take {rules.bid_timeout_seconds:g} s (bid_timeout_seconds), "
+        "and the rest of the game is lost otherwise. Is there a loop without an end? Else watch time.perf_counter() "
+        "and return the best bid so far."
+    )
+
+
+_RETURNED = re.compile(r"bidding_function returned (.*?)(?:, an? ([\w.]+))?: expected a", re.DOTALL)
+_OF_VALUE = {
+    "None": "A path through the function ends without a return. Return 0.0 where you do not want to bid.",
+    "nan": "nan comes of 0/0, inf - inf or the mean of nothing: test math.isfinite(bid) before you return it.",
+    "inf": "To bid all that you have, return self.budget.",
+    "-inf": "Return 0.0 where you do not want to bid.",
+}
+_OF_TYPE = {
+    "str": "Text is no number: return float(bid).",
+    "bool": "True and False are no bids: return the amount, and 0.0 where you do not want to bid.",
+    "coroutine": "Write def, not async def.",
+    "generator": "yield makes the function a generator: use return.",
+    "ndarray": "An array is no number: return float(bids[0]), or bids.max().",
+    "method": "This is the function, not what it returns: call it, with ().",
+    "function": "This is the function, not what it returns: call it, with ().",
+    "Decimal": "Return float(bid).",
+    "Fraction": "Return float(bid).",
+}
+
+
+def _invalid(message: str) -> str:
+    if returned := _RETURNED.match(message):
+        value, kind = returned.groups()
+        if kind is None:
+            return _OF_VALUE.get(value, "Bids are not negative: return max(0.0, bid).")
+        return _OF_TYPE.get(kind, "Return one number, for example float(bid).")
+    if "no class" in message:
+        return (
+            "Write class MyAgent(BiddingAgent): with def bidding_function(self, item_id): in it, in this very file; "
+            "check the spelling. A class that is only imported here does not count."
+        )
+    if "update_after_each_round" in message:
+        return (
+            "Derive your class from BiddingAgent, class MyAgent(BiddingAgent):, which has it, or write "
+            f"{_CALLED['update_after_each_round']}"
+        )
+    if "name one of them" in message:
+        return "The class named BiddingAgent is the one that plays."
+    return "Return a finite number that is not negative."
+
+
+# --- exceptions ------------------------------------------------------------------------------------------
+
+_OF_EXCEPTION = {
+    "SyntaxError": f"{_PYTHON} cannot read this line; the cause may also be in the line above it.",
+    "IndentationError": "Indent the body of each block by four spaces, and lines of one block equally.",
+    "TabError": "Tabs and spaces are mixed: let your editor turn all tabs into spaces.",
+    "KeyError": "The dictionary has no such key: use d.get(key, default), or fill it in __init__.",
+    "IndexError": "The list is shorter than that. Items count from 0, and it may be empty in the first round.",
+    "ZeroDivisionError": "Test for 0 before you divide: budgets, counts and rounds left become 0.",
+    "UnboundLocalError": "Assigning makes a name local to the function: say global NAME first to mean the module's.",
+    "NameError": "The name is not known here: a missing import, a misspelling, or self. is missing.",
+    "RecursionError": "A function calls itself without an end.",
+    "NotImplementedError": f"Your class has no bidding_function of its own. Write {_CALLED['bidding_function']}",
+    "EOFError": "Nobody answers input(): remove it.",
+    "PermissionError": "Agents may not use files, network or processes: keep what you need in your modules.",
+    "FileNotFoundError": "Agents may not use files: keep what you need in your modules.",
+    "OSError": "Agents may not use files, network or processes: keep what you need in your modules.",
+}
+
+
+def _crash(mistake: Mistake) -> str:
+    name, _, reason = mistake.message.partition(":")
+    name, reason = name.rpartition(".")[2], reason.strip()
+    if name == "ModuleNotFoundError":
+        return _missing(reason, mistake)
+    if name == "ImportError":
+        if "relative import" in reason:
+            return "Write from helpers import …, without the dot: modules of your own lie beside the file."
+        return f"The module is there, but the name in it is not: check its spelling, and that {_PYTHON} has it."
+    if name == "SyntaxError" and ("unicode" in reason or "null bytes" in reason or "codec" in reason):
+        return "Save the file as UTF-8 text."
+    if name == "TypeError" and "argument" in reason:
+        return _arguments(reason, mistake)
+    if name == "AttributeError" and any(reason.endswith(f"no attribute {base!r}") for base in _BASE_NAMES):
+        return f"Derive the class from BiddingAgent, and begin its __init__ with {_SUPER}."
+    if name == "AttributeError" and "object has no attribute" in reason and "NoneType" not in reason:
+        return "Nothing of that name was set: set it in __init__, for each game has a new object; check the spelling."
+    if "'NoneType'" in reason:
+        return "A value is None: a function without a return, or a name that was never set."
+    if mistake.message.startswith("the process was ended by"):
+        return "Python itself was ended, not your code by an exception: by ctypes, say, or by what agents may not use."
+    if name == "ConnectionError" or "urlopen" in reason:
+        return _OF_EXCEPTION["OSError"]
+    return _OF_EXCEPTION.get(name, "The bid of such a round counts 0. The traceback is in the JSON, json=FILE.")
+
+
+def _missing(reason: str, mistake: Mistake) -> str:
+    quoted = re.search(r"'([^']+)'", reason)
+    module = quoted[1] if quoted else "it"
+    top = module.partition(".")[0]
+    if mistake.folder and _lies_in(mistake.folder, top):
+        return f"{top} lies beside your file, which was given alone: give the folder, your file as bidding_agent.py."
+    if "BiddingAgent" in mistake.source:
+        return "Write from agt_tournament.base_agent import BiddingAgent."
+    if top in sys.stdlib_module_names:
+        return f"Agents cannot use {module} of the standard library here ({_PYTHON})."
+    return f"Agents may import the standard library, numpy, scipy and modules beside their file: do without {module}."
+
+
+def _lies_in(folder: Path, module: str) -> bool:
+    return module.isidentifier() and any(
+        (folder / place).is_file() for place in (f"{module}.py", f"{module}/__init__.py")
+    )
+
+
+def _arguments(reason: str, mistake: Mistake) -> str:
+    """For a call that does not fit a signature: ours of a method, or one in the submission."""
+    called = re.match(r"(?:[\w.<>]*\.)?(\w+)\(\)", reason)
+    if called and called[1] == "__init__" and "super()" in mistake.source:
+        return f"Write {_SUPER}."
+    if called and called[1] == mistake.method and mistake.source.startswith(("def ", "async def ", "@", "class ")):
+        return f"It is called with other arguments. Write {_CALLED[mistake.method]}"
+    if mistake.method == "__init__" and "takes no arguments" in reason:
+        return f"The class needs a constructor, {_CALLED['__init__']} or derive it from BiddingAgent."
+    return "The call and the function's parameters do not fit: count them, and do not forget self."

@@ -1,0 +1,176 @@
+"""A submission on trial: loaded and played as the competition would, and all that it answers kept.
+
+It plays a game against copies of itself, one against copies of each bundled example, and the first game again in new
+processes. Nothing of it is imported, compiled or unpickled here, and nothing of the trial is left behind.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agt_tournament.agent_manager import AgentProcess
+from agt_tournament.auction_engine import Answer
+from agt_tournament.config import TournamentConfig
+from agt_tournament.game_manager import Game, GameResult, TeamGameResult
+from agt_tournament.registration import examples, read_submission, store_submission
+from agt_tournament.seeding import GameSeeds
+from agt_tournament.tournament_manager import open_agents
+
+_ME = "you"
+"""The submission's team id; its copies are copy_1, copy_2 …"""
+
+_ITSELF = "itself"
+
+_PATIENCE = 3
+"""Late answers after which the rest is not played."""
+
+
+class Asked(NamedTuple):
+    """One answer of the submission or of a copy of it."""
+
+    game: str
+    """Which game, in words; empty for the import before the first one."""
+    round: int | None
+    """From 1; 0 before the first, None after the last."""
+    answer: Answer
+
+    @property
+    def method(self) -> str:
+        """Which of its methods was asked, or ``import``."""
+        return self.answer.where or "bidding_function"
+
+    @property
+    def seconds(self) -> float:
+        """Wall time until the answer."""
+        return self.answer.seconds or 0.0
+
+
+class PlayedGame(NamedTuple):
+    """A whole game of the submission."""
+
+    label: str
+    opponents: str
+    copies: tuple[str, ...]
+    """The team ids that the submission played under."""
+    result: GameResult
+    outputs: dict[str, str]
+    """What each of `copies` printed."""
+
+    @property
+    def own(self) -> TeamGameResult:
+        """The result of the first copy."""
+        return self.result.team_results[self.copies[0]]
+
+
+class _EnoughError(Exception):
+    """There is no use in going on; the message says what was not played."""
+
+
+class Trial:
+    """All that was seen of the submission at `path`: `files` as they were read, played by `rules` from `seed`."""
+
+    def __init__(self, path: Path, files: Mapping[str, bytes], rules: TournamentConfig, seed: int) -> None:
+        self.path, self.files, self.rules = path, dict(files), rules
+        self.asked: list[Asked] = []
+        self.games: list[PlayedGame] = []
+        self.again: GameResult | None = None
+        """The first game in new processes; None where it was not played."""
+        self.output = ""
+        """What it printed in the seat of the first copy."""
+        self.stopped = ""
+        """Why not all was played; empty where it was."""
+        self._seed = seed
+
+    def run(self, progress: Callable[[str], None] = lambda _: None) -> Trial:
+        """Load the submission and play; `progress` is told what happens."""
+        with tempfile.TemporaryDirectory(prefix="agt_validate_", ignore_cleanup_errors=True) as folder:
+            self._submissions = Path(folder).resolve()
+            try:
+                self._play(progress)
+                if not any(asked.answer.error for asked in self.asked):
+                    progress("the first game again")
+                    with ExitStack() as processes:
+                        me = self._open(_ME, self.files, processes)
+                        self.again = self._game(1, _ITSELF, self.files, me, "game 1, played again,").result
+            except _EnoughError as reason:
+                self.stopped = str(reason)
+            self.output = self.output.replace(f"{self._submissions / _ME}/", "")
+        return self
+
+    def _play(self, progress: Callable[[str], None]) -> None:
+        """Load the submission, and play the games in its process, which lives on from game to game."""
+        lineups = {_ITSELF: self.files}
+        if self.rules.arena_size > 1:
+            lineups |= {name: read_submission(path, "agent") for name, path in examples().items()}
+        with ExitStack() as processes:
+            me = self._open(_ME, self.files, processes)
+            try:
+                progress("loading")
+                me.prepare(lambda: self._seeds(1).loading(_ME))
+                self.keep(Asked("", 0, me.load()))
+                for number, (name, files) in enumerate(lineups.items(), start=1):
+                    progress(f"game {number} of {len(lineups)}, against {name}")
+                    self.games.append(self._game(number, name, files, me, f"game {number}"))
+                    self.output += self.games[-1].outputs[_ME]
+            except _EnoughError:
+                self.output += me.take_output()
+                raise
+
+    def _game(self, number: int, name: str, files: Mapping[str, bytes], me: AgentProcess, label: str) -> PlayedGame:
+        """Play the game `number` of the submission against an arena full of `files`."""
+        rivals = [f"{'copy' if name == _ITSELF else name}_{i}" for i in range(1, self.rules.arena_size)]
+        copies = (_ME, *rivals) if name == _ITSELF else (_ME,)
+        opponents = f"{len(rivals)} × {name}" if rivals else "nobody"
+        label += f" against {opponents}"
+        with ExitStack() as processes:
+            agents = {_ME: me, **{team: self._open(team, files, processes) for team in rivals}}
+            seats = {team: _Watched(agent, self, label) if team in copies else agent for team, agent in agents.items()}
+            result = Game("validate", "validate", 0, seats, self.rules, self._seeds(number)).play()
+            outputs = {team: agents[team].take_output() for team in copies}
+        return PlayedGame(label, opponents, copies, result, outputs)
+
+    def _open(self, team: str, files: Mapping[str, bytes], processes: ExitStack) -> AgentProcess:
+        store_submission(dict(files), self._submissions / team)
+        return open_agents(self._submissions, [team], self.rules, processes)[team]
+
+    def _seeds(self, number: int) -> GameSeeds:
+        return GameSeeds(self._seed, 0, 1, number, self.rules.valuations_per)
+
+    def keep(self, asked: Asked) -> None:
+        """Note an answer; raises `_EnoughError` where the rest would show no more."""
+        if asked.answer.seconds is None:
+            return  # it was not asked: it is out of this game
+        self.asked.append(asked)
+        error = asked.answer.error
+        if error and asked.round == 0 and not self.games:
+            raise _EnoughError("no game was played, as it would fail in each")
+        late = sum(earlier.answer.error == "timeout" for earlier in self.asked)
+        if error == "timeout" and late >= _PATIENCE:
+            raise _EnoughError(f"after {late} late answers the rest was not played")
+
+
+class _Watched:
+    """A copy of the submission in a game: the trial is told each of its answers."""
+
+    def __init__(self, agent: AgentProcess, trial: Trial, game: str) -> None:
+        self._agent, self._trial, self._game = agent, trial, game
+        self._round = 0
+        self.prepare, self.notify = agent.prepare, agent.notify
+
+    def start_game(self, briefing: Mapping[str, Any]) -> Answer:
+        return self._kept(0, self._agent.start_game(briefing))
+
+    def bid(self, item_id: str) -> Answer:
+        self._round += 1
+        return self._kept(self._round, self._agent.bid(item_id))
+
+    def end_game(self) -> Answer:
+        return self._kept(None, self._agent.end_game())
+
+    def _kept(self, round_: int | None, answer: Answer) -> Answer:
+        self._trial.keep(Asked(self._game, round_, answer))
+        return answer

@@ -1,0 +1,173 @@
+"""The verdict on a submission: as JSON, and on the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from agt_tournament.validation.cautions import find_cautions
+from agt_tournament.validation.problems import Finding, find_problems, printable
+from agt_tournament.validation.trial import PlayedGame, Trial
+from experiments.errors import RequestError
+from experiments.run_directory import write_json
+
+_KEPT_OUTPUT = 2048
+_SHOWN_OUTPUT = 5
+"""Lines."""
+_SHOWN_SOURCE = 120
+"""Letters of a line."""
+_LIMITS = ("bid_timeout_seconds", "load_timeout_seconds", "memory_limit_mb", "output_limit_kb")
+_RULES = ("name", "arena_size", "auction_rounds", "total_items", "initial_budget", "reveal_order", *_LIMITS)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a trial."""
+
+    agent: str
+    problems: Sequence[Finding]
+    warnings: Sequence[Finding]
+    games: Sequence[dict[str, Any]]
+    """opponents, utility, items_won, budget_spent, valid_bids and slowest_bid_seconds of each whole game."""
+    stopped: str
+    """Why not all was played; empty where it was."""
+    output: str
+    """The beginning of what the submission printed."""
+    rules: dict[str, Any]
+
+    @property
+    def valid(self) -> bool:
+        """Whether the competition would take it as it is."""
+        return not self.problems
+
+    @classmethod
+    def of(cls, trial: Trial) -> Verdict:
+        """What came of `trial`."""
+        rules = {name: getattr(trial.rules, name) for name in _RULES}
+        output = trial.output.encode(errors="replace")[:_KEPT_OUTPUT].decode(errors="ignore")
+        games = [_game(game) for game in trial.games]
+        path, problems, cautions = printable(str(trial.path)), find_problems(trial), find_cautions(trial)
+        return cls(path, problems, cautions, games, trial.stopped, output, rules)
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of the JSON file."""
+        content = asdict(self)
+        return {"agent": content.pop("agent"), "valid": self.valid, **content, "stopped": self.stopped or None}
+
+
+def _game(game: PlayedGame) -> dict[str, Any]:
+    """The first copy's result, and the slowest bid of all copies."""
+    seconds = [entry["seconds"][team] for entry in game.result.auction_log for team in game.copies]
+    return {
+        "opponents": game.opponents,
+        "utility": game.own.utility,
+        "items_won": len(game.own.items_won),
+        "budget_spent": game.own.budget_spent,
+        "slowest_bid_seconds": max((s for s in seconds if s is not None), default=None),
+        "valid_bids": sum(entry["asked"][game.copies[0]] is not None for entry in game.result.auction_log),
+    }
+
+
+def write(verdict: Verdict, target: str) -> None:
+    """Write `verdict` as JSON to the file `target`, at once or not at all; - is the standard output."""
+    if target == "-":
+        print(json.dumps(verdict.as_json(), indent=2, allow_nan=False))
+        return
+    try:
+        write_json(verdict.as_json(), Path(target))
+    except OSError as error:
+        raise RequestError("json", target, f"a file that can be written ({error.strerror})") from None
+
+
+# --- the terminal ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """A line that says what is being played, on a terminal only."""
+    with Console(stderr=True).status("") as status:
+        yield lambda what: status.update(f"[dim]{escape(what)}[/dim]")
+
+
+def show(verdict: Verdict) -> None:
+    """Print `verdict`: problems, warnings, what it printed, the games, and the verdict in one line."""
+    out = Console(highlight=False)
+    for kind, colour, findings in (("problem", "red", verdict.problems), ("warning", "yellow", verdict.warnings)):
+        for number, finding in enumerate(findings, start=1):
+            out.print(_block(f"{kind} {number}", colour, finding))
+            out.print()
+    if verdict.output:
+        out.print(*_printed(verdict.output), sep="\n", style="dim", no_wrap=True)
+        out.print()
+    if any(game["valid_bids"] for game in verdict.games):
+        out.print(_table(verdict.games))
+        out.print()
+    if verdict.stopped:
+        out.print(verdict.stopped, style="yellow")
+    out.print(_line(verdict), soft_wrap=True)
+
+
+def _block(title: str, colour: str, finding: Finding) -> Table:
+    """A finding: what, how often, where, which line, and what to do."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    times = f" [dim]({finding.count} times)[/dim]" if finding.count > 1 else ""
+    grid.add_row(f"[{colour}]{title}[/{colour}]", f"[bold]{escape(finding.what)}[/bold]{times}")
+    grid.add_row(f"[dim]{'first' if finding.count > 1 else 'where'}[/dim]", escape(finding.where))
+    if finding.file is not None:
+        source = f"  {escape(_cut(finding.source))}" if finding.source else ""
+        grid.add_row("[dim]line[/dim]", f"[cyan]{escape(finding.file)}:{finding.line}[/cyan]{source}")
+    grid.add_row("[dim]hint[/dim]", escape(finding.hint))
+    return grid
+
+
+def _printed(output: str) -> list[str]:
+    """Its first lines."""
+    lines = output.splitlines()
+    more = len(lines) > _SHOWN_OUTPUT or len(output.encode()) > _KEPT_OUTPUT - 4
+    shown = [f"  {escape(printable(line.expandtabs(4)))}" for line in lines[:_SHOWN_OUTPUT]]
+    return ["it printed", *shown, *["  …"] * more]
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _SHOWN_SOURCE else f"{line[: _SHOWN_SOURCE - 1]}…"
+
+
+def _table(games: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE, header_style="dim", pad_edge=False, show_edge=False)
+    for column in ("game", "opponents", "utility", "items won", "spent", "slowest bid"):
+        table.add_column(column, justify="left" if column == "opponents" else "right")
+    for number, game in enumerate(games, start=1):
+        seconds = game["slowest_bid_seconds"]
+        table.add_row(
+            str(number),
+            game["opponents"],
+            f"{game['utility']:.2f}",
+            str(game["items_won"]),
+            f"{game['budget_spent']:.2f}",
+            "–" if seconds is None else f"{1000 * seconds:,.1f} ms",
+        )
+    return table
+
+
+def _line(verdict: Verdict) -> str:
+    warned = _count(len(verdict.warnings), "warning") if verdict.warnings else ""
+    if verdict.valid:
+        games, warned = _count(len(verdict.games), "game"), f", {warned}" if warned else ""
+        return f"[bold green]valid[/bold green]: {escape(verdict.agent)} played {games} without an error{warned}"
+    problems = _count(len(verdict.problems), "problem")
+    return f"[bold red]not valid[/bold red]: {escape(verdict.agent)} has {problems}{' and ' if warned else ''}{warned}"
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}{'' if number == 1 else 's'}"
