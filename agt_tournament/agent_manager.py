@@ -9,6 +9,7 @@ import importlib.util
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,9 +61,16 @@ class AgentProcess:
     game. Use it as a context, so that no process outlives the organiser's interest in it.
     """
 
-    def __init__(self, submission: Path, team_id: str, limits: Limits = DEFAULT_LIMITS) -> None:
-        """`submission` is a folder with ``bidding_agent.py``; nothing is started yet."""
+    def __init__(
+        self, submission: Path, team_id: str, limits: Limits = DEFAULT_LIMITS, *, explain_delays: bool = False
+    ) -> None:
+        """`submission` is a folder with ``bidding_agent.py``; nothing is started yet.
+
+        With `explain_delays` the process watches itself, and the text of a timeout says in which line the agent was:
+        for trying a submission out, as it slows every answer.
+        """
         self.team_id = team_id
+        self._explain_delays = explain_delays
         self._submission, self._limits = submission.resolve(), limits
         self._process: subprocess.Popen[bytes] | None = None
         self._loaded = False
@@ -91,6 +99,7 @@ class AgentProcess:
                 "libraries": _library_folders(),
                 "memory_limit_bytes": self._limits.memory_limit_mb << 20,
                 "seed": seed(),
+                "patience": self._patience() if self._explain_delays else None,
             }
             self._channel.send(protocol.LOAD, json.dumps(request).encode(), self._limits.load_timeout_seconds)
 
@@ -165,7 +174,7 @@ class AgentProcess:
         try:
             bid, error, where, text = self._channel.receive()
         except TimeoutError:
-            return self._lose("timeout", f"no answer within {timeout:g} s")
+            return self._lose("timeout", f"no answer within {timeout:g} s{self._position()}")
         except EOFError:
             return self._lose(*self._death())
         except protocol.ProtocolError as problem:
@@ -176,6 +185,21 @@ class AgentProcess:
         if error is None:
             error, text = "invalid", f"the bid {bid} is no finite number, or negative"
         return Answer(0.0, seconds, error, _printable(text), where, valid=False)
+
+    def _patience(self) -> dict[str, float]:
+        """Seconds after which an agent that watches itself says where it is."""
+        return {"load": 0.9 * self._limits.load_timeout_seconds, "bid": 0.9 * self._limits.bid_timeout_seconds}
+
+    def _position(self) -> str:
+        """The innermost line of the submission in what a watched process printed of its delay, which is taken out."""
+        self._keep_output()
+        output, found, stack = self._output.rpartition(b"Timeout (") if self._explain_delays else (b"", b"", b"")
+        if not found:
+            return ""
+        self._output = output
+        place = rf'File "{re.escape(str(self._submission))}/(.+)", line (\d+) in (.+)'
+        line = re.search(place, stack.decode(errors="replace"))
+        return f'\n  File "{line[1]}", line {line[2]}, in {line[3]}' if line else ""
 
     # --- the process -----------------------------------------------------------------------------------
 

@@ -121,11 +121,19 @@ def block_player(
 
 
 def open_agents(
-    submissions: Path, team_ids: Iterable[str], rules: TournamentConfig, processes: ExitStack
+    submissions: Path,
+    team_ids: Iterable[str],
+    rules: TournamentConfig,
+    processes: ExitStack,
+    *,
+    explain_delays: bool = False,
 ) -> dict[str, AgentProcess]:
     """An agent for each team with a folder in `submissions`; the processes end with the context `processes`."""
     limits = limits_of(rules)
-    return {team: processes.enter_context(AgentProcess(submissions / team, team, limits)) for team in team_ids}
+    agents = {team: AgentProcess(submissions / team, team, limits, explain_delays=explain_delays) for team in team_ids}
+    for agent in agents.values():
+        processes.enter_context(agent)
+    return agents
 
 
 def is_played(run_dir: Path, folder: Path, shard: Shard) -> bool:

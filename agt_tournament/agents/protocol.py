@@ -17,6 +17,7 @@ LOAD, GAME, TURN, END, ANSWER = range(1, 6)
 _HEADER = struct.Struct("<IBQ")
 _OUTCOME = struct.Struct("<id")
 _TURN = struct.Struct("<idi")
+_PLAIN_TURN = struct.Struct("<IBQidi")  # header and turn
 _ANSWER = struct.Struct("<BBd")
 _PLAIN = struct.Struct("<IBQBBd")  # header and answer of an agent that has nothing to report
 
@@ -102,6 +103,21 @@ def pack_turn(winner: int, price: float, item: int) -> bytes:
 def unpack_turn(body: bytes) -> tuple[int, float, int]:
     """What `pack_turn` packed."""
     return _TURN.unpack(body)
+
+
+def plain_turn(data: bytes) -> tuple[int, int, float, int] | None:
+    """The number and what `pack_turn` packed, if `data` is the whole of a TURN: by far the most frequent request."""
+    if len(data) != _PLAIN_TURN.size:
+        return None
+    length, kind, number, winner, price, item = _PLAIN_TURN.unpack(data)
+    return (number, winner, price, item) if length == _TURN.size and kind == TURN else None
+
+
+def pack_reply(number: int, bid: float, failure: tuple[str, str, str] | None = None) -> bytes:
+    """The frame that answers the request `number`; `failure` is error, place and text."""
+    if failure is None:
+        return _PLAIN.pack(_ANSWER.size, ANSWER, number, 0, 0, bid)
+    return pack(ANSWER, number, pack_answer(bid, *failure))
 
 
 def pack_answer(bid: float, error: str | None = None, where: str = "", text: str = "") -> bytes:

@@ -135,7 +135,7 @@ class Trial:
 
     def _open(self, team: str, files: Mapping[str, bytes], processes: ExitStack) -> AgentProcess:
         store_submission(dict(files), self._submissions / team)
-        return open_agents(self._submissions, [team], self.rules, processes)[team]
+        return open_agents(self._submissions, [team], self.rules, processes, explain_delays=True)[team]
 
     def _seeds(self, number: int) -> GameSeeds:
         return GameSeeds(self._seed, 0, 1, number, self.rules.valuations_per)
