@@ -238,11 +238,14 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     write_atomic(path, table.to_csv(index=False, lineterminator="\n").encode())
 
 
-_SHEET_ROWS = 1_000_000  # a sheet ends at 1,048,576
+_SHEET_ROWS = 50_000  # ten seconds; the rounds of more games are in rounds.parquet alone
 
 
 def _write_workbook(path: Path, stages: Sequence[StageData], boards: Mapping[int, pd.DataFrame]) -> None:
-    """Leaderboards, rounds and errors as sheets; text is never taken for a formula or a link."""
+    """Leaderboards, rounds and errors as sheets; text is never taken for a formula or a link.
+
+    A table that is too long for a spreadsheet is left out.
+    """
     content = io.BytesIO()
     options = {"strings_to_formulas": False, "strings_to_urls": False, "in_memory": True}
     with pd.ExcelWriter(content, engine="xlsxwriter", engine_kwargs={"options": options}) as workbook:
@@ -254,5 +257,6 @@ def _write_workbook(path: Path, stages: Sequence[StageData], boards: Mapping[int
                 "errors": stage.failures,
             }
             for name, table in sheets.items():
-                table.head(_SHEET_ROWS).to_excel(workbook, sheet_name=f"stage {stage.number} {name}", index=False)
+                if len(table) <= _SHEET_ROWS:
+                    table.to_excel(workbook, sheet_name=f"stage {stage.number} {name}", index=False)
     write_atomic(path, content.getvalue())

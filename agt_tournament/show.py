@@ -23,7 +23,7 @@ _ERR = Console(stderr=True, highlight=False)
 def leaderboard(stage: int, board: pd.DataFrame) -> None:
     """The standings of a stage, arena by arena."""
     title = "Stage 1: qualification" if stage == 1 else "Stage 2: championship"
-    columns = ("", "team", "total", "mean", "95 %", "first", "wins", "rating", "errors")
+    columns = ("", "team", "total", "mean", "95 %", "first", "rating", "errors")
     for arena_id, rows in board.groupby("arena_id", sort=False):
         table = _table(f"{title}, {arena_id}" if stage == 1 else title, *columns)
         for row in rows.to_dict("records"):
@@ -34,14 +34,13 @@ def leaderboard(stage: int, board: pd.DataFrame) -> None:
                 f"{row['mean_utility']:.2f}",
                 _interval(row["ci_low"], row["ci_high"]),
                 _percent(row["first_chance"]),
-                _percent(row["win_rate"]),
-                f"{row['rating_mu']:.1f} ± {row['rating_sigma']:.1f}",
+                f"{row['rating_mu']:.1f}±{row['rating_sigma']:.1f}",
                 str(row["errors"] or "–"),
                 style="bold" if row["rank"] == 1 else "",
             )
         _OUT.print(table)
-    _OUT.print("mean: utility a game, 95 %: its bootstrap interval; first: chance of the highest total,", style="dim")
-    _OUT.print("games drawn again with replacement; wins: highest utility of a game; rating: OpenSkill\n", style="dim")
+    _OUT.print("mean: utility a game, with its bootstrap interval; first: how often it has the", style="dim")
+    _OUT.print("highest total if games are drawn again with replacement; rating: OpenSkill\n", style="dim")
 
 
 def game(content: Mapping[str, Any], path: Path) -> None:
@@ -102,7 +101,8 @@ def _table(title: str, *columns: str) -> Table:
         title=title, title_justify="left", title_style="bold", header_style="dim", box=box.SIMPLE, pad_edge=False
     )
     for column in columns:
-        table.add_column(column, justify="left" if column in {"team", "arena", "item", "winner"} else "right")
+        text = column in {"team", "item", "winner"}
+        table.add_column(column, justify="left" if text else "right", no_wrap=column != "team")
     return table
 
 
