@@ -93,7 +93,11 @@ class AgentProcess:
         """Start the process if there is none, without waiting until it has loaded; `seed` gives the import's."""
         self._out = None
         if self._process is None and self._failed_starts < _MOST_FAILED_STARTS:
-            self._launch()
+            try:
+                self._launch()
+            except OSError:  # it may have removed its own folder
+                self._failed_starts = _MOST_FAILED_STARTS
+                return
             request = {
                 "folder": str(self._submission),
                 "libraries": _library_folders(),
@@ -109,8 +113,9 @@ class AgentProcess:
             return Answer(0.0)
         if self._process is None:
             self._out = "exit"
-            text = f"not started again after it could not be loaded {_MOST_FAILED_STARTS} times"
+            text = "not started: it could not be before"
             return Answer(0.0, 0.0, "exit", text, "import", valid=False)
+        self._channel.restart_clock()  # while another one loaded, nobody read what this one printed
         answer = self._receive(self._limits.load_timeout_seconds)
         if answer.error:
             self._kill()
@@ -205,7 +210,7 @@ class AgentProcess:
 
     def _launch(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", "-u", "-X", "utf8", "-c", _START],
+            [sys.executable, "-s", "-S", "-P", "-B", "-u", "-X", "utf8", "-c", _START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -229,7 +234,8 @@ class AgentProcess:
             return "exit", f"the process ended itself with status {status}"
         if status == -signal.SIGKILL:
             return "memory", "the process was killed by the system, most likely for its memory"
-        return "crash", f"the process was ended by {signal.Signals(-status).name}"
+        named = {int(known): known.name for known in signal.Signals}  # real-time signals have no names
+        return "crash", f"the process was ended by {named.get(-status, f'signal {-status}')}"
 
     def _lose(self, error: str, text: str) -> Answer:
         """End the process; the agent is not asked again in this game."""
@@ -243,7 +249,7 @@ class AgentProcess:
         process, self._loaded = self._process, False
         if process is None:
             return
-        with suppress(ProcessLookupError):  # it has ended, and nothing is left of its group
+        with suppress(ProcessLookupError, PermissionError):  # nothing is left of its group, or nothing of ours
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         self._keep_output()

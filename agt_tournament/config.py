@@ -18,7 +18,7 @@ TEAM_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 class TournamentConfig(Section):
     """The rules; the names are those of the design document, section 8."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: str = Field(pattern=r"^\w[\w.-]*$")
     total_items: int = Field(ge=1, le=1000)
     high_value_items: int = Field(ge=0)
     low_value_items: int = Field(ge=0)
@@ -39,7 +39,7 @@ class TournamentConfig(Section):
     fillers: list[str] = Field(description="examples or submissions of the staff that fill arenas; cannot advance")
     bid_timeout_seconds: Number = Field(gt=0, le=3600)
     load_timeout_seconds: Number = Field(gt=0, le=3600)
-    memory_limit_mb: int = Field(ge=32)
+    memory_limit_mb: int = Field(ge=32, le=1_000_000)
     output_limit_kb: int = Field(ge=0, le=100_000)
 
     def stage_games(self, stage: int) -> int:
@@ -57,7 +57,7 @@ class CompetitionConfig(Section):
     """What the command line asks for, as Hydra composed it."""
 
     action: Literal["run", "game", "validate", "replay", "report"]
-    stage: Literal[1, 2] | None
+    stage: Annotated[int, Field(ge=1, le=2)] | None
     teams_dir: str | None = Field(description="folder of submissions; null: the bundled example teams")
     teams: Annotated[list[str], Field(min_length=1)] | None = Field(description="who plays, for action=game")
     agent: str | None = Field(description="a submission, for action=validate")

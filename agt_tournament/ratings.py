@@ -17,8 +17,10 @@ DRAWS = 2000
 LEVEL = 0.95
 
 
-def uncertainty(utilities: np.ndarray, seed: int, draws: int = DRAWS) -> pd.DataFrame:
-    """Per team the mean, the ends of its percentile bootstrap interval, and the chance of the highest total.
+def uncertainty(utilities: np.ndarray, seed: int, draws: int = DRAWS, ranked: np.ndarray | None = None) -> pd.DataFrame:
+    """Per team the mean, the ends of its percentile bootstrap interval, and the chance of being first.
+
+    First is who has the highest total of the teams in the mask `ranked`, by default all.
 
     Whole games are drawn with replacement, the same for all teams: who is first depends on all of them. Of a single
     game nothing can be drawn, and the columns are NaN. Within a block agents may learn from game to game; the
@@ -39,7 +41,9 @@ def uncertainty(utilities: np.ndarray, seed: int, draws: int = DRAWS) -> pd.Data
         method="percentile",
         rng=np.random.default_rng(seed),
     )
-    first = top_shares(resampled.bootstrap_distribution.T).mean(axis=0)
+    first = np.zeros(teams)
+    competing = np.ones(teams, dtype=bool) if ranked is None else ranked
+    first[competing] = top_shares(resampled.bootstrap_distribution.T[:, competing]).mean(axis=0)
     interval = resampled.confidence_interval
     return pd.DataFrame({**columns, "ci_low": interval.low, "ci_high": interval.high, "first_chance": first})
 

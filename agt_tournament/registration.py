@@ -24,7 +24,7 @@ BUNDLED = Path(__file__).resolve().parent / "example_teams"
 EXAMPLES = Path(__file__).resolve().parent / "examples"
 AGENT_FILE = f"{SUBMISSION}.py"
 _ROSTER = "teams.yaml"
-_MOST_FILES, _MOST_BYTES = 1000, 20 << 20
+_MOST_FILES, _MOST_BYTES, _MOST_DEPTH = 1000, 20 << 20, 20
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ def read_teams(teams_dir: Path, key: str = "teams_dir") -> list[Team]:
     teams = list(_of_roster(roster) if roster.exists() else _of_folders(teams_dir, key))
     if not teams:
         raise RequestError(key, teams_dir, f"at least one folder with {AGENT_FILE}, or a {_ROSTER}")
-    seen: dict[str, str] = {}
+    seen: set[str] = set()
     for team in teams:
-        other = seen.setdefault(team.team_id.casefold(), team.team_id)  # some file systems do not tell A from a
-        if other is not team.team_id:
+        if team.team_id.casefold() in seen:  # some file systems do not tell A from a
             raise RequestError("team_id", team.team_id, f"an id that no other team of {teams_dir} has")
+        seen.add(team.team_id.casefold())
     missing = [team for team in teams if not _agent_file(Path(team.agent_file_path)).is_file()]
     if missing:
         named = "; ".join(f"{team.team_id}: {_agent_file(Path(team.agent_file_path))}" for team in missing)
@@ -91,7 +91,7 @@ class _Entry(schema.Section):
 def _of_roster(roster: Path) -> Iterator[Team]:
     try:
         entries = yaml.safe_load(roster.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # a date that is none is a ValueError
         raise RequestError("teams_dir", roster, f"a readable YAML file ({' '.join(str(error).split())})") from None
     if isinstance(entries, dict) and set(entries) == {"teams"}:
         entries = entries["teams"]
@@ -114,6 +114,8 @@ def _of_folders(teams_dir: Path, key: str) -> Iterator[Team]:
     """A folder is a team; when it registered is not known: the time of a file says when it was copied."""
     for folder in sorted(teams_dir.iterdir()):
         if folder.is_dir() and not folder.name.startswith((".", "__")):
+            if folder.is_symlink():
+                raise RequestError(key, folder, "folders, no links")
             try:
                 schema.read_config(_Entry, {"team_id": folder.name})
             except RequestError:
@@ -130,7 +132,7 @@ def _check_name(key: str, name: str) -> None:
 def _timestamp(key: str, value: Any) -> datetime | None:
     """ISO 8601 text, or what YAML makes of it; without a time zone it is UTC."""
     try:
-        stamp = datetime.fromisoformat(value) if isinstance(value, str) else value
+        stamp = datetime.fromisoformat(value) if isinstance(value, str) and ":" in value else value
     except ValueError:
         stamp = value
     if stamp is None:
@@ -153,6 +155,8 @@ def read_submission(path: Path, key: str) -> dict[str, bytes]:
     A link is refused, not followed: it could lead anywhere on the organiser's machine.
     """
     if path.is_file() and not path.is_symlink():
+        if path.stat().st_size > _MOST_BYTES:
+            raise RequestError(key, path, f"a file of at most {_MOST_BYTES >> 20} MiB")
         return {AGENT_FILE: path.read_bytes()}
     if not path.is_dir() or not (path / AGENT_FILE).is_file():
         raise RequestError(key, path, f"a Python file, or a folder with {AGENT_FILE}")
@@ -160,6 +164,8 @@ def read_submission(path: Path, key: str) -> dict[str, bytes]:
     left = _MOST_BYTES
     for entry in _entries(path):
         name = entry.relative_to(path).as_posix()
+        if not name.isprintable() or name.count("/") > _MOST_DEPTH:
+            raise RequestError(key, ascii(name), f"names that can be printed, at most {_MOST_DEPTH} folders deep")
         if entry.is_symlink() or not entry.is_file():
             raise RequestError(key, entry, "regular files only, no links or devices, in a submission")
         left -= entry.stat().st_size
@@ -169,12 +175,13 @@ def read_submission(path: Path, key: str) -> dict[str, bytes]:
     return files
 
 
-def _entries(folder: Path) -> Iterator[Path]:
+def _entries(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """The files in `folder` and, as deep as we care to look, below it."""
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith(".") or entry.name == "__pycache__":
             continue
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _entries(entry)
+        if entry.is_dir() and not entry.is_symlink() and depth <= _MOST_DEPTH:
+            yield from _entries(entry, depth + 1)
         else:
             yield entry
 

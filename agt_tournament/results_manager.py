@@ -151,6 +151,7 @@ def generate_stage_leaderboard(stage_data: StageData, seed: int = 0) -> pd.DataF
 def _arena_leaderboard(stage: StageData, arena_id: str, seed: int) -> pd.DataFrame:
     seats, utilities = stage.seats(arena_id), stage.utilities(arena_id)
     teams = [stage.teams[team] for team in seats]
+    ranked = np.array([not team.filler for team in teams])
     results = [[game["team_results"][team] for game in stage.games[arena_id]] for team in seats]
     failed = stage.failures.loc[stage.failures["arena_id"] == arena_id, "team_id"].value_counts()
     table = pd.DataFrame(
@@ -169,7 +170,7 @@ def _arena_leaderboard(stage: StageData, arena_id: str, seed: int) -> pd.DataFra
             "win_rate": ratings.win_rate(utilities),
         }
     )
-    table = table.join([ratings.uncertainty(utilities, seed), ratings.skill(utilities)])
+    table = table.join([ratings.uncertainty(utilities, seed, ranked=ranked), ratings.skill(utilities)])
     rows = table.to_dict("records")
     table = table.loc[sorted(range(len(rows)), key=lambda i: _standing(rows[i]))].reset_index(drop=True)
     ranks = pd.Series(range(1, len(table) + 1), dtype="Int64").mask(table["filler"])

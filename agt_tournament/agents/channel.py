@@ -51,6 +51,10 @@ class Channel:
         self._unsent = protocol.pack(kind, self._number, body)
         self._write()
 
+    def restart_clock(self) -> None:
+        """Count the time of the question that was sent from now on."""
+        self._began = time.perf_counter()
+
     def receive(self) -> tuple[float, str | None, str, str]:
         """Wait for the answer: bid (any double), error, place, text.
 
@@ -65,7 +69,10 @@ class Channel:
                 if descriptor != self._answers:
                     self._attend(descriptor, event)
                     continue
-                data = os.read(descriptor, _CHUNK)
+                try:
+                    data = os.read(descriptor, _CHUNK)
+                except BlockingIOError:  # an agent with the other end open can take its own answer back
+                    continue
                 if (bid := protocol.plain_bid(data, self._number)) is not None:
                     return bid, None, "", ""
                 if not data:

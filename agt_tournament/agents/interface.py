@@ -73,7 +73,9 @@ def as_bid(value: Any) -> float:
 
 def _is_numpy_number(value: Any) -> bool:
     numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, (numpy.integer, numpy.floating))
+    if numpy is None or isinstance(value, numpy.timedelta64):  # to numpy a time is an integer
+        return False
+    return isinstance(value, (numpy.integer, numpy.floating))
 
 
 def _shown(value: Any) -> str:

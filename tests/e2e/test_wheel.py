@@ -87,6 +87,13 @@ def test_help_from_anywhere(installed: Path, tmp_path: Path) -> None:
     run(installed / "auction-launchers", "--help", cwd=tmp_path)
 
 
+def test_a_competition_from_anywhere(installed: Path, tmp_path: Path) -> None:
+    run(installed / "agt-tournament", "--help", cwd=tmp_path)
+    run(installed / "agt-tournament", "stage=1", "tournament.games=1", f"run_dir={tmp_path / 'run'}", cwd=tmp_path)
+    assert (tmp_path / "run" / "analytics" / "competition_report.html").is_file()
+    run(installed / "agt-tournament", "action=replay", "rerun=true", f"run_dir={tmp_path / 'run'}", cwd=tmp_path)
+
+
 def test_plan_from_anywhere(installed: Path, tmp_path: Path) -> None:
     run(installed / "diffusion-auction", "action=plan", f"run_dir={tmp_path / 'run'}", cwd=tmp_path)
 
