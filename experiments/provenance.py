@@ -19,6 +19,9 @@ _PACKAGES = (
     "open_clip_torch",
     "hydra-core",
     "numpy",
+    "scipy",
+    "pandas",
+    "openskill",
 )
 
 

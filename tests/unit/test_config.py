@@ -24,7 +24,7 @@ from tests.support import CONF, TABLE_1, configured, scenarios_of, tree
 OPTIONS = sorted(
     path.relative_to(CONF).with_suffix("").as_posix()
     for path in CONF.rglob("*.yaml")
-    if path.parent != CONF and "hydra" not in path.relative_to(CONF).parts
+    if path.parent != CONF and not {"hydra", "sandbox", "tournament"} & set(path.relative_to(CONF).parts)
 )
 
 
