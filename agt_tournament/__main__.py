@@ -21,6 +21,10 @@ def main() -> int:
 def perform(tree: dict[str, Any]) -> int:
     """What `action` asks for; each imports no more than it needs."""
     config = read_config(tree)
+    if config.action == "sandbox_check":
+        from agt_tournament.preflight import sandbox_check
+
+        return sandbox_check()
     if config.action == "validate":
         from agt_tournament.validate import validate
 
@@ -28,7 +32,7 @@ def perform(tree: dict[str, Any]) -> int:
     if config.action == "replay":
         from agt_tournament.replay import replay
 
-        return replay(Path(config.run_dir), read_run(Path(config.run_dir)), rerun=config.rerun)
+        return replay(config)
     if config.action == "game":
         from agt_tournament.single_game import play_game
 

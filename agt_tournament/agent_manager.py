@@ -5,14 +5,12 @@ Nothing of a submission is imported, compiled or unpickled here.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,13 +18,9 @@ from typing import Any, NamedTuple
 
 from agt_tournament.agents import protocol
 from agt_tournament.agents.channel import Channel
+from agt_tournament.agents.sandbox import NONE, Sandbox, agent_pid, library_folders
 from agt_tournament.auction_engine import NOBODY, Answer
 
-_ROOT = Path(__file__).resolve().parents[1]
-_START = (
-    f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from agt_tournament.agents import runner; "
-    "del sys.path[0]; runner.main()"
-)
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",
@@ -36,6 +30,8 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
 }
 _MOST_FAILED_STARTS = 3
+_QUICK = 0.001  # seconds
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 _AFFINITY = hasattr(os, "sched_setaffinity")  # not on macOS
 
 
@@ -62,7 +58,13 @@ class AgentProcess:
     """
 
     def __init__(
-        self, submission: Path, team_id: str, limits: Limits = DEFAULT_LIMITS, *, explain_delays: bool = False
+        self,
+        submission: Path,
+        team_id: str,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        sandbox: Sandbox = NONE,
+        explain_delays: bool = False,
     ) -> None:
         """`submission` is a folder with ``bidding_agent.py``; nothing is started yet.
 
@@ -71,7 +73,7 @@ class AgentProcess:
         """
         self.team_id = team_id
         self._explain_delays = explain_delays
-        self._submission, self._limits = submission.resolve(), limits
+        self._submission, self._limits, self._sandbox = submission.resolve(), limits, sandbox
         self._process: subprocess.Popen[bytes] | None = None
         self._loaded = False
         self._failed_starts = 0
@@ -80,6 +82,9 @@ class AgentProcess:
         self._items: dict[str, int] = {}
         self._outcome = (protocol.NO_ROUND, 0.0)
         self._output, self._dropped = b"", 0
+        self._information = self._pidfd = -1
+        self._pid = 0
+        self._waited_before: float | None = None
 
     def __enter__(self) -> AgentProcess:
         return self
@@ -100,8 +105,8 @@ class AgentProcess:
                 return
             request = {
                 "folder": str(self._submission),
-                "libraries": _library_folders(),
-                "memory_limit_bytes": self._limits.memory_limit_mb << 20,
+                "libraries": library_folders(),
+                "walls": self._sandbox.plan(self._submission, self._limits.memory_limit_mb),
                 "seed": seed(),
                 "patience": self._patience() if self._explain_delays else None,
             }
@@ -115,6 +120,7 @@ class AgentProcess:
             self._out = "exit"
             text = "not started: it could not be before"
             return Answer(0.0, 0.0, "exit", text, "import", valid=False)
+        self._identify()
         self._channel.restart_clock()  # while another one loaded, nobody read what this one printed
         answer = self._receive(self._limits.load_timeout_seconds)
         if answer.error:
@@ -156,7 +162,7 @@ class AgentProcess:
         if self._out:
             return Answer(0.0, None, self._out)
         body = protocol.pack_outcome(*self._outcome)
-        answer = self._ask(protocol.END, body, self._limits.bid_timeout_seconds)
+        answer = self._ask(protocol.END, body, self._limits.bid_timeout_seconds, look=True)
         return answer._replace(where=answer.where or "update_after_each_round")
 
     def take_output(self) -> str:
@@ -170,21 +176,28 @@ class AgentProcess:
 
     # --- questions and answers -------------------------------------------------------------------------
 
-    def _ask(self, kind: int, body: bytes, timeout: float) -> Answer:
+    def _ask(self, kind: int, body: bytes, timeout: float, *, look: bool = False) -> Answer:
+        self._waited_before = None
+        self._signal(signal.SIGCONT)
         self._channel.send(kind, body, timeout)
-        return self._receive(timeout)
+        return self._receive(timeout, look=look)
 
-    def _receive(self, timeout: float) -> Answer:
-        """Wait for the answer; a process that gives none in time, or anything else, is killed."""
+    def _receive(self, timeout: float, *, look: bool = False) -> Answer:
+        """Wait for the answer and stop the process; one that gives none in time, or anything else, is killed."""
         try:
-            bid, error, where, text = self._channel.receive()
+            bid, error, where, text = self._channel.receive(self._watch)
+            self._signal(signal.SIGSTOP)
+            seconds = self._channel.seconds
+            if look or seconds > _QUICK:  # in less nobody can have filled much memory
+                self._watch()
         except TimeoutError:
-            return self._lose("timeout", f"no answer within {timeout:g} s{self._position()}")
+            return self._lose("timeout", f"no answer within {timeout:g} s{self._excuse()}{self._position()}")
         except EOFError:
             return self._lose(*self._death())
+        except MemoryError as problem:
+            return self._lose("memory", str(problem))
         except protocol.ProtocolError as problem:
             return self._lose("protocol", str(problem))
-        seconds = self._channel.seconds
         if math.isfinite(bid) and bid >= 0:
             return Answer(bid + 0.0, seconds, error, _printable(text), where)  # + 0.0: minus zero is zero
         if error is None:
@@ -209,19 +222,71 @@ class AgentProcess:
     # --- the process -----------------------------------------------------------------------------------
 
     def _launch(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-s", "-S", "-P", "-B", "-u", "-X", "utf8", "-c", _START],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            cwd=self._submission,
-            env=_ENVIRONMENT,
-            start_new_session=True,
-        )
+        information, outside = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                self._sandbox.command(self._submission, outside),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                cwd=self._submission,
+                env=_ENVIRONMENT,
+                pass_fds=(outside,) if self._sandbox.reports_child else (),
+                start_new_session=True,
+            )
+        except OSError:
+            os.close(information)
+            raise
+        finally:
+            os.close(outside)
+        self._information = information
         pipes = (self._process.stdin, self._process.stdout, self._process.stderr)
         requests, answers, printed = (pipe.fileno() for pipe in pipes if pipe)
         self._channel = Channel(requests, answers, printed, self._limits.output_limit_kb << 10)
+
+    def _identify(self) -> None:
+        """Get hold of the process that runs the agent: a descriptor, as its number may be another's one day."""
+        assert self._process is not None
+        try:
+            self._pid = agent_pid(self._information) if self._sandbox.reports_child else self._process.pid
+            self._pidfd = os.pidfd_open(self._pid)
+        except (OSError, ValueError):  # it has ended already; its channel will say so
+            self._pidfd = -1
+        finally:
+            os.close(self._information)
+            self._information = -1
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Between its turns an agent does not run."""
+        if self._sandbox.stops and self._pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    def _watch(self) -> None:
+        """Look at an agent that takes its time; raises `MemoryError` if its resident set is over the limit.
+
+        Shared mappings are in no limit of the kernel but that of addresses.
+        """
+        if self._waited_before is None:
+            self._waited_before = self._waited()
+        with suppress(OSError, IndexError):
+            resident = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1]) * _PAGE
+            if resident > self._limits.memory_limit_mb << 20:
+                raise MemoryError(f"{resident >> 20} MB are resident, {self._limits.memory_limit_mb} MB are allowed")
+
+    def _waited(self) -> float:
+        """Seconds for which the process has waited for a CPU so far; 0 where the kernel does not say."""
+        with suppress(OSError, IndexError):
+            return int(Path(f"/proc/{self._pid}/schedstat").read_text().split()[1]) * 1e-9
+        return 0.0
+
+    def _excuse(self) -> str:
+        """How long a late agent waited for a CPU, if that was long: then it is not its fault."""
+        waited = self._waited() - (self._waited_before or 0.0)
+        if waited < 0.25 * self._channel.seconds:
+            return ""
+        return f", of which it waited {waited:.2f} s for a CPU: the machine is too busy"
 
     def _death(self) -> tuple[str, str]:
         """Error class and text for a process that has closed the channel."""
@@ -230,6 +295,8 @@ class AgentProcess:
             status = self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
             return "exit", "closed the channel to the organiser"
+        if self._sandbox.reports_child and status > 128:  # so bubblewrap says that a signal ended its child
+            status = 128 - status
         if status >= 0:
             return "exit", f"the process ended itself with status {status}"
         if status == -signal.SIGKILL:
@@ -249,6 +316,13 @@ class AgentProcess:
         process, self._loaded = self._process, False
         if process is None:
             return
+        if self._information >= 0:
+            self._identify()
+        if self._pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            os.close(self._pidfd)
+            self._pidfd = -1
         with suppress(ProcessLookupError, PermissionError):  # nothing is left of its group, or nothing of ours
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -302,12 +376,6 @@ def validate_agent(agent: AgentProcess) -> bool:
 def execute_bid_with_timeout(agent: AgentProcess, item_id: str) -> float:
     """The agent's bid for `item_id`; 0 if it fails or is late."""
     return agent.bid(item_id).bid
-
-
-def _library_folders() -> list[str]:
-    """Where the libraries that agents may import are installed."""
-    specs = [importlib.util.find_spec(name) for name in protocol.LIBRARIES]
-    return sorted({str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin})
 
 
 def _printable(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from agt_tournament import show
+from agt_tournament.agents.sandbox import Sandbox
 from agt_tournament.competition_directory import (
     SUBMISSIONS,
     competition_directory,
@@ -17,6 +18,7 @@ from agt_tournament.competition_directory import (
     stored_teams,
 )
 from agt_tournament.config import CompetitionConfig, TournamentConfig
+from agt_tournament.preflight import walls
 from agt_tournament.registration import Team, example_team
 from agt_tournament.report import generate_analytics_report, write_team_folders
 from agt_tournament.results_manager import FORMATS, StageData, export_results, generate_stage_leaderboard, read_stage
@@ -30,6 +32,7 @@ from agt_tournament.tournament_manager import (
     is_played,
 )
 from experiments.errors import RequestError
+from experiments.run_directory import read_run
 from launchers import fan_out
 from launchers.status import write_manifest
 
@@ -38,18 +41,19 @@ def run(config: CompetitionConfig) -> int:
     """Play the stages that were asked for and write every result; 1 if an agent failed, 0 otherwise."""
     rules = config.tournament
     teams = _with_fillers(registered(config), rules)
-    with competition_directory(config, teams) as run_dir:
+    sandbox = walls(config, teams)
+    with competition_directory(config, teams, sandbox) as run_dir:
         stage1 = stage_one(teams, rules, config.seed)
         if config.stage in (None, 1):
-            play_stage(run_dir, config, stage1)
+            play_stage(run_dir, config, stage1, sandbox)
         elif not all(is_played(run_dir, _marks(run_dir, 1), shard) for shard in stage1.blocks(rules.block_games)):
             raise RequestError("stage", 2, f"stage=1 to be finished first in run_dir={run_dir}")
         everyone = {team.team_id: team for team in teams}
         if config.stage in (None, 2):
             first = read_stage(run_dir, 1, everyone)
             assert first is not None
-            play_stage(run_dir, config, final_of(generate_stage_leaderboard(first, config.seed), rules))
-        return write_results(run_dir, everyone, config.model_dump(mode="json", by_alias=True))
+            play_stage(run_dir, config, final_of(generate_stage_leaderboard(first, config.seed), rules), sandbox)
+        return write_results(run_dir, everyone, read_run(run_dir))
 
 
 def stage_one(teams: Sequence[Team], rules: TournamentConfig, seed: int) -> TournamentStage:
@@ -81,14 +85,14 @@ def _with_fillers(teams: list[Team], rules: TournamentConfig) -> list[Team]:
     return [*teams, *fillers]
 
 
-def play_stage(run_dir: Path, config: CompetitionConfig, stage: TournamentStage) -> None:
+def play_stage(run_dir: Path, config: CompetitionConfig, stage: TournamentStage, sandbox: Sandbox) -> None:
     """Play the blocks of `stage` that have not been played."""
     rules, folder = config.tournament, _marks(run_dir, stage.number)
     shards = stage.blocks(rules.block_games)
     write_manifest(folder, [shard.key for shard in shards])
     pending = [shard for shard in shards if not is_played(run_dir, folder, shard)]
     what = f"stage {stage.number}, {len(stage.arenas)} arena{'s' if len(stage.arenas) > 1 else ''}"
-    play = block_player(run_dir, run_dir / SUBMISSIONS, rules, config.seed, folder)
+    play = block_player(run_dir, run_dir / SUBMISSIONS, rules, config.seed, folder, sandbox)
     fan_out(lambda: play, pending, folder, what=what, unit="games")
 
 

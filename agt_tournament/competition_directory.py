@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agt_tournament import show
+from agt_tournament.agents.sandbox import Sandbox
 from agt_tournament.config import CompetitionConfig, TournamentConfig, identity
 from agt_tournament.registration import BUNDLED, Team, digest, read_submission, read_teams, store_submission
 from agt_tournament.seeding import GUESSABLE
@@ -23,16 +24,20 @@ def registered(config: CompetitionConfig) -> list[Team]:
 
 
 @contextmanager
-def competition_directory(config: CompetitionConfig, teams: Sequence[Team]) -> Iterator[Path]:
-    """The run directory, held for this run, with the submissions and the provenance in it."""
+def competition_directory(config: CompetitionConfig, teams: Sequence[Team], sandbox: Sandbox) -> Iterator[Path]:
+    """The run directory, held for this run, with the submissions and the provenance in it.
+
+    `sandbox` is the tier in force, which config.yaml names in the place of ``auto``.
+    """
     files = {team.team_id: read_submission(Path(team.agent_file_path), f"team {team.team_id}") for team in teams}
     decided = {f"teams.{team.team_id}": _identity(team, files[team.team_id]) for team in teams}
     stored = {**config.model_dump(mode="json", by_alias=True), "roster": [team.as_json() for team in teams]}
+    stored["sandbox"] = {"name": sandbox.name}
     with run_directory(Path(config.run_dir), stored, identity(config) | decided) as run_dir:
         for team_id, content in files.items():
             store_submission(content, run_dir / SUBMISSIONS / team_id)
         if not (run_dir / "provenance.json").exists():
-            write_json(provenance(config.seed), run_dir / "provenance.json")
+            write_json({**provenance(config.seed), "sandbox": sandbox.name}, run_dir / "provenance.json")
         if config.teams_dir is not None and config.seed < GUESSABLE:
             show.guessable(config.seed)
         yield run_dir

@@ -50,18 +50,19 @@ class TournamentConfig(Section):
 class SandboxConfig(Section):
     """The walls around an agent's process."""
 
-    name: Literal["none"]
+    name: Literal["auto", "bubblewrap", "landlock", "none"]
 
 
 class CompetitionConfig(Section):
     """What the command line asks for, as Hydra composed it."""
 
-    action: Literal["run", "game", "validate", "replay", "report"]
+    action: Literal["run", "game", "validate", "replay", "report", "sandbox_check"]
     stage: Annotated[int, Field(ge=1, le=2)] | None
     teams_dir: str | None = Field(description="folder of submissions; null: the bundled example teams")
     teams: Annotated[list[str], Field(min_length=1)] | None = Field(description="who plays, for action=game")
     agent: str | None = Field(description="a submission, for action=validate")
     json_: str | None = Field(alias="json", description="where action=validate writes its verdict")
+    i_trust_these_agents: bool = Field(description="lets sandbox=none run agents that are not bundled")
     rerun: bool = Field(description="whether action=replay runs the agents again")
     run_dir: str = Field(min_length=1)
     seed: int = Field(ge=0, lt=2**128)
@@ -70,7 +71,10 @@ class CompetitionConfig(Section):
     launcher: LauncherConfig
 
 
-PRESENTATION = ("action", "stage", "teams_dir", "teams", "agent", "json_", "rerun", "run_dir", "launcher")
+PRESENTATION = (
+    *("action", "stage", "teams_dir", "teams", "agent", "json_", "rerun", "run_dir", "launcher"),
+    *("sandbox", "i_trust_these_agents"),
+)
 """Keys that may differ between two runs of one directory: who plays is compared by the submissions themselves."""
 
 

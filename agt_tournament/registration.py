@@ -60,6 +60,11 @@ def examples() -> dict[str, Path]:
     return {path.stem: path for path in sorted(EXAMPLES.glob("*_bidder.py"))}
 
 
+def is_bundled(team: Team) -> bool:
+    """Whether the team's agent comes with the project."""
+    return Path(team.agent_file_path).resolve().is_relative_to(EXAMPLES)
+
+
 def read_teams(teams_dir: Path, key: str = "teams_dir") -> list[Team]:
     """The teams in `teams_dir`, by its teams.yaml or its folders; raises `RequestError` naming what is wrong."""
     if not teams_dir.is_dir():

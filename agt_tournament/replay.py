@@ -5,25 +5,29 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from agt_tournament.agents.sandbox import Sandbox
 from agt_tournament.auction_engine import Answer, AuctionRound
 from agt_tournament.competition import final_of, leaderboards, stage_one
 from agt_tournament.competition_directory import SUBMISSIONS, rules_of, stored_teams
-from agt_tournament.config import TournamentConfig
+from agt_tournament.config import CompetitionConfig, TournamentConfig
 from agt_tournament.game_files import place_of_game, read_game
 from agt_tournament.game_manager import Ledger, TeamGameResult, tie_stream
-from agt_tournament.registration import Team, digest, read_submission
+from agt_tournament.preflight import walls
+from agt_tournament.registration import Team, digest, examples, read_submission
 from agt_tournament.results_manager import StageData, public_feed, read_stage
 from agt_tournament.seeding import GameSeeds
 from agt_tournament.single_game import GAME_FILE, play_single
 from agt_tournament.tournament_manager import TournamentStage, block_player
 from agt_tournament.valuation_generator import draw_items, generate_arena_valuations
 from experiments.errors import RequestError
+from experiments.run_directory import read_run
 from launchers import fan_out
 
 _MOST_SHOWN = 40
@@ -42,11 +46,13 @@ class Difference(NamedTuple):
         return f"{self.file}: {self.where} is {_short(self.stored)}, expected {_short(self.expected)}"
 
 
-def replay(run_dir: Path, stored: Mapping[str, Any], *, rerun: bool) -> int:
-    """Recompute every outcome in `run_dir` from the stored bids; print what differs; 1 if anything does.
+def replay(config: CompetitionConfig) -> int:
+    """Recompute every outcome in `config.run_dir` from the stored bids; print what differs; 1 if anything does.
 
-    `stored` is the run's configuration. With `rerun` the agents play again and their bids are compared as well.
+    With `config.rerun` the agents play again, behind the walls of `config`, and their bids are compared as well.
     """
+    run_dir, rerun = Path(config.run_dir), config.rerun
+    stored = read_run(run_dir)
     differences = list(_of_submissions(run_dir, stored))
     games = 0
     for name, game, seeds in stored_games(run_dir, stored):
@@ -57,7 +63,7 @@ def replay(run_dir: Path, stored: Mapping[str, Any], *, rerun: bool) -> int:
     if stored["action"] != "game":
         differences += _of_standings(run_dir, stored)
     if rerun:
-        differences += _of_rerun(run_dir, stored)
+        differences += _of_rerun(run_dir, stored, config)
     for difference in differences[:_MOST_SHOWN]:
         print(difference, file=sys.stderr)
     if len(differences) > _MOST_SHOWN:
@@ -170,26 +176,38 @@ def _of_table(run_dir: Path, file: str, expected: pd.DataFrame) -> Iterator[Diff
     yield from compare(file, rows[0], rows[1], "rows")
 
 
-def _of_rerun(run_dir: Path, stored: Mapping[str, Any]) -> Iterator[Difference]:
+def _of_rerun(run_dir: Path, stored: Mapping[str, Any], config: CompetitionConfig) -> Iterator[Difference]:
     """The agents' bids and errors in the same games, played again elsewhere."""
+    sandbox = walls(config, _handed_in(stored_teams(stored), run_dir))
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder)
         if stored["action"] == "game":
             teams = [entry["team_id"] for entry in stored["roster"]]
-            play_single(again, run_dir / SUBMISSIONS, teams, rules_of(stored), stored["seed"])
+            play_single(again, run_dir / SUBMISSIONS, teams, rules_of(stored), stored["seed"], sandbox)
         else:
             for stage in _stages(run_dir, stored):
-                _rerun_stage(stage, run_dir, again, stored)
+                _rerun_stage(stage, run_dir, again, stored, sandbox)
         for name, game, _ in stored_games(run_dir, stored):
             yield from compare(name, _repeatable(game), _repeatable(read_game(again / name)), "rerun")
 
 
-def _rerun_stage(stage: StageData, run_dir: Path, again: Path, stored: Mapping[str, Any]) -> None:
+def _rerun_stage(stage: StageData, run_dir: Path, again: Path, stored: Mapping[str, Any], sandbox: Sandbox) -> None:
     rules, marks = rules_of(stored), again / "shards"
     played = TournamentStage.of_seats(stage.number, {arena: stage.seats(arena) for arena in stage.games}, rules)
     shards = played.blocks(rules.block_games)
-    play = block_player(again, run_dir / SUBMISSIONS, rules, stored["seed"], marks)
+    play = block_player(again, run_dir / SUBMISSIONS, rules, stored["seed"], marks, sandbox)
     fan_out(lambda: play, shards, marks, what=f"stage {stage.number} again", unit="games")
+
+
+def _handed_in(teams: Iterable[Team], run_dir: Path) -> list[Team]:
+    """The stored teams with where their agents are: those of the project are told from others by their content."""
+    bundled = {digest(read_submission(path, "run_dir")): str(path) for path in examples().values()}
+    found = []
+    for team in teams:
+        stored = run_dir / SUBMISSIONS / team.team_id
+        content = digest(read_submission(stored, "run_dir"))
+        found.append(replace(team, agent_file_path=bundled.get(content, str(stored))))
+    return found
 
 
 def _repeatable(game: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -7,10 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from agt_tournament import show
+from agt_tournament.agents.sandbox import Sandbox
 from agt_tournament.competition_directory import SUBMISSIONS, competition_directory, registered
 from agt_tournament.config import CompetitionConfig, TournamentConfig
 from agt_tournament.game_files import log_game_result, read_game
 from agt_tournament.game_manager import Game
+from agt_tournament.preflight import walls
 from agt_tournament.registration import game_teams
 from agt_tournament.seeding import GameSeeds
 from agt_tournament.tournament_manager import open_agents
@@ -24,17 +26,20 @@ def play_game(config: CompetitionConfig) -> int:
     if config.teams is None:
         raise RequestError("teams", "null", "who plays, for example teams=[truthful_bidder,random_bidder]")
     teams = game_teams(config.teams, registered(config))
-    with competition_directory(config, teams) as run_dir:
+    sandbox = walls(config, teams)
+    with competition_directory(config, teams, sandbox) as run_dir:
         if not (run_dir / GAME_FILE).exists():
             team_ids = [team.team_id for team in teams]
-            play_single(run_dir, run_dir / SUBMISSIONS, team_ids, config.tournament, config.seed)
+            play_single(run_dir, run_dir / SUBMISSIONS, team_ids, config.tournament, config.seed, sandbox)
         return show_game(run_dir / GAME_FILE)
 
 
-def play_single(run_dir: Path, submissions: Path, team_ids: Sequence[str], rules: TournamentConfig, seed: int) -> None:
+def play_single(
+    run_dir: Path, submissions: Path, team_ids: Sequence[str], rules: TournamentConfig, seed: int, sandbox: Sandbox
+) -> None:
     """Play one game outside any stage and store it below `run_dir`."""
     with ExitStack() as processes:
-        agents = open_agents(submissions, team_ids, rules, processes)
+        agents = open_agents(submissions, team_ids, rules, processes, sandbox=sandbox)
         seeds = GameSeeds(seed, 0, 1, 1, rules.valuations_per)
         result = Game("game", "game", 0, agents, rules, seeds).play()
         log_game_result(run_dir / GAME_FILE, result, {team: agent.take_output() for team, agent in agents.items()})

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from agt_tournament.agent_manager import AgentProcess, Limits, one_cpu
+from agt_tournament.agents.sandbox import NONE, Sandbox
 from agt_tournament.config import TournamentConfig
 from agt_tournament.game_files import game_files, log_game_result, place_of_game
 from agt_tournament.game_manager import Game
@@ -93,7 +94,7 @@ def limits_of(rules: TournamentConfig) -> Limits:
 
 
 def block_player(
-    run_dir: Path, submissions: Path, rules: TournamentConfig, seed: int, folder: Path
+    run_dir: Path, submissions: Path, rules: TournamentConfig, seed: int, folder: Path, sandbox: Sandbox = NONE
 ) -> Callable[[Shard], None]:
     """The worker of `fan_out`: plays the games of a block, stores each below `run_dir`, marks the block in `folder`.
 
@@ -104,7 +105,7 @@ def block_player(
         stage, arena, team_ids = shard.payload["stage"], shard.payload["arena"], shard.payload["teams"]
         first, last = shard.payload["games"]
         with ExitStack() as processes:
-            agents = open_agents(submissions, team_ids, rules, processes)
+            agents = open_agents(submissions, team_ids, rules, processes, sandbox=sandbox)
             for team, agent in agents.items():
                 agent.prepare(partial(GameSeeds(seed, stage, arena, first).loading, team))
             processes.enter_context(one_cpu())  # now that all of them load on all CPUs
@@ -115,7 +116,7 @@ def block_player(
                 outputs = {team: agent.take_output() for team, agent in agents.items()}
                 log_game_result(run_dir / place_of_game(stage, arena_id, game), result, outputs)
         digests = [_digests(run_dir, stage, f"arena_{arena}", game) for game in range(first, last + 1)]
-        shard.mark(folder, {"files": digests})
+        shard.mark(folder, {"files": digests, "sandbox": sandbox.name})
 
     return play
 
@@ -126,11 +127,16 @@ def open_agents(
     rules: TournamentConfig,
     processes: ExitStack,
     *,
+    sandbox: Sandbox = NONE,
     explain_delays: bool = False,
 ) -> dict[str, AgentProcess]:
     """An agent for each team with a folder in `submissions`; the processes end with the context `processes`."""
     limits = limits_of(rules)
-    agents = {team: AgentProcess(submissions / team, team, limits, explain_delays=explain_delays) for team in team_ids}
+
+    def of(team: str) -> AgentProcess:
+        return AgentProcess(submissions / team, team, limits, sandbox=sandbox, explain_delays=explain_delays)
+
+    agents = {team: of(team) for team in team_ids}
     for agent in agents.values():
         processes.enter_context(agent)
     return agents

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from agt_tournament.config import CompetitionConfig
-from agt_tournament.registration import AGENT_FILE, read_submission
+from agt_tournament.preflight import walls
+from agt_tournament.registration import AGENT_FILE, Team, read_submission
 from agt_tournament.validation.trial import Trial
 from agt_tournament.validation.verdict import Verdict, progress, show, write
 from experiments.errors import RequestError
@@ -22,8 +23,9 @@ def validate(config: CompetitionConfig) -> int:
         files = read_submission(path, "agent")
     except OSError as error:
         raise RequestError("agent", path, f"files that can be read ({error.strerror})") from None
+    sandbox = walls(config, [Team("you", "you", str(path))])
     with progress() as tell:
-        trial = Trial(path, files, config.tournament, config.seed).run(tell)
+        trial = Trial(path, files, config.tournament, config.seed, sandbox).run(tell)
     verdict = Verdict.of(trial)
     if config.json_ is not None:
         write(verdict, config.json_)

@@ -6,11 +6,12 @@ import os
 import select
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from agt_tournament.agents import protocol
 
 _CHUNK = 1 << 16
+_WATCH_SECONDS = 0.03
 _NUMBERS = struct.Struct("<512Q")
 
 
@@ -55,16 +56,17 @@ class Channel:
         """Count the time of the question that was sent from now on."""
         self._began = time.perf_counter()
 
-    def receive(self) -> tuple[float, str | None, str, str]:
-        """Wait for the answer: bid (any double), error, place, text.
+    def receive(self, watch: Callable[[], None]) -> tuple[float, str | None, str, str]:
+        """Wait for the answer: bid (any double), error, place, text; call `watch` every so often meanwhile.
 
-        Raises `TimeoutError` at the deadline, `EOFError` once the agent's end is closed, and `protocol.ProtocolError`
-        for anything but one answer to the question that was sent.
+        Raises `TimeoutError` at the deadline, `EOFError` once the agent's end is closed, `protocol.ProtocolError`
+        for anything but one answer to the question that was sent, and whatever `watch` raises.
         """
         deadline = self._began + self._timeout
         while True:
             remaining = deadline - time.perf_counter()
-            events = self._poll.poll(max(remaining, 0) * 1000)  # what has come is taken, however late we look
+            # What has come is taken, however late we look.
+            events = self._poll.poll(min(max(remaining, 0), _WATCH_SECONDS) * 1000)
             for descriptor, event in events:
                 if descriptor != self._answers:
                     self._attend(descriptor, event)
@@ -79,8 +81,10 @@ class Channel:
                     raise EOFError
                 if frame := self._frames.feed(data):
                     return self._opened(frame)
-            if not events or remaining <= 0:
+            if remaining <= 0:
                 raise TimeoutError
+            if not events:
+                watch()
 
     @property
     def seconds(self) -> float:

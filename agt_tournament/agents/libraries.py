@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import spec_from_file_location
 from types import ModuleType
 from typing import Any
 
@@ -25,7 +27,11 @@ class Libraries(MetaPathFinder):
         if name == "numpy.random":
             return _seeding(PathFinder.find_spec(name, path, target))
         if path is None and name in protocol.LIBRARIES:
-            return PathFinder.find_spec(name, self._folders, target)
+            for folder in self._folders:  # asked for by its path: the folder itself may not be readable
+                package = os.path.join(folder, name)
+                if os.path.exists(os.path.join(package, "__init__.py")):
+                    place = os.path.join(package, "__init__.py")
+                    return spec_from_file_location(name, place, submodule_search_locations=[package])
         return None
 
 

@@ -13,12 +13,11 @@ import importlib
 import json
 import math
 import os
-import resource
 import sys
 from typing import Any
 
 from agt_tournament import base_agent
-from agt_tournament.agents import libraries, protocol, traces
+from agt_tournament.agents import libraries, protocol, traces, walls
 from agt_tournament.agents.interface import InvalidError, agent_class_of, as_bid, wants_opponents
 
 _Failure = tuple[str, str, str]
@@ -96,12 +95,11 @@ class Player:
         return None
 
     def _load(self, request: dict[str, Any]) -> None:
+        walls.raise_walls(request["walls"])
         self._folder = request["folder"]
         self._patience = request["patience"]
         if self._patience:
             faulthandler.dump_traceback_later(self._patience["load"], file=2)
-        limit = request["memory_limit_bytes"]
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         libraries.seed_randomness(request["seed"])
         sys.meta_path.insert(0, libraries.Libraries(request["libraries"]))
         sys.modules["base_agent"] = base_agent  # as the design document calls it

@@ -36,7 +36,11 @@ _MOST_RIVALS = 20  # of the pairwise table of an arena
 _OPEN_ARENAS = 3  # of a stage that are unfolded at once
 _MOST_ARENAS = 12  # of a stage that are listed without another fold
 _LETTERS = 160  # of an error's message
-_SANDBOX = {"none": "none, agents ran as ordinary processes"}
+_SANDBOX = {
+    "bubblewrap": "bubblewrap, each agent in namespaces of its own",
+    "landlock": "landlock, each agent restricted by the kernel",
+    "none": "none, agents ran as ordinary processes",
+}
 
 
 def generate_analytics_report(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agt_tournament.agent_manager import AgentProcess
+from agt_tournament.agents.sandbox import NONE, Sandbox
 from agt_tournament.auction_engine import Answer
 from agt_tournament.config import TournamentConfig
 from agt_tournament.game_manager import Game, GameResult, TeamGameResult
@@ -73,7 +74,14 @@ class _EnoughError(Exception):
 class Trial:
     """All that was seen of the submission at `path`: `files` as they were read, played by `rules` from `seed`."""
 
-    def __init__(self, path: Path, files: Mapping[str, bytes], rules: TournamentConfig, seed: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        files: Mapping[str, bytes],
+        rules: TournamentConfig,
+        seed: int,
+        sandbox: Sandbox = NONE,
+    ) -> None:
         self.path, self.files, self.rules = path, dict(files), rules
         self.asked: list[Asked] = []
         self.games: list[PlayedGame] = []
@@ -83,7 +91,7 @@ class Trial:
         """What it printed in the seat of the first copy."""
         self.stopped = ""
         """Why not all was played; empty where it was."""
-        self._seed = seed
+        self._seed, self._sandbox = seed, sandbox
 
     def run(self, progress: Callable[[str], None] = lambda _: None) -> Trial:
         """Load the submission and play; `progress` is told what happens."""
@@ -135,7 +143,10 @@ class Trial:
 
     def _open(self, team: str, files: Mapping[str, bytes], processes: ExitStack) -> AgentProcess:
         store_submission(dict(files), self._submissions / team)
-        return open_agents(self._submissions, [team], self.rules, processes, explain_delays=True)[team]
+        agents = open_agents(
+            self._submissions, [team], self.rules, processes, sandbox=self._sandbox, explain_delays=True
+        )
+        return agents[team]
 
     def _seeds(self, number: int) -> GameSeeds:
         return GameSeeds(self._seed, 0, 1, number, self.rules.valuations_per)

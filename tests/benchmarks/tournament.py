@@ -18,8 +18,10 @@ from typing import Any
 
 from agt_tournament.agent_manager import AgentProcess, one_cpu
 from agt_tournament.agents import protocol
+from agt_tournament.agents.sandbox import NONE, TIERS, Sandbox
 from agt_tournament.auction_engine import Answer, Bidder
 from agt_tournament.game_manager import Game
+from agt_tournament.preflight import why_not
 from agt_tournament.registration import examples
 from agt_tournament.seeding import GameSeeds
 from tests.support import environment
@@ -28,6 +30,7 @@ from tests.tournament import rules
 GAMES, REPEATS = 100, 5
 PER_BID, PIPE_SHARE = 100, 1 / 3
 TEAMS, STAGE_SECONDS = 200, 180
+WALLED_SHARE, START_MS = 0.7, 60
 
 
 def main() -> int:
@@ -51,7 +54,42 @@ def main() -> int:
     print(
         f"  {ours / pipe:.2f} × what the pipe round trips alone allow, {pipe:.0f} games/s (at least {PIPE_SHARE:.2f})"
     )
-    return max(int(ours < PER_BID * per_bid or ours < PIPE_SHARE * pipe), _stage())
+    walled = [_walled(tier, ours) for tier in TIERS[:-1] if why_not(tier) is None]
+    return max(*walled, int(ours < PER_BID * per_bid or ours < PIPE_SHARE * pipe), _stage())
+
+
+def _walled(tier: str, plain: float) -> int:
+    """The same behind walls: games a second, and the start of an agent that imports numpy."""
+    sandbox = Sandbox(tier)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as processes:
+        processes.enter_context(one_cpu())
+        started = {name: _started(Path(folder) / name, path, processes, sandbox) for name, path in examples().items()}
+        share = max(_games(started, GAMES) for _ in range(REPEATS)) / plain
+        submission = Path(folder) / "numpy"
+        submission.mkdir()
+        (submission / "bidding_agent.py").write_text("import numpy\n" + examples()["truthful_bidder"].read_text())
+        walled = min(_loading(submission, sandbox) for _ in range(REPEATS))
+        bare = min(_seconds_of([sys.executable, "-c", "import numpy"]) for _ in range(REPEATS))
+    more = 1000 * (walled - bare)
+    print(f"behind {tier} they play {share:.2f} × as many games (at least {WALLED_SHARE})")
+    print(
+        f"  an agent that imports numpy starts {more:.0f} ms later than python -c 'import numpy' (at most {START_MS})"
+    )
+    return int(share < WALLED_SHARE or more > START_MS)
+
+
+def _loading(submission: Path, sandbox: Sandbox) -> float:
+    with AgentProcess(submission, "numpy", sandbox=sandbox) as agent:
+        began = time.perf_counter()
+        agent.prepare(lambda: 0)
+        assert agent.load().error is None
+        return time.perf_counter() - began
+
+
+def _seconds_of(command: list[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, check=True)
+    return time.perf_counter() - began
 
 
 def _games(agents: Mapping[str, Bidder], count: int) -> float:
@@ -64,10 +102,10 @@ def _games(agents: Mapping[str, Bidder], count: int) -> float:
     return count / (time.perf_counter() - began)
 
 
-def _started(submission: Path, path: Path, processes: ExitStack) -> AgentProcess:
+def _started(submission: Path, path: Path, processes: ExitStack, sandbox: Sandbox = NONE) -> AgentProcess:
     submission.mkdir()
     shutil.copy(path, submission / "bidding_agent.py")
-    return processes.enter_context(AgentProcess(submission, submission.name))
+    return processes.enter_context(AgentProcess(submission, submission.name, sandbox=sandbox))
 
 
 # --- the same agents without the machinery ---------------------------------------------------------------

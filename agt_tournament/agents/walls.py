@@ -1,0 +1,93 @@
+"""The walls that an agent's process raises around itself before it imports the submission; standard library only.
+
+What has been given up here cannot be taken back: limits are hard, capabilities are gone, Landlock (landlock(7)) and
+seccomp(2) hold for the process and every thread of it until it ends.
+"""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import os
+import resource
+from typing import Any
+
+_PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
+_CAPABILITY_VERSION_3 = 0x20080522
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446  # the same on every architecture
+_LANDLOCK_VERSION_FLAG, _RULE_PATH_BENEATH = 1, 1
+READ_FILE, READ_DIR = 1 << 2, 1 << 3
+_FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # bits of file access that an ABI knows; later ones know 16
+_NETWORK_RIGHTS, _SCOPES = 0b11, 0b11  # bind and connect TCP (ABI 4); abstract sockets and signals (ABI 6)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+class _Ruleset(ctypes.Structure):
+    _fields_ = (("files", ctypes.c_uint64), ("network", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
+
+
+class _PathBeneath(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = (("rights", ctypes.c_uint64), ("folder", ctypes.c_int32))
+
+
+def raise_walls(plan: dict[str, Any]) -> None:
+    """Give up what `plan` says; raises `OSError` if the kernel does not let it.
+
+    Keys: limits (by name of `resource`), readable (paths and rights, None without Landlock), seccomp (a BPF program in
+    Base64, "" without).
+    """
+    for name, limit in plan["limits"].items():
+        resource.setrlimit(getattr(resource, name), (limit, limit))
+    if plan["readable"] is None and not plan["seccomp"]:
+        return
+    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
+    if plan["readable"] is not None:
+        _restrict_to(plan["readable"])
+    _drop_capabilities()
+    if plan["seccomp"]:
+        program = base64.b64decode(plan["seccomp"])
+        filtered = _Program(len(program) // 8, program)
+        done = _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(filtered), 0, 0)
+        _check(done, "prctl(PR_SET_SECCOMP)")
+
+
+def landlock_abi() -> int:
+    """The version of Landlock that the kernel has; 0 for none."""
+    return max(int(_libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _LANDLOCK_VERSION_FLAG)), 0)
+
+
+def _restrict_to(readable: list[tuple[str, int]]) -> None:
+    """Leave nothing of the file system but `readable`, and of network and signals nothing that Landlock knows."""
+    abi = landlock_abi()
+    handled = (1 << _FILE_RIGHTS.get(abi, 16)) - 1
+    ruleset = _Ruleset(handled, _NETWORK_RIGHTS if abi >= 4 else 0, _SCOPES if abi >= 6 else 0)
+    size = ctypes.sizeof(_Ruleset) if abi >= 6 else 16 if abi >= 4 else 8
+    made = _libc.syscall(_LANDLOCK_CREATE_RULESET, ctypes.byref(ruleset), ctypes.c_size_t(size), 0)
+    rules = _check(made, "landlock_create_ruleset")
+    for path, rights in readable:
+        folder = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        beneath = _PathBeneath(rights, folder)
+        done = _libc.syscall(_LANDLOCK_ADD_RULE, rules, _RULE_PATH_BENEATH, ctypes.byref(beneath), 0)
+        _check(done, f"landlock_add_rule({path})")
+        os.close(folder)
+    _check(_libc.syscall(_LANDLOCK_RESTRICT_SELF, rules, 0), "landlock_restrict_self")
+    os.close(rules)
+
+
+def _drop_capabilities() -> None:
+    """Of a process of root's, too, nothing is left but its user id."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    _check(_libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result

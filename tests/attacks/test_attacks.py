@@ -1,0 +1,139 @@
+"""Every line of the list of attacks, under each tier of walls that holds here, as this user and as one without rights.
+
+An attack must come to nothing, cost the others nothing and be told in the log. That the attacks are real is tested as
+well: without walls many of them succeed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.harness import ATTACKER, Played, all_attacks, outcome, play_attacks, why_not
+from tests.support import REPO
+
+ATTACKS = all_attacks()
+WALLS = ("bubblewrap", "landlock")
+NOBODY = 65534
+MOST_SUCCEED_WITHOUT_WALLS = 25
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def played(request: pytest.FixtureRequest) -> Callable[[str, str], Played]:
+    """The games of an attack under a tier; all that this session asks for are played when the first one is needed."""
+    done: dict[str, dict[str, Played]] = {}
+    wanted: dict[str, list[str]] = {}
+    for item in request.session.items:
+        callspec = getattr(item, "callspec", None)
+        if callspec and {"tier", "key"} <= set(callspec.params):
+            wanted.setdefault(callspec.params["tier"], []).append(callspec.params["key"])
+
+    def of(tier: str, key: str) -> Played:
+        if tier not in done:
+            done[tier] = play_attacks(tier, wanted[tier])
+        return done[tier][key]
+
+    return of
+
+
+def _cases() -> list[object]:
+    cases: list[object] = []
+    for tier in WALLS:
+        if reason := why_not(tier):
+            cases.append(pytest.param(tier, "", marks=pytest.mark.skip(reason=f"{tier}: {reason}"), id=tier))
+        else:
+            cases += [pytest.param(tier, key, id=f"{tier}-{key}") for key in ATTACKS]
+    return cases
+
+
+@pytest.mark.parametrize(("tier", "key"), _cases())
+def test_an_attack_comes_to_nothing(tier: str, key: str, played: Callable[[str, str], Played]) -> None:
+    attack, result = ATTACKS[key], played(tier, key)
+    check_the_game(key, result)
+    evidence = result.evidence
+    assert evidence
+    assert ({failure["error"] for failure in result.failures()} or {None}) <= attack.errors
+    assert not attack.succeeded(evidence), evidence
+    assert evidence.planted.secret not in evidence.printed
+    assert not evidence.left
+    assert not evidence.written
+    assert not evidence.connections
+    assert not evidence.organiser_hit
+
+
+def check_the_game(key: str, result: Played) -> None:
+    """It came to its end, and the others did and got what they do without the attack."""
+    assert result.ended, f"{key}: the organiser did not come to the end of its games"
+    assert {failure["team_id"] for failure in result.failures()} <= {ATTACKER}
+    assert [outcome(game) for game in result.games] == [outcome(game) for game in result.reference]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="attacks need Linux")
+def test_without_walls_the_attacks_succeed() -> None:
+    """Else they would prove nothing. Here, too, nothing of them is left, and whoever is not hit plays as ever."""
+    results = play_attacks("none", list(ATTACKS))
+    assert set(results) == set(ATTACKS)
+    for key, result in results.items():
+        if result.ended:
+            check_the_game(key, result)
+    done = {ATTACKS[key].number for key, result in results.items() if reached(key, result)}
+    both = any(attack.number > 23 for attack in ATTACKS.values())
+    assert len(done) >= (MOST_SUCCEED_WITHOUT_WALLS if both else 10), sorted(done)
+
+
+def reached(key: str, result: Played) -> bool:
+    """Whether the attack had what it wanted; one that killed even the watcher had."""
+    evidence = result.evidence
+    return evidence is None or ATTACKS[key].succeeded(evidence) or evidence.planted.secret in evidence.printed
+
+
+# --- as a user without rights ----------------------------------------------------------------------------
+
+HOUSE = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs -o mode=755 tmpfs /mnt
+mkdir /mnt/kept
+mount --bind "$2" /mnt/kept
+mount -t tmpfs -o mode=755 tmpfs "$1"
+mkdir -p "$2"
+mount --move /mnt/kept "$2"
+umount /mnt
+shift 2
+exec "$@"
+"""
+"""Shows of the closed folder $1 only $2, in a mount namespace: the interpreter may lie in root's home."""
+
+
+def _as_nobody(*command: str) -> list[str]:
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *command]
+
+
+def _house(folder: Path) -> list[str]:
+    """What to put before a command so that everyone can read the interpreter in `folder`."""
+    closed = [each for each in reversed(folder.parents) if not each.stat().st_mode & 0o001]
+    return ["unshare", "--mount", "sh", "-c", HOUSE, "sh", str(closed[0]), str(folder)] if closed else []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_the_same_as_a_user_without_rights(tmp_path: Path) -> None:
+    if not shutil.which("setpriv") or not shutil.which("unshare"):
+        pytest.skip("setpriv and unshare of util-linux are needed")
+    house = _house(Path(sys.base_prefix).resolve())
+    tried = [*house, *_as_nobody(sys.executable, "-c", "import numpy, pytest; import tests.tournament")]
+    check = subprocess.run(tried, cwd=REPO, capture_output=True, text=True)
+    if check.returncode:
+        pytest.skip(f"user {NOBODY} cannot run {sys.executable}: {check.stderr.strip()[-300:]}")
+    options = ("-q", "-p", "no:cacheprovider", "-k", "test_an_attack_comes_to_nothing")
+    command = [*house, *_as_nobody(sys.executable, "-m", "pytest", *options, str(Path(__file__)))]
+    clean = {**os.environ, "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": "/tmp"}
+    run = subprocess.run(command, cwd=REPO, env=clean, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
