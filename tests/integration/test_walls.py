@@ -1,0 +1,159 @@
+"""Which walls are chosen, and what an honest agent finds behind them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from agt_tournament import preflight
+from agt_tournament.__main__ import perform
+from agt_tournament.agent_manager import AgentProcess
+from agt_tournament.agents.sandbox import TIERS, Sandbox
+from agt_tournament.preflight import choose, probe, why_not
+from experiments.errors import RequestError
+from tests.attacks.endurance import endure
+from tests.tournament import competition_tree
+
+HOLDING = [tier for tier in TIERS[:-1] if why_not(tier) is None]
+AGENT = """
+from agt_tournament.base_agent import BiddingAgent
+class Agent(BiddingAgent):
+    def bidding_function(self, item_id):
+        return 1.0
+"""
+
+
+@pytest.fixture
+def nothing_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "why_not", lambda tier: f"{tier} is not here")
+
+
+@pytest.fixture
+def submission(tmp_path: Path) -> Path:
+    folder = tmp_path / "agent"
+    folder.mkdir()
+    (folder / "bidding_agent.py").write_text(AGENT)
+    return folder
+
+
+def test_a_tier_holds_on_a_machine_that_runs_these_tests() -> None:
+    assert HOLDING, {tier: why_not(tier) for tier in TIERS}
+
+
+def test_auto_is_the_first_that_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose("auto", trusted=False).name == HOLDING[0]
+    monkeypatch.setattr(preflight, "why_not", lambda tier: None if tier == "landlock" else "closed")
+    assert choose("auto", trusted=False).name == "landlock"
+    assert choose("auto", trusted=True).name == "landlock"
+
+
+def test_without_walls_only_trusted_agents_run(nothing_holds: None) -> None:
+    assert choose("auto", trusted=True).name == "none"
+    assert choose("none", trusted=True).name == "none"
+    with pytest.raises(RequestError) as refused:
+        choose("auto", trusted=False)
+    for part in ("sandbox = auto", "bubblewrap is not here", "landlock is not here", "install", "i_trust_these_agents"):
+        assert part in str(refused.value)
+    with pytest.raises(RequestError, match="sandbox = none"):
+        choose("none", trusted=False)
+    with pytest.raises(RequestError, match="landlock is not here"):
+        choose("landlock", trusted=True)
+
+
+def test_agents_of_others_are_refused_where_no_walls_hold(
+    nothing_holds: None, submission: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = [f"teams_dir={submission.parent}", f"run_dir={tmp_path / 'run'}", "stage=1", "tournament.games=1"]
+    with pytest.raises(RequestError, match="sandbox = auto"):
+        perform(competition_tree(*own))
+    assert not (tmp_path / "run").exists()
+    assert perform(competition_tree(*own, "sandbox=none", "i_trust_these_agents=true")) == 0
+    assert "sandbox: none" in capsys.readouterr().err
+
+
+def test_the_bundled_agents_play_anywhere(nothing_holds: None, tmp_path: Path) -> None:
+    assert perform(competition_tree(f"run_dir={tmp_path / 'run'}", "stage=1", "tournament.games=1")) == 0
+    assert json.loads((tmp_path / "run" / "provenance.json").read_text())["sandbox"] == "none"
+
+
+@pytest.mark.parametrize("tier", HOLDING)
+def test_the_tier_is_stored_and_changes_no_result(tier: str, tmp_path: Path) -> None:
+    boards = []
+    for name in (tier, "none"):
+        run_dir = tmp_path / name
+        request = [f"run_dir={run_dir}", "stage=1", "tournament.games=2", f"sandbox={name}"]
+        assert perform(competition_tree(*request, "i_trust_these_agents=true")) == 0
+        assert json.loads((run_dir / "provenance.json").read_text())["sandbox"] == name
+        assert yaml.safe_load((run_dir / "config.yaml").read_text())["sandbox"] == {"name": name}
+        assert f"{name}, " in (run_dir / "analytics" / "competition_report.html").read_text()
+        boards.append((run_dir / "leaderboards" / "stage1_final.csv").read_bytes())
+    assert boards[0] == boards[1]
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_numpy_scipy_and_threads_work_under_the_memory_limit(tier: str) -> None:
+    if tier != "none" and tier not in HOLDING:
+        pytest.skip(str(why_not(tier)))
+    result = probe(tier, thorough=True)
+    assert result["error"] is None
+    assert "scipy.stats" in result["works"]
+
+
+def test_the_probe_sees_that_there_are_no_walls() -> None:
+    """Else it could not tell that there are some."""
+    found = probe("none")["held"]
+    assert sum(happened is not None for happened in found.values()) >= 10
+    for promise in ("files of the machine", "the network, TCP", "starting processes", "ptrace"):
+        assert found[promise], promise
+
+
+@pytest.mark.parametrize("tier", HOLDING)
+def test_an_agent_does_not_run_between_its_turns(tier: str, submission: Path) -> None:
+    with AgentProcess(submission, "agent", sandbox=Sandbox(tier)) as agent:
+        agent.prepare(lambda: 0)
+        game = {"team_id": "agent", "valuation_vector": {"item_1": 1.0}, "budget": 60, "items": ["item_1"]}
+        assert agent.start_game({**game, "teams": ["agent"], "seed": 1}).error is None
+        for _ in range(5):
+            assert agent.bid("item_1").bid == 1.0
+            assert stopped(agent._pid)
+        assert agent.end_game().error is None
+    assert not Path(f"/proc/{agent._pid}").exists()
+
+
+def stopped(pid: int) -> bool:
+    """Whether the process is stopped, now or in a moment: it has to be scheduled once more for that."""
+    deadline = time.monotonic() + 2
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
+
+
+def test_the_check_prints_every_promise(capsys: pytest.CaptureFixture[str]) -> None:
+    assert perform(competition_tree("action=sandbox_check")) == 0
+    shown = capsys.readouterr().out
+    for promise in probe("none")["held"]:
+        assert promise in shown
+    assert f"sandbox=auto is {HOLDING[0]}" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tier", HOLDING)
+def test_many_games_with_attackers_leak_nothing(tier: str) -> None:
+    states = endure(60, tier)
+    assert states[-1].resident - states[10].resident < 8e6
+    assert len({state.descriptors for state in states}) == 1
+    assert len({state.children for state in states[10:]}) == 1
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    yield
+    assert "bidding_agent" not in sys.modules  # nothing of a submission was imported here
