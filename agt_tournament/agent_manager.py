@@ -323,6 +323,9 @@ class AgentProcess:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             os.close(self._pidfd)
             self._pidfd = -1
+            if self._sandbox.reports_child:  # it is bubblewrap that has to see its child end, or nobody may
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=2)
         with suppress(ProcessLookupError, PermissionError):  # nothing is left of its group, or nothing of ours
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
