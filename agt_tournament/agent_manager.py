@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -76,7 +77,7 @@ class AgentProcess:
         self._submission, self._limits, self._sandbox = submission.resolve(), limits, sandbox
         self._process: subprocess.Popen[bytes] | None = None
         self._loaded = False
-        self._failed_starts = 0
+        self._failed_starts, self._unstarted = 0, ""
         self._out: str | None = None  # the error for which it is not asked any more in this game
         self._seats: dict[str, int] = {NOBODY: protocol.NOBODY}
         self._items: dict[str, int] = {}
@@ -84,6 +85,7 @@ class AgentProcess:
         self._output, self._dropped = b"", 0
         self._information = self._pidfd = -1
         self._pid = 0
+        self._cpu_before = 0.0
         self._waited_before: float | None = None
 
     def __enter__(self) -> AgentProcess:
@@ -100,8 +102,8 @@ class AgentProcess:
         if self._process is None and self._failed_starts < _MOST_FAILED_STARTS:
             try:
                 self._launch()
-            except OSError:  # it may have removed its own folder
-                self._failed_starts = _MOST_FAILED_STARTS
+            except OSError as error:  # it may have removed its own folder
+                self._failed_starts, self._unstarted = _MOST_FAILED_STARTS, str(error)
                 return
             request = {
                 "folder": str(self._submission),
@@ -118,20 +120,20 @@ class AgentProcess:
             return Answer(0.0)
         if self._process is None:
             self._out = "exit"
-            text = "not started: it could not be before"
+            text = f"not started: {self._unstarted}"
             return Answer(0.0, 0.0, "exit", text, "import", valid=False)
         self._identify()
         self._channel.restart_clock()  # while another one loaded, nobody read what this one printed
         answer = self._receive(self._limits.load_timeout_seconds)
         if answer.error:
             self._kill()
-            self._failed_starts += 1
+            self._failed_starts, self._unstarted = self._failed_starts + 1, "it could not be loaded before"
             self._out = answer.error
         else:
             self._loaded, self._failed_starts = True, 0
             if _AFFINITY:
                 with suppress(ProcessLookupError):  # it may have ended since
-                    os.sched_setaffinity(self._process.pid, os.sched_getaffinity(0))  # see `one_cpu`
+                    os.sched_setaffinity(self._pid, os.sched_getaffinity(0))  # see `one_cpu`
         return answer._replace(where=answer.where or "import")
 
     def start_game(self, briefing: Mapping[str, Any]) -> Answer:
@@ -178,6 +180,7 @@ class AgentProcess:
 
     def _ask(self, kind: int, body: bytes, timeout: float, *, look: bool = False) -> Answer:
         self._waited_before = None
+        self._cpu_before = self._cpu_seconds()
         self._signal(signal.SIGCONT)
         self._channel.send(kind, body, timeout)
         return self._receive(timeout, look=look)
@@ -187,7 +190,7 @@ class AgentProcess:
         try:
             bid, error, where, text = self._channel.receive(self._watch)
             self._signal(signal.SIGSTOP)
-            seconds = self._channel.seconds
+            seconds, cpu = self._channel.seconds, self._cpu_seconds() - self._cpu_before
             if look or seconds > _QUICK:  # in less nobody can have filled much memory
                 self._watch()
         except TimeoutError:
@@ -199,10 +202,11 @@ class AgentProcess:
         except protocol.ProtocolError as problem:
             return self._lose("protocol", str(problem))
         if math.isfinite(bid) and bid >= 0:
-            return Answer(bid + 0.0, seconds, error, _printable(text), where)  # + 0.0: minus zero is zero
+            bid += 0.0  # minus zero is zero
+            return Answer(bid, seconds, error, _printable(text), where, cpu_seconds=cpu)
         if error is None:
             error, text = "invalid", f"the bid {bid} is no finite number, or negative"
-        return Answer(0.0, seconds, error, _printable(text), where, valid=False)
+        return Answer(0.0, seconds, error, _printable(text), where, valid=False, cpu_seconds=cpu)
 
     def _patience(self) -> dict[str, float]:
         """Seconds after which an agent that watches itself says where it is."""
@@ -250,7 +254,7 @@ class AgentProcess:
         assert self._process is not None
         try:
             self._pid = agent_pid(self._information) if self._sandbox.reports_child else self._process.pid
-            self._pidfd = os.pidfd_open(self._pid)
+            self._pidfd = os.pidfd_open(self._pid) if hasattr(os, "pidfd_open") else -1  # not on macOS
         except (OSError, ValueError):  # it has ended already; its channel will say so
             self._pidfd = -1
         finally:
@@ -274,6 +278,12 @@ class AgentProcess:
             resident = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1]) * _PAGE
             if resident > self._limits.memory_limit_mb << 20:
                 raise MemoryError(f"{resident >> 20} MB are resident, {self._limits.memory_limit_mb} MB are allowed")
+
+    def _cpu_seconds(self) -> float:
+        """CPU time of the process so far, all threads together, by its clock (clock_getcpuclockid(3))."""
+        with suppress(OSError):
+            return time.clock_gettime(~self._pid << 3 | 2)
+        return self._cpu_before
 
     def _waited(self) -> float:
         """Seconds for which the process has waited for a CPU so far; 0 where the kernel does not say."""
@@ -306,10 +316,10 @@ class AgentProcess:
 
     def _lose(self, error: str, text: str) -> Answer:
         """End the process; the agent is not asked again in this game."""
-        seconds = self._channel.seconds
+        seconds, cpu = self._channel.seconds, self._cpu_seconds() - self._cpu_before
         self._kill()
         self._out = error
-        return Answer(0.0, seconds, error, text, valid=False)
+        return Answer(0.0, seconds, error, text, valid=False, cpu_seconds=cpu)
 
     def _kill(self) -> None:
         """End the process with all that it started in its session, and keep what it has printed."""

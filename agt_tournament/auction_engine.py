@@ -26,6 +26,8 @@ class Answer(NamedTuple):
     """In which of its methods."""
     valid: bool = True
     """Whether `bid` is what the agent asked for."""
+    cpu_seconds: float | None = None
+    """CPU time of all threads of its process meanwhile; None where it is not known."""
 
 
 class Bidder(Protocol):
@@ -103,7 +105,7 @@ class AuctionRound:
         return min(bid, budget)
 
     def log_entry(self) -> dict[str, Any]:
-        """The round as the staff log has it; seconds is the only part that a rerun does not repeat."""
+        """The round as the staff log has it; the two times are the only part that a rerun does not repeat."""
         answers = self.answers
         return {
             "item_id": self.item_id,
@@ -113,6 +115,7 @@ class AuctionRound:
             "asked": {team: answer.bid if answer.valid else None for team, answer in answers.items()},
             "caps": self._caps,
             "seconds": {team: _rounded(answer.seconds) for team, answer in answers.items()},
+            "cpu_seconds": {team: _rounded(answer.cpu_seconds) for team, answer in answers.items()},
             "errors": {team: answer.error for team, answer in answers.items() if answer.error},
             "notes": {
                 team: f"bid {answer.bid:g} cut down to the budget, {self._caps[team]:g}"

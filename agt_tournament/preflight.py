@@ -83,7 +83,7 @@ def probe(tier: str, *, thorough: bool = False) -> dict[str, Any]:
         with AgentProcess(submission, "probe", limits, sandbox=Sandbox(tier)) as agent:
             try:
                 agent.prepare(lambda: 0)
-            except (OSError, ImportError) as error:  # no libseccomp
+            except (OSError, ImportError, RuntimeError) as error:  # no libseccomp
                 return {"held": {}, "works": None, "error": f"{type(error).__name__}: {error}"}
             answer = agent.load()
             printed = agent.take_output()

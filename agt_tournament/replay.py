@@ -105,8 +105,8 @@ def recompute(game: Mapping[str, Any], rules: TournamentConfig, seeds: GameSeeds
 
 
 def _answer(entry: Mapping[str, Any], team: str) -> Answer:
-    asked, seconds = entry["asked"].get(team), entry["seconds"].get(team)
-    return Answer(asked or 0.0, seconds, entry["errors"].get(team), valid=asked is not None)
+    asked, seconds, cpu = (entry[name].get(team) for name in ("asked", "seconds", "cpu_seconds"))
+    return Answer(asked or 0.0, seconds, entry["errors"].get(team), valid=asked is not None, cpu_seconds=cpu)
 
 
 def _results(results: Mapping[str, TeamGameResult]) -> dict[str, Any]:

@@ -212,6 +212,7 @@ def test_the_staffs_table_has_every_bid(run_dir: Path, stage: StageData, tmp_pat
         "winner",
         "price",
         "seconds",
+        "cpu_seconds",
         "error",
         "error_text",
         "note",

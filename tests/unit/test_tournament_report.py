@@ -486,7 +486,13 @@ def _dull(seats: Sequence[str], price: float = 0.0) -> dict[str, Any]:
     result = {"utility": 0.0, "budget_spent": 0.0, "items_won": [], "max_single_item_utility": 0.0}
     zero = dict.fromkeys(seats, 0.0)
     entry = {"round": 1, "item_id": "item_0", "winner": NOBODY, "price": price, "all_bids": zero, "asked": zero}
-    entry |= {"caps": dict.fromkeys(seats, 60.0), "seconds": dict.fromkeys(seats, 0.001), "errors": {}, "notes": {}}
+    entry |= {
+        "caps": dict.fromkeys(seats, 60.0),
+        "seconds": dict.fromkeys(seats, 0.001),
+        "cpu_seconds": dict.fromkeys(seats),
+        "errors": {},
+        "notes": {},
+    }
     results = {seat: {**result, "valuation_vector": {"item_0": 5.0}} for seat in seats}
     return {"arena_id": "arena_1", "stage": 1, "team_results": results, "auction_log": [entry], "failures": []}
 
