@@ -9,31 +9,18 @@ import json
 import math
 import os
 import re
-import signal
-import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agt_tournament.agents import protocol
-from agt_tournament.agents.channel import Channel
-from agt_tournament.agents.sandbox import NONE, Sandbox, agent_pid, library_folders
+from agt_tournament.agents.process import Process
+from agt_tournament.agents.sandbox import NONE, Sandbox, library_folders
 from agt_tournament.auction_engine import NOBODY, Answer
 
-_ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin",
-    "LANG": "C.UTF-8",
-    "PYTHONHASHSEED": "0",  # sets of names have the same order in every run
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",  # with more threads the import of numpy can hang at the memory limit
-    "MKL_NUM_THREADS": "1",
-}
 _MOST_FAILED_STARTS = 3
 _QUICK = 0.001  # seconds
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-_AFFINITY = hasattr(os, "sched_setaffinity")  # not on macOS
 
 
 class Limits(NamedTuple):
@@ -75,7 +62,7 @@ class AgentProcess:
         self.team_id = team_id
         self._explain_delays = explain_delays
         self._submission, self._limits, self._sandbox = submission.resolve(), limits, sandbox
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._loaded = False
         self._failed_starts, self._unstarted = 0, ""
         self._out: str | None = None  # the error for which it is not asked any more in this game
@@ -83,8 +70,6 @@ class AgentProcess:
         self._items: dict[str, int] = {}
         self._outcome = (protocol.NO_ROUND, 0.0)
         self._output, self._dropped = b"", 0
-        self._information = self._pidfd = -1
-        self._pid = 0
         self._cpu_before = 0.0
         self._waited_before: float | None = None
 
@@ -101,7 +86,7 @@ class AgentProcess:
         self._out = None
         if self._process is None and self._failed_starts < _MOST_FAILED_STARTS:
             try:
-                self._launch()
+                self._process = Process(self._sandbox, self._submission, self._limits.output_limit_kb << 10)
             except OSError as error:  # it may have removed its own folder
                 self._failed_starts, self._unstarted = _MOST_FAILED_STARTS, str(error)
                 return
@@ -112,7 +97,8 @@ class AgentProcess:
                 "seed": seed(),
                 "patience": self._patience() if self._explain_delays else None,
             }
-            self._channel.send(protocol.LOAD, json.dumps(request).encode(), self._limits.load_timeout_seconds)
+            body = json.dumps(request).encode()
+            self._process.channel.send(protocol.LOAD, body, self._limits.load_timeout_seconds)
 
     def load(self) -> Answer:
         """Wait until the submission has been imported."""
@@ -122,18 +108,16 @@ class AgentProcess:
             self._out = "exit"
             text = f"not started: {self._unstarted}"
             return Answer(0.0, 0.0, "exit", text, "import", valid=False)
-        self._identify()
-        self._channel.restart_clock()  # while another one loaded, nobody read what this one printed
-        answer = self._receive(self._limits.load_timeout_seconds)
+        self._process.identify()
+        self._process.channel.restart_clock()  # while another one loaded, nobody read what this one printed
+        answer = self._receive(self._process, self._limits.load_timeout_seconds)
         if answer.error:
             self._kill()
             self._failed_starts, self._unstarted = self._failed_starts + 1, "it could not be loaded before"
             self._out = answer.error
         else:
             self._loaded, self._failed_starts = True, 0
-            if _AFFINITY:
-                with suppress(ProcessLookupError):  # it may have ended since
-                    os.sched_setaffinity(self._pid, os.sched_getaffinity(0))  # see `one_cpu`
+            self._process.join_cpu()  # see `one_cpu`
         return answer._replace(where=answer.where or "import")
 
     def start_game(self, briefing: Mapping[str, Any]) -> Answer:
@@ -167,6 +151,11 @@ class AgentProcess:
         answer = self._ask(protocol.END, body, self._limits.bid_timeout_seconds, look=True)
         return answer._replace(where=answer.where or "update_after_each_round")
 
+    @property
+    def pid(self) -> int | None:
+        """The number of the process that runs the agent, if there is one."""
+        return self._process.pid if self._process else None
+
     def take_output(self) -> str:
         """What the agent has printed since this was last asked, cut at the limit."""
         self._keep_output()
@@ -179,24 +168,26 @@ class AgentProcess:
     # --- questions and answers -------------------------------------------------------------------------
 
     def _ask(self, kind: int, body: bytes, timeout: float, *, look: bool = False) -> Answer:
+        assert self._process is not None
         self._waited_before = None
-        self._cpu_before = self._cpu_seconds()
-        self._signal(signal.SIGCONT)
-        self._channel.send(kind, body, timeout)
-        return self._receive(timeout, look=look)
+        self._cpu_before = self._process.cpu_seconds()
+        self._process.resume()
+        self._process.channel.send(kind, body, timeout)
+        return self._receive(self._process, timeout, look=look)
 
-    def _receive(self, timeout: float, *, look: bool = False) -> Answer:
+    def _receive(self, process: Process, timeout: float, *, look: bool = False) -> Answer:
         """Wait for the answer and stop the process; one that gives none in time, or anything else, is killed."""
         try:
-            bid, error, where, text = self._channel.receive(self._watch)
-            self._signal(signal.SIGSTOP)
-            seconds, cpu = self._channel.seconds, self._cpu_seconds() - self._cpu_before
+            bid, error, where, text = process.channel.receive(self._watch)
+            process.stop()
+            seconds, cpu = process.channel.seconds, process.cpu_seconds() - self._cpu_before
             if look or seconds > _QUICK:  # in less nobody can have filled much memory
                 self._watch()
         except TimeoutError:
-            return self._lose("timeout", f"no answer within {timeout:g} s{self._excuse()}{self._position()}")
+            excuse = self._excuse(process)
+            return self._lose("timeout", f"no answer within {timeout:g} s{excuse}{self._position()}")
         except EOFError:
-            return self._lose(*self._death())
+            return self._lose(*process.death())
         except MemoryError as problem:
             return self._lose("memory", str(problem))
         except protocol.ProtocolError as problem:
@@ -207,6 +198,25 @@ class AgentProcess:
         if error is None:
             error, text = "invalid", f"the bid {bid} is no finite number, or negative"
         return Answer(0.0, seconds, error, _printable(text), where, valid=False, cpu_seconds=cpu)
+
+    def _watch(self) -> None:
+        """Look at an agent that takes its time; raises `MemoryError` if its resident set is over the limit.
+
+        Pages that are written without being writable are in no limit of the kernel but that of addresses.
+        """
+        assert self._process is not None
+        if self._waited_before is None:
+            self._waited_before = self._process.waited_seconds()
+        resident = self._process.resident_bytes()
+        if resident > self._limits.memory_limit_mb << 20:
+            raise MemoryError(f"{resident >> 20} MB are resident, {self._limits.memory_limit_mb} MB are allowed")
+
+    def _excuse(self, process: Process) -> str:
+        """How long a late agent waited for a CPU, if that was long: then it is not its fault."""
+        waited = process.waited_seconds() - (self._waited_before or 0.0)
+        if waited < 0.25 * process.channel.seconds:
+            return ""
+        return f", of which it waited {waited:.2f} s for a CPU: the machine is too busy"
 
     def _patience(self) -> dict[str, float]:
         """Seconds after which an agent that watches itself says where it is."""
@@ -223,132 +233,28 @@ class AgentProcess:
         line = re.search(place, stack.decode(errors="replace"))
         return f'\n  File "{line[1]}", line {line[2]}, in {line[3]}' if line else ""
 
-    # --- the process -----------------------------------------------------------------------------------
-
-    def _launch(self) -> None:
-        information, outside = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                self._sandbox.command(self._submission, outside),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                cwd=self._submission,
-                env=_ENVIRONMENT,
-                pass_fds=(outside,) if self._sandbox.reports_child else (),
-                start_new_session=True,
-            )
-        except OSError:
-            os.close(information)
-            raise
-        finally:
-            os.close(outside)
-        self._information = information
-        pipes = (self._process.stdin, self._process.stdout, self._process.stderr)
-        requests, answers, printed = (pipe.fileno() for pipe in pipes if pipe)
-        self._channel = Channel(requests, answers, printed, self._limits.output_limit_kb << 10)
-
-    def _identify(self) -> None:
-        """Get hold of the process that runs the agent: a descriptor, as its number may be another's one day."""
-        assert self._process is not None
-        try:
-            self._pid = agent_pid(self._information) if self._sandbox.reports_child else self._process.pid
-            self._pidfd = os.pidfd_open(self._pid) if hasattr(os, "pidfd_open") else -1  # not on macOS
-        except (OSError, ValueError):  # it has ended already; its channel will say so
-            self._pidfd = -1
-        finally:
-            os.close(self._information)
-            self._information = -1
-
-    def _signal(self, number: signal.Signals) -> None:
-        """Between its turns an agent does not run."""
-        if self._sandbox.stops and self._pidfd >= 0:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, number)
-
-    def _watch(self) -> None:
-        """Look at an agent that takes its time; raises `MemoryError` if its resident set is over the limit.
-
-        Shared mappings are in no limit of the kernel but that of addresses.
-        """
-        if self._waited_before is None:
-            self._waited_before = self._waited()
-        with suppress(OSError, IndexError):
-            resident = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1]) * _PAGE
-            if resident > self._limits.memory_limit_mb << 20:
-                raise MemoryError(f"{resident >> 20} MB are resident, {self._limits.memory_limit_mb} MB are allowed")
-
-    def _cpu_seconds(self) -> float:
-        """CPU time of the process so far, all threads together, by its clock (clock_getcpuclockid(3))."""
-        with suppress(OSError):
-            return time.clock_gettime(~self._pid << 3 | 2)
-        return self._cpu_before
-
-    def _waited(self) -> float:
-        """Seconds for which the process has waited for a CPU so far; 0 where the kernel does not say."""
-        with suppress(OSError, IndexError):
-            return int(Path(f"/proc/{self._pid}/schedstat").read_text().split()[1]) * 1e-9
-        return 0.0
-
-    def _excuse(self) -> str:
-        """How long a late agent waited for a CPU, if that was long: then it is not its fault."""
-        waited = self._waited() - (self._waited_before or 0.0)
-        if waited < 0.25 * self._channel.seconds:
-            return ""
-        return f", of which it waited {waited:.2f} s for a CPU: the machine is too busy"
-
-    def _death(self) -> tuple[str, str]:
-        """Error class and text for a process that has closed the channel."""
-        assert self._process is not None
-        try:
-            status = self._process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            return "exit", "closed the channel to the organiser"
-        if self._sandbox.reports_child and status > 128:  # so bubblewrap says that a signal ended its child
-            status = 128 - status
-        if status >= 0:
-            return "exit", f"the process ended itself with status {status}"
-        if status == -signal.SIGKILL:
-            return "memory", "the process was killed by the system, most likely for its memory"
-        named = {int(known): known.name for known in signal.Signals}  # real-time signals have no names
-        return "crash", f"the process was ended by {named.get(-status, f'signal {-status}')}"
+    # --- its end ---------------------------------------------------------------------------------------
 
     def _lose(self, error: str, text: str) -> Answer:
         """End the process; the agent is not asked again in this game."""
-        seconds, cpu = self._channel.seconds, self._cpu_seconds() - self._cpu_before
+        assert self._process is not None
+        seconds, cpu = self._process.channel.seconds, self._process.cpu_seconds() - self._cpu_before
         self._kill()
         self._out = error
         return Answer(0.0, seconds, error, text, valid=False, cpu_seconds=cpu)
 
     def _kill(self) -> None:
-        """End the process with all that it started in its session, and keep what it has printed."""
-        process, self._loaded = self._process, False
-        if process is None:
-            return
-        if self._information >= 0:
-            self._identify()
-        if self._pidfd >= 0:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            os.close(self._pidfd)
-            self._pidfd = -1
-            if self._sandbox.reports_child:  # it is bubblewrap that has to see its child end, or nobody may
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=2)
-        with suppress(ProcessLookupError, PermissionError):  # nothing is left of its group, or nothing of ours
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        self._keep_output()
-        self._process = None
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            assert pipe is not None
-            pipe.close()
+        """End the process and keep what it has printed."""
+        if self._process is not None:
+            self._process.kill()
+            self._keep_output()
+            self._process.close()
+        self._process, self._loaded = None, False
 
     def _keep_output(self) -> None:
         """Take what the channel holds of the agent's output; over several processes in a game the limit holds too."""
         if self._process is not None:
-            printed, dropped = self._channel.take_output()
+            printed, dropped = self._process.channel.take_output()
             kept = printed[: max((self._limits.output_limit_kb << 10) - len(self._output), 0)]
             self._output += kept
             self._dropped += dropped + len(printed) - len(kept)
@@ -361,7 +267,7 @@ def one_cpu() -> Iterator[None]:
     Organiser and agents take turns and never work at the same time. On one CPU a question and its answer take a third
     to a half of the time that it takes to wake another one, and each block of games leaves the other CPUs alone.
     """
-    if not _AFFINITY:
+    if not hasattr(os, "sched_setaffinity"):  # on macOS
         yield
         return
     allowed = os.sched_getaffinity(0)

@@ -27,7 +27,9 @@ _Failure = tuple[str, str, str]
 def main() -> None:
     """Answer requests until the organiser closes the channel: standard input and what was standard output."""
     requests, answers = os.dup(0), os.dup(1)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     os.dup2(2, 1)  # what the agent prints goes where its errors go, never into the channel
     frames, player = protocol.Frames(protocol.MAX_REQUEST), Player()
     while data := os.read(requests, 1 << 16):

@@ -121,9 +121,32 @@ def test_an_agent_does_not_run_between_its_turns(tier: str, submission: Path) ->
         assert agent.start_game({**game, "teams": ["agent"], "seed": 1}).error is None
         for _ in range(5):
             assert agent.bid("item_1").bid == 1.0
-            assert stopped(agent._pid)
+            pid = agent.pid
+            assert pid
+            assert stopped(pid)
         assert agent.end_game().error is None
-    assert not Path(f"/proc/{agent._pid}").exists()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_an_agent_has_no_descriptors_but_those_of_its_channel(tier: str, submission: Path) -> None:
+    if tier != "none" and tier not in HOLDING:
+        pytest.skip(str(why_not(tier)))
+    counting = """
+import os
+def is_open(number):
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+print(sum(map(is_open, range(64))))
+"""
+    (submission / "bidding_agent.py").write_text(counting + AGENT)
+    with AgentProcess(submission, "agent", sandbox=Sandbox(tier)) as agent:
+        agent.prepare(lambda: 0)
+        assert agent.load().error is None
+        assert int(agent.take_output()) == 5  # input, output, errors; requests, answers
 
 
 def stopped(pid: int) -> bool:

@@ -1,0 +1,152 @@
+"""The process of one agent, from outside: started clean, stopped between its turns, looked at, ended for certain."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from agt_tournament.agents.channel import Channel
+from agt_tournament.agents.sandbox import Sandbox, agent_pid
+
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",  # sets of names have the same order in every run
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",  # with more threads the import of numpy can hang at the memory limit
+    "MKL_NUM_THREADS": "1",
+}
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_SCHED_CLOCK = 2  # of a process: clock_getcpuclockid(3)
+
+
+class Process:
+    """A process that runs `agents.runner` behind the walls of `sandbox`; `channel` leads to it."""
+
+    def __init__(self, sandbox: Sandbox, submission: Path, output_limit: int) -> None:
+        """Start it, without waiting until it runs; raises `OSError` if it cannot be started."""
+        self._sandbox = sandbox
+        self._pid, self._pidfd = 0, -1
+        self._cpu_seconds = 0.0
+        self._information, outside = os.pipe()
+        try:
+            self._executed = subprocess.Popen(
+                sandbox.command(submission, outside),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                cwd=submission,
+                env=_ENVIRONMENT,
+                pass_fds=(outside,) if sandbox.reports_child else (),
+                start_new_session=True,
+            )
+        except OSError:
+            os.close(self._information)
+            raise
+        finally:
+            os.close(outside)
+        pipes = (self._executed.stdin, self._executed.stdout, self._executed.stderr)
+        requests, answers, printed = (pipe.fileno() for pipe in pipes if pipe)
+        self.channel = Channel(requests, answers, printed, output_limit)
+
+    def identify(self) -> None:
+        """Get hold of the process that runs the agent: a descriptor, as its number may be another's one day."""
+        if self._information < 0:
+            return
+        try:
+            self._pid = agent_pid(self._information) if self._sandbox.reports_child else self._executed.pid
+            self._pidfd = os.pidfd_open(self._pid) if hasattr(os, "pidfd_open") else -1  # not on macOS
+        except (OSError, ValueError):  # it has ended already; its channel will say so
+            self._pidfd = -1
+        finally:
+            os.close(self._information)
+            self._information = -1
+
+    # --- its turns -------------------------------------------------------------------------------------
+
+    def resume(self) -> None:
+        """Let it run: it is its turn."""
+        self._send(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Let it run no more: its turn is over."""
+        self._send(signal.SIGSTOP)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self._sandbox.stops and self._pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    def join_cpu(self) -> None:
+        """Move it to the CPUs that this process may run on now."""
+        if hasattr(os, "sched_setaffinity"):  # not on macOS
+            with suppress(ProcessLookupError):  # it may have ended
+                os.sched_setaffinity(self._pid, os.sched_getaffinity(0))
+
+    # --- what it uses ----------------------------------------------------------------------------------
+
+    @property
+    def pid(self) -> int:
+        """Its number; 0 before it has been identified."""
+        return self._pid
+
+    def cpu_seconds(self) -> float:
+        """CPU time so far, all threads together; what was last known once it has ended."""
+        with suppress(OSError):
+            self._cpu_seconds = time.clock_gettime(~self._pid << 3 | _SCHED_CLOCK)
+        return self._cpu_seconds
+
+    def waited_seconds(self) -> float:
+        """Time for which it was ready to run and had no CPU; 0 where the kernel does not say."""
+        with suppress(OSError, IndexError):
+            return int(Path(f"/proc/{self._pid}/schedstat").read_text().split()[1]) * 1e-9
+        return 0.0
+
+    def resident_bytes(self) -> int:
+        """Its resident set; 0 once it has ended."""
+        with suppress(OSError, IndexError):
+            return int(Path(f"/proc/{self._pid}/statm").read_text().split()[1]) * _PAGE
+        return 0
+
+    # --- its end ---------------------------------------------------------------------------------------
+
+    def death(self) -> tuple[str, str]:
+        """Error class and text for a process that has closed its channel."""
+        try:
+            status = self._executed.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            return "exit", "closed the channel to the organiser"
+        if self._sandbox.reports_child and status > 128:  # so bubblewrap says that a signal ended its child
+            status = 128 - status
+        if status >= 0:
+            return "exit", f"the process ended itself with status {status}"
+        if status == -signal.SIGKILL:
+            return "memory", "the process was killed by the system, most likely for its memory"
+        named = {int(known): known.name for known in signal.Signals}  # real-time signals have no names
+        return "crash", f"the process was ended by {named.get(-status, f'signal {-status}')}"
+
+    def kill(self) -> None:
+        """End it with all that it started in its session; its channel can still be read."""
+        self.identify()
+        if self._pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            os.close(self._pidfd)
+            self._pidfd = -1
+            if self._sandbox.reports_child:  # it is bubblewrap that has to see its child end, or nobody may
+                with suppress(subprocess.TimeoutExpired):
+                    self._executed.wait(timeout=2)
+        with suppress(ProcessLookupError, PermissionError):  # nothing is left of its group, or nothing of ours
+            os.killpg(self._executed.pid, signal.SIGKILL)
+        self._executed.wait()
+
+    def close(self) -> None:
+        """Close the channel."""
+        for pipe in (self._executed.stdin, self._executed.stdout, self._executed.stderr):
+            assert pipe is not None
+            pipe.close()
