@@ -86,7 +86,12 @@ class AgentProcess:
         self._out = None
         if self._process is None and self._failed_starts < _MOST_FAILED_STARTS:
             try:
-                self._process = Process(self._sandbox, self._submission, self._limits.output_limit_kb << 10)
+                self._process = Process(
+                    self._sandbox,
+                    self._submission,
+                    output_limit=self._limits.output_limit_kb << 10,
+                    memory_limit=self._limits.memory_limit_mb << 20,
+                )
             except OSError as error:  # it may have removed its own folder
                 self._failed_starts, self._unstarted = _MOST_FAILED_STARTS, str(error)
                 return

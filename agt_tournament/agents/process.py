@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from agt_tournament.agents.channel import Channel
+from agt_tournament.agents.memory_group import MemoryGroup
 from agt_tournament.agents.sandbox import Sandbox, agent_pid
 
 _ENVIRONMENT = {
@@ -27,9 +28,10 @@ _SCHED_CLOCK = 2  # of a process: clock_getcpuclockid(3)
 class Process:
     """A process that runs `agents.runner` behind the walls of `sandbox`; `channel` leads to it."""
 
-    def __init__(self, sandbox: Sandbox, submission: Path, output_limit: int) -> None:
-        """Start it, without waiting until it runs; raises `OSError` if it cannot be started."""
+    def __init__(self, sandbox: Sandbox, submission: Path, output_limit: int, memory_limit: int) -> None:
+        """Start it, without waiting until it runs; raises `OSError` if it cannot be started. Limits are in bytes."""
         self._sandbox = sandbox
+        self._group = MemoryGroup.create(memory_limit) if sandbox.walled else None
         self._pid, self._pidfd = 0, -1
         self._cpu_seconds = 0.0
         self._information, outside = os.pipe()
@@ -47,9 +49,13 @@ class Process:
             )
         except OSError:
             os.close(self._information)
+            if self._group:
+                self._group.remove()
             raise
         finally:
             os.close(outside)
+        if self._group:
+            self._group.add(self._executed.pid)
         pipes = (self._executed.stdin, self._executed.stdout, self._executed.stderr)
         requests, answers, printed = (pipe.fileno() for pipe in pipes if pipe)
         self.channel = Channel(requests, answers, printed, output_limit)
@@ -60,6 +66,8 @@ class Process:
             return
         try:
             self._pid = agent_pid(self._information) if self._sandbox.reports_child else self._executed.pid
+            if self._group and self._sandbox.reports_child:
+                self._group.add(self._pid)
             self._pidfd = os.pidfd_open(self._pid) if hasattr(os, "pidfd_open") else -1  # not on macOS
         except (OSError, ValueError):  # it has ended already; its channel will say so
             self._pidfd = -1
@@ -78,7 +86,7 @@ class Process:
         self._send(signal.SIGSTOP)
 
     def _send(self, number: signal.Signals) -> None:
-        if self._sandbox.stops and self._pidfd >= 0:
+        if self._sandbox.walled and self._pidfd >= 0:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, number)
 
@@ -144,6 +152,8 @@ class Process:
         with suppress(ProcessLookupError, PermissionError):  # nothing is left of its group, or nothing of ours
             os.killpg(self._executed.pid, signal.SIGKILL)
         self._executed.wait()
+        if self._group:
+            self._group.remove()
 
     def close(self) -> None:
         """Close the channel."""

@@ -65,8 +65,8 @@ class Sandbox:
         return self.name == "bubblewrap"
 
     @property
-    def stops(self) -> bool:
-        """Whether the agent is stopped between its turns."""
+    def walled(self) -> bool:
+        """Whether there are walls, and the agent is stopped between its turns."""
         return self.name != "none"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ import yaml
 from agt_tournament import preflight
 from agt_tournament.__main__ import perform
 from agt_tournament.agent_manager import AgentProcess
+from agt_tournament.agents import memory_group
+from agt_tournament.agents.memory_group import MemoryGroup
 from agt_tournament.agents.sandbox import TIERS, Sandbox
 from agt_tournament.preflight import choose, probe, why_not
 from experiments.errors import RequestError
@@ -147,6 +151,38 @@ print(sum(map(is_open, range(64))))
         agent.prepare(lambda: 0)
         assert agent.load().error is None
         assert int(agent.take_output()) == 5  # input, output, errors; requests, answers
+
+
+@pytest.mark.skipif(not memory_group.works(), reason="this user may make no control groups here")
+def test_a_control_group_ends_who_needs_more_memory_and_is_removed() -> None:
+    group = MemoryGroup.create(64 << 20)
+    assert group
+    waits = "import sys; sys.stdin.read(1); print(len(bytearray(b'x' * int(sys.argv[1]))))"
+    ended = {}
+    for size in (1 << 20, 200 << 20):
+        command = [sys.executable, "-c", waits, str(size)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+            group.add(process.pid)
+            process.communicate(b"x")
+            ended[size] = process.returncode
+    assert list(ended.values()) == [0, -signal.SIGKILL]
+    group.remove()
+    assert not group._folder.exists()
+
+
+@pytest.mark.parametrize("tier", HOLDING)
+def test_no_control_group_is_left(tier: str, submission: Path) -> None:
+    before = groups()
+    with AgentProcess(submission, "agent", sandbox=Sandbox(tier)) as agent:
+        agent.prepare(lambda: 0)
+        assert agent.load().error is None
+        assert len(groups() - before) == memory_group.works()
+    assert groups() == before
+
+
+def groups() -> set[Path]:
+    parent, _ = memory_group._parent()
+    return set(parent.glob("agt_agent_*")) if parent else set()
 
 
 def stopped(pid: int) -> bool:
