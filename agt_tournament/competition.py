@@ -91,6 +91,8 @@ def play_stage(run_dir: Path, config: CompetitionConfig, stage: TournamentStage,
     shards = stage.blocks(rules.block_games)
     write_manifest(folder, [shard.key for shard in shards])
     pending = [shard for shard in shards if not is_played(run_dir, folder, shard)]
+    if pending:
+        show.sandbox(sandbox.name)
     what = f"stage {stage.number}, {len(stage.arenas)} arena{'s' if len(stage.arenas) > 1 else ''}"
     play = block_player(run_dir, run_dir / SUBMISSIONS, rules, config.seed, folder, sandbox)
     fan_out(lambda: play, pending, folder, what=what, unit="games")

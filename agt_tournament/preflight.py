@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import socket
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -35,11 +34,9 @@ _REMEDY = (
 
 
 def walls(config: CompetitionConfig, teams: Iterable[Team]) -> Sandbox:
-    """The walls for `teams`, said on the terminal; the project's own agents are trusted where no tier holds."""
+    """The walls for `teams`; the project's own agents are trusted where no tier holds."""
     trusted = config.i_trust_these_agents or all(is_bundled(team) for team in teams)
-    chosen = choose(config.sandbox.name, trusted=trusted)
-    print(f"sandbox: {chosen.name}", file=sys.stderr)
-    return chosen
+    return choose(config.sandbox.name, trusted=trusted)
 
 
 def choose(name: str, *, trusted: bool) -> Sandbox:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from agt_tournament import show
 from agt_tournament.agents.sandbox import Sandbox
 from agt_tournament.auction_engine import Answer, AuctionRound
 from agt_tournament.competition import final_of, leaderboards, stage_one
@@ -179,6 +180,7 @@ def _of_table(run_dir: Path, file: str, expected: pd.DataFrame) -> Iterator[Diff
 def _of_rerun(run_dir: Path, stored: Mapping[str, Any], config: CompetitionConfig) -> Iterator[Difference]:
     """The agents' bids and errors in the same games, played again elsewhere."""
     sandbox = walls(config, _handed_in(stored_teams(stored), run_dir))
+    show.sandbox(sandbox.name)
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder)
         if stored["action"] == "game":

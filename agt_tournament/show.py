@@ -81,6 +81,11 @@ def where(page: Path, run_dir: Path) -> None:
     _OUT.print(f"report   {page}\ntables   {run_dir / 'results.xlsx'}", soft_wrap=True)
 
 
+def sandbox(tier: str) -> None:
+    """Behind which walls agents run now."""
+    print(f"sandbox: {tier}", file=sys.stderr)
+
+
 def guessable(seed: int) -> None:
     """A warning: valuations follow from the seed."""
     print(

@@ -29,6 +29,7 @@ def play_game(config: CompetitionConfig) -> int:
     sandbox = walls(config, teams)
     with competition_directory(config, teams, sandbox) as run_dir:
         if not (run_dir / GAME_FILE).exists():
+            show.sandbox(sandbox.name)
             team_ids = [team.team_id for team in teams]
             play_single(run_dir, run_dir / SUBMISSIONS, team_ids, config.tournament, config.seed, sandbox)
         return show_game(run_dir / GAME_FILE)

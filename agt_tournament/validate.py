@@ -7,6 +7,7 @@ from pathlib import Path
 from agt_tournament.config import CompetitionConfig
 from agt_tournament.preflight import walls
 from agt_tournament.registration import AGENT_FILE, Team, read_submission
+from agt_tournament.show import sandbox as show_sandbox
 from agt_tournament.validation.trial import Trial
 from agt_tournament.validation.verdict import Verdict, progress, show, write
 from experiments.errors import RequestError
@@ -24,6 +25,7 @@ def validate(config: CompetitionConfig) -> int:
     except OSError as error:
         raise RequestError("agent", path, f"files that can be read ({error.strerror})") from None
     sandbox = walls(config, [Team("you", "you", str(path))])
+    show_sandbox(sandbox.name)
     with progress() as tell:
         trial = Trial(path, files, config.tournament, config.seed, sandbox).run(tell)
     verdict = Verdict.of(trial)
