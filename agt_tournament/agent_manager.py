@@ -122,7 +122,7 @@ class AgentProcess:
             self._out = answer.error
         else:
             self._loaded, self._failed_starts = True, 0
-            self._process.join_cpu()  # see `one_cpu`
+            self._process.settle()  # see `one_cpu`
         return answer._replace(where=answer.where or "import")
 
     def start_game(self, briefing: Mapping[str, Any]) -> Answer:

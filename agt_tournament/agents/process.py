@@ -90,11 +90,19 @@ class Process:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, number)
 
-    def join_cpu(self) -> None:
-        """Move it to the CPUs that this process may run on now."""
+    def settle(self) -> None:
+        """Now that it has loaded, move it to the CPUs that this process may run on.
+
+        Bubblewrap's own process, which waits for its end, would be woken by each stop: it is stopped until then.
+        """
+        self._watcher(signal.SIGSTOP)
         if hasattr(os, "sched_setaffinity"):  # not on macOS
             with suppress(ProcessLookupError):  # it may have ended
                 os.sched_setaffinity(self._pid, os.sched_getaffinity(0))
+
+    def _watcher(self, number: signal.Signals) -> None:
+        if self._sandbox.reports_child and self._executed.poll() is None:
+            self._executed.send_signal(number)
 
     # --- what it uses ----------------------------------------------------------------------------------
 
@@ -125,6 +133,7 @@ class Process:
 
     def death(self) -> tuple[str, str]:
         """Error class and text for a process that has closed its channel."""
+        self._watcher(signal.SIGCONT)
         try:
             status = self._executed.wait(timeout=1)
         except subprocess.TimeoutExpired:
@@ -146,6 +155,7 @@ class Process:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             os.close(self._pidfd)
             self._pidfd = -1
+            self._watcher(signal.SIGCONT)
             if self._sandbox.reports_child:  # it is bubblewrap that has to see its child end, or nobody may
                 with suppress(subprocess.TimeoutExpired):
                     self._executed.wait(timeout=2)
