@@ -43,6 +43,7 @@ class Channel:
         self._poll.register(answers, select.POLLIN)
         self._poll.register(printed, select.POLLIN)
         self._registered = {answers, printed}
+        self._end = -1
 
     def send(self, kind: int, body: bytes, timeout: float) -> None:
         """Begin a question whose answer is due in `timeout` seconds of wall time; never waits."""
@@ -51,6 +52,11 @@ class Channel:
         self._began = time.perf_counter()
         self._unsent = protocol.pack(kind, self._number, body)
         self._write()
+
+    def end_with(self, pidfd: int) -> None:
+        """Take the end of that process for the end of the answers: another one may hold the pipe open."""
+        self._end = pidfd
+        self._poll.register(pidfd, select.POLLIN)
 
     def restart_clock(self) -> None:
         """Count the time of the question that was sent from now on."""
@@ -67,7 +73,11 @@ class Channel:
             remaining = deadline - time.perf_counter()
             # What has come is taken, however late we look.
             events = self._poll.poll(min(max(remaining, 0), _WATCH_SECONDS) * 1000)
+            ended = False
             for descriptor, event in events:
+                if descriptor == self._end:
+                    ended = True  # what it answered before has come as well
+                    continue
                 if descriptor != self._answers:
                     self._attend(descriptor, event)
                     continue
@@ -81,6 +91,8 @@ class Channel:
                     raise EOFError
                 if frame := self._frames.feed(data):
                     return self._opened(frame)
+            if ended:
+                raise EOFError
             if remaining <= 0:
                 raise TimeoutError
             if not events:

@@ -69,6 +69,8 @@ class Process:
             if self._group and self._sandbox.reports_child:
                 self._group.add(self._pid)
             self._pidfd = os.pidfd_open(self._pid) if hasattr(os, "pidfd_open") else -1  # not on macOS
+            if self._sandbox.reports_child:
+                self.channel.end_with(self._pidfd)
         except (OSError, ValueError):  # it has ended already; its channel will say so
             self._pidfd = -1
         finally:
