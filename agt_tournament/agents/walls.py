@@ -13,6 +13,7 @@ import resource
 from typing import Any
 
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
+_PR_SET_PDEATHSIG, _SIGKILL = 1, 9
 _CAPABILITY_VERSION_3 = 0x20080522
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 _LANDLOCK_VERSION_FLAG, _RULE_PATH_BENEATH = 1, 1
@@ -46,6 +47,8 @@ def raise_walls(plan: dict[str, Any]) -> None:
         resource.setrlimit(getattr(resource, name), (limit, limit))
     if plan["readable"] is None and not plan["seccomp"]:
         return
+    # A stopped process does not notice that its organiser is gone.
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
     if plan["readable"] is not None:
         _restrict_to(plan["readable"])

@@ -13,7 +13,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from agt_tournament.agents.sandbox import TIERS
 from agt_tournament.competition_directory import SUBMISSIONS, rules_of
+from agt_tournament.preflight import why_not
 from agt_tournament.tournament_manager import TournamentStage, block_player, draw_arenas
 from experiments.run_directory import read_run
 from launchers import Shard
@@ -25,16 +27,16 @@ REQUEST = ("tournament.games=60", "tournament.block_games=20", "seed=7")
 STAGE1_GAMES, BLOCKS = 120, 6
 
 
-def start(run_dir: Path) -> subprocess.Popen[bytes]:
+def start(run_dir: Path, *more: str) -> subprocess.Popen[bytes]:
     log = (run_dir.parent / "log.txt").open("wb")
-    command = application_command("agt_tournament", *REQUEST, f"run_dir={run_dir}")
+    command = application_command("agt_tournament", *REQUEST, *more, f"run_dir={run_dir}")
     with log:
         return subprocess.Popen(command, cwd=run_dir.parent, env=environment(), stdout=log, stderr=log)
 
 
-def kill_at(moment: Callable[[], bool], run_dir: Path) -> None:
+def kill_at(moment: Callable[[], bool], run_dir: Path, *more: str) -> None:
     """Start the competition and `kill -9` it when `moment` has come."""
-    process = start(run_dir)
+    process = start(run_dir, *more)
     deadline = time.monotonic() + 120
     try:
         while not moment():
@@ -148,9 +150,12 @@ def test_a_damaged_game_file_is_played_again(serial: Path, tmp_path: Path) -> No
     assert timeless(path) == whole
 
 
-def test_no_agent_outlives_a_killed_organiser(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tier", TIERS)
+def test_no_agent_outlives_a_killed_organiser(tier: str, tmp_path: Path) -> None:
+    if tier != "none" and why_not(tier):
+        pytest.skip(str(why_not(tier)))
     run_dir = tmp_path / "run"
-    kill_at(lambda: count(run_dir, "stage1/*/game_*.json") > 2, run_dir)
+    kill_at(lambda: count(run_dir, "stage1/*/game_*.json") > 2, run_dir, f"sandbox={tier}")
     deadline = time.monotonic() + 5
     while left := [path for path in Path("/proc").glob("[0-9]*/cwd") if in_folder(path, run_dir)]:
         assert time.monotonic() < deadline, left
