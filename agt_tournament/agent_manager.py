@@ -218,7 +218,9 @@ class AgentProcess:
 
     def _excuse(self, process: Process) -> str:
         """How long a late agent waited for a CPU, if that was long: then it is not its fault."""
-        waited = process.waited_seconds() - (self._waited_before or 0.0)
+        if self._waited_before is None:  # nobody looked since the question, so it is not known
+            return ""
+        waited = process.waited_seconds() - self._waited_before
         if waited < 0.25 * process.channel.seconds:
             return ""
         return f", of which it waited {waited:.2f} s for a CPU: the machine is too busy"
