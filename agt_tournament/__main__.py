@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agt_tournament.config import read_config
+from agt_tournament.config import CompetitionConfig, read_config
 from experiments.command_line import run_application
 from experiments.run_directory import read_run
+
+_RESUMED = ("run", "game")
+"""Actions of which an interrupted one is gone on with."""
 
 
 def main() -> int:
@@ -19,8 +22,19 @@ def main() -> int:
 
 
 def perform(tree: dict[str, Any]) -> int:
-    """What `action` asks for; each imports no more than it needs."""
+    """What `action` asks for; 130 if it is interrupted and would begin anew."""
     config = read_config(tree)
+    try:
+        return _act(config)
+    except KeyboardInterrupt:
+        if config.action in _RESUMED:
+            raise
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _act(config: CompetitionConfig) -> int:
+    """Each action imports no more than it needs."""
     if config.action == "sandbox_check":
         from agt_tournament.preflight import sandbox_check
 

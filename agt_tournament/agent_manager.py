@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from agt_tournament.agents import protocol
 from agt_tournament.agents.process import Process
@@ -36,6 +36,12 @@ class Limits(NamedTuple):
 
 
 DEFAULT_LIMITS = Limits()
+
+
+class _Times(TypedDict):
+    seconds: float
+    cpu_seconds: float
+    waited_seconds: float | None
 
 
 class AgentProcess:
@@ -115,6 +121,7 @@ class AgentProcess:
             return Answer(0.0, 0.0, "exit", text, "import", valid=False)
         self._process.identify()
         self._process.channel.restart_clock()  # while another one loaded, nobody read what this one printed
+        self._look_at_clocks(self._process)
         answer = self._receive(self._process, self._limits.load_timeout_seconds)
         if answer.error:
             self._kill()
@@ -174,8 +181,7 @@ class AgentProcess:
 
     def _ask(self, kind: int, body: bytes, timeout: float, *, look: bool = False) -> Answer:
         assert self._process is not None
-        self._waited_before = None
-        self._cpu_before = self._process.cpu_seconds()
+        self._look_at_clocks(self._process)
         self._process.resume()
         self._process.channel.send(kind, body, timeout)
         return self._receive(self._process, timeout, look=look)
@@ -185,12 +191,11 @@ class AgentProcess:
         try:
             bid, error, where, text = process.channel.receive(self._watch)
             process.stop()
-            seconds, cpu = process.channel.seconds, process.cpu_seconds() - self._cpu_before
-            if look or seconds > _QUICK:  # in less nobody can have filled much memory
+            times = self._times(process)
+            if look or times["seconds"] > _QUICK:  # in less nobody can have filled much memory
                 self._watch()
         except TimeoutError:
-            excuse = self._excuse(process)
-            return self._lose("timeout", f"no answer within {timeout:g} s{excuse}{self._position()}")
+            return self._lose("timeout", f"no answer within {timeout:g} s{self._excuse(process)}{self._position()}")
         except EOFError:
             return self._lose(*process.death())
         except MemoryError as problem:
@@ -199,10 +204,10 @@ class AgentProcess:
             return self._lose("protocol", str(problem))
         if math.isfinite(bid) and bid >= 0:
             bid += 0.0  # minus zero is zero
-            return Answer(bid, seconds, error, _printable(text), where, cpu_seconds=cpu)
+            return Answer(bid, error=error, text=_printable(text), where=where, **times)
         if error is None:
             error, text = "invalid", f"the bid {bid} is no finite number, or negative"
-        return Answer(0.0, seconds, error, _printable(text), where, valid=False, cpu_seconds=cpu)
+        return Answer(0.0, error=error, text=_printable(text), where=where, valid=False, **times)
 
     def _watch(self) -> None:
         """Look at an agent that takes its time; raises `MemoryError` if its resident set is over the limit.
@@ -210,20 +215,28 @@ class AgentProcess:
         Pages that are written without being writable are in no limit of the kernel but that of addresses.
         """
         assert self._process is not None
-        if self._waited_before is None:
-            self._waited_before = self._process.waited_seconds()
         resident = self._process.resident_bytes()
         if resident > self._limits.memory_limit_mb << 20:
             raise MemoryError(f"{resident >> 20} MB are resident, {self._limits.memory_limit_mb} MB are allowed")
 
     def _excuse(self, process: Process) -> str:
         """How long a late agent waited for a CPU, if that was long: then it is not its fault."""
-        if self._waited_before is None:  # nobody looked since the question, so it is not known
+        late = Answer(0.0, **self._times(process))
+        if not late.held_up:
             return ""
-        waited = process.waited_seconds() - self._waited_before
-        if waited < 0.25 * process.channel.seconds:
-            return ""
-        return f", of which it waited {waited:.2f} s for a CPU: the machine is too busy"
+        return f", of which it waited {late.waited_seconds:.2f} s for a CPU: the machine is too busy"
+
+    def _look_at_clocks(self, process: Process) -> None:
+        """Count CPU time and waiting for a CPU from now on."""
+        self._cpu_before, self._waited_before = process.cpu_seconds(), process.waited_seconds()
+
+    def _times(self, process: Process) -> _Times:
+        """The times of an `Answer`; waiting for threads of its own does not count."""
+        seconds, cpu = process.channel.seconds, process.cpu_seconds() - self._cpu_before
+        before, waited = self._waited_before, process.waited_seconds()
+        if waited is not None and before is not None:
+            waited = min(waited - before, max(seconds - cpu, 0.0))
+        return {"seconds": seconds, "cpu_seconds": cpu, "waited_seconds": waited}
 
     def _patience(self) -> dict[str, float]:
         """Seconds after which an agent that watches itself says where it is."""
@@ -245,10 +258,10 @@ class AgentProcess:
     def _lose(self, error: str, text: str) -> Answer:
         """End the process; the agent is not asked again in this game."""
         assert self._process is not None
-        seconds, cpu = self._process.channel.seconds, self._process.cpu_seconds() - self._cpu_before
+        times = self._times(self._process)
         self._kill()
         self._out = error
-        return Answer(0.0, seconds, error, text, valid=False, cpu_seconds=cpu)
+        return Answer(0.0, error=error, text=text, valid=False, **times)
 
     def _kill(self) -> None:
         """End the process and keep what it has printed."""

@@ -9,6 +9,8 @@ import numpy as np
 
 NOBODY = ""
 """The winner of a round in which nobody bids more than zero."""
+HELD_UP = 0.25
+"""The share of its time for which an answer has to wait for a CPU to be late by no fault of its agent."""
 
 
 class Answer(NamedTuple):
@@ -28,6 +30,13 @@ class Answer(NamedTuple):
     """Whether `bid` is what the agent asked for."""
     cpu_seconds: float | None = None
     """CPU time of all threads of its process meanwhile; None where it is not known."""
+    waited_seconds: float | None = None
+    """Time for which it was ready to run meanwhile and others had the CPU; None where it is not known."""
+
+    @property
+    def held_up(self) -> bool:
+        """Whether it is the machine's fault if this was late."""
+        return (self.waited_seconds or 0.0) > HELD_UP * (self.seconds or 0.0)
 
 
 class Bidder(Protocol):
@@ -105,7 +114,7 @@ class AuctionRound:
         return min(bid, budget)
 
     def log_entry(self) -> dict[str, Any]:
-        """The round as the staff log has it; the two times are the only part that a rerun does not repeat."""
+        """The round as the staff log has it; the times are the only part that a rerun does not repeat."""
         answers = self.answers
         return {
             "item_id": self.item_id,
@@ -116,6 +125,7 @@ class AuctionRound:
             "caps": self._caps,
             "seconds": {team: _rounded(answer.seconds) for team, answer in answers.items()},
             "cpu_seconds": {team: _rounded(answer.cpu_seconds) for team, answer in answers.items()},
+            "waited_seconds": {team: _rounded(answer.waited_seconds) for team, answer in answers.items()},
             "errors": {team: answer.error for team, answer in answers.items() if answer.error},
             "notes": {
                 team: f"bid {answer.bid:g} cut down to the budget, {self._caps[team]:g}"

@@ -47,7 +47,10 @@ class GameResult:
     auction_log: list[dict[str, Any]]
     """Entries of `AuctionRound.log_entry`, in the order of the auction."""
     failures: list[dict[str, Any]] = field(default_factory=list)
-    """team_id, round (from 1; 0: before the first, None: after the last), error, where, text of every error."""
+    """team_id, round (from 1; 0: before the first, None: after the last), error, where, text of every error.
+
+    waited_seconds as well, if an answer was late because others had the CPU.
+    """
 
     def as_json(self) -> dict[str, Any]:
         """The content of a game file."""
@@ -156,7 +159,9 @@ class Game:
     def _keep(self, team: str, round_: int | None, answer: Answer) -> None:
         """Note an error where it happens; later requests of an agent that is out have no time and no text."""
         if answer.error and answer.seconds is not None:
-            failure = {"error": answer.error, "where": answer.where, "text": answer.text}
+            failure: dict[str, Any] = {"error": answer.error, "where": answer.where, "text": answer.text}
+            if answer.error == "timeout" and answer.held_up:
+                failure["waited_seconds"] = answer.waited_seconds
             self._failures.append({"team_id": team, "round": round_, **failure})
 
 

@@ -106,8 +106,9 @@ def recompute(game: Mapping[str, Any], rules: TournamentConfig, seeds: GameSeeds
 
 
 def _answer(entry: Mapping[str, Any], team: str) -> Answer:
-    asked, seconds, cpu = (entry[name].get(team) for name in ("asked", "seconds", "cpu_seconds"))
-    return Answer(asked or 0.0, seconds, entry["errors"].get(team), valid=asked is not None, cpu_seconds=cpu)
+    asked, error = entry["asked"].get(team), entry["errors"].get(team)
+    times = {name: entry.get(name, {}).get(team) for name in ("seconds", "cpu_seconds", "waited_seconds")}
+    return Answer(asked or 0.0, error=error, valid=asked is not None, **times)
 
 
 def _results(results: Mapping[str, TeamGameResult]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from agt_tournament.report import Load
+
 _OUT = Console(highlight=False)
 _ERR = Console(stderr=True, highlight=False)
 
@@ -74,6 +76,11 @@ def failures(table: pd.DataFrame, folder: Path) -> None:
         counts = ", ".join(f"{count} × {error}" for error, count in errors["error"].value_counts().items())
         path = folder / str(team) / "errors.txt"
         print(f"  {team}: {counts} ({path if path.exists() else 'a filler'})", file=sys.stderr)
+
+
+def busy(load: Load) -> None:
+    """A warning: agents were late, or nearly, because others had the CPU."""
+    print(f"the machine was {load}; docs/staff.md says what to do", file=sys.stderr)
 
 
 def where(page: Path, run_dir: Path) -> None:

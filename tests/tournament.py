@@ -92,7 +92,7 @@ def repeatable(result: GameResult) -> str:
     content = result.as_json()
     del content["timestamp"]
     for entry in content["auction_log"]:
-        del entry["seconds"], entry["cpu_seconds"]
+        del entry["seconds"], entry["cpu_seconds"], entry["waited_seconds"]
     return json.dumps(content, allow_nan=False)
 
 

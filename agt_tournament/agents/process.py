@@ -32,8 +32,8 @@ class Process:
         """Start it, without waiting until it runs; raises `OSError` if it cannot be started. Limits are in bytes."""
         self._sandbox = sandbox
         self._group = MemoryGroup.create(memory_limit) if sandbox.walled else None
-        self._pid, self._pidfd = 0, -1
-        self._cpu_seconds = 0.0
+        self._pid, self._pidfd, self._schedule = 0, -1, -1
+        self._cpu_seconds = self._waited_seconds = 0.0
         self._information, outside = os.pipe()
         try:
             self._executed = subprocess.Popen(
@@ -69,6 +69,8 @@ class Process:
             if self._group and self._sandbox.reports_child:
                 self._group.add(self._pid)
             self._pidfd = os.pidfd_open(self._pid) if hasattr(os, "pidfd_open") else -1  # not on macOS
+            with suppress(OSError):  # not everywhere are there statistics
+                self._schedule = os.open(f"/proc/{self._pid}/schedstat", os.O_RDONLY)
             if self._sandbox.reports_child:
                 self.channel.end_with(self._pidfd)
         except (OSError, ValueError):  # it has ended already; its channel will say so
@@ -93,14 +95,22 @@ class Process:
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def settle(self) -> None:
-        """Now that it has loaded, move it to the CPUs that this process may run on.
+        """Now that it has loaded, move it, all threads of it, to the CPUs that this process may run on.
 
         Bubblewrap's own process, which waits for its end, would be woken by each stop: it is stopped until then.
         """
         self._watcher(signal.SIGSTOP)
         if hasattr(os, "sched_setaffinity"):  # not on macOS
-            with suppress(ProcessLookupError):  # it may have ended
-                os.sched_setaffinity(self._pid, os.sched_getaffinity(0))
+            cpus = os.sched_getaffinity(0)
+            for thread in self._threads():
+                with suppress(ProcessLookupError):  # it may have ended
+                    os.sched_setaffinity(thread, cpus)
+
+    def _threads(self) -> list[int]:
+        """The numbers of its threads; none once it has ended."""
+        with suppress(OSError):
+            return [int(name) for name in os.listdir(f"/proc/{self._pid}/task")]
+        return []
 
     def _watcher(self, number: signal.Signals) -> None:
         if self._sandbox.reports_child and self._executed.poll() is None:
@@ -119,11 +129,13 @@ class Process:
             self._cpu_seconds = time.clock_gettime(~self._pid << 3 | _SCHED_CLOCK)
         return self._cpu_seconds
 
-    def waited_seconds(self) -> float:
-        """Time for which it was ready to run and had no CPU; 0 where the kernel does not say."""
+    def waited_seconds(self) -> float | None:
+        """Time so far for which it was ready to run and had no CPU; None where the kernel does not say."""
+        if self._schedule < 0:
+            return None
         with suppress(OSError, IndexError):
-            return int(Path(f"/proc/{self._pid}/schedstat").read_text().split()[1]) * 1e-9
-        return 0.0
+            self._waited_seconds = int(os.pread(self._schedule, 64, 0).split()[1]) * 1e-9
+        return self._waited_seconds
 
     def resident_bytes(self) -> int:
         """Its resident set; 0 once it has ended."""
@@ -169,6 +181,8 @@ class Process:
 
     def close(self) -> None:
         """Close the channel."""
+        if self._schedule >= 0:
+            os.close(self._schedule)
         for pipe in (self._executed.stdin, self._executed.stdout, self._executed.stderr):
             assert pipe is not None
             pipe.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from agt_tournament.report.measures import Load
 from agt_tournament.report.staff import generate_analytics_report
 from agt_tournament.report.team_folders import write_team_folders
 
-__all__ = ["generate_analytics_report", "write_team_folders"]
+__all__ = ["Load", "generate_analytics_report", "write_team_folders"]

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from agt_tournament.auction_engine import NOBODY
+from agt_tournament.auction_engine import HELD_UP, NOBODY
 from agt_tournament.ratings import DRAWS, LEVEL
-from experiments.style import Estimate
+from experiments.style import Estimate, count
+
+if TYPE_CHECKING:
+    from agt_tournament.results_manager import StageData
 
 Games = Sequence[Mapping[str, Any]]
 """Contents of an arena's game files, game 1 first."""
 
 _MOST_CELLS = 4_000_000  # of the table of draws × games that is held at once
+_WORK = 0.01  # seconds of CPU time; what takes less is not late on any machine
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -116,6 +120,56 @@ def conduct(rounds: pd.DataFrame) -> pd.DataFrame:
     teams = rounds[["team_id"]].assign(**columns).groupby("team_id", sort=False)
     counts = teams[["rounds", "capped", "lost"]].sum()
     return counts.assign(median_seconds=teams["seconds"].median(), max_seconds=teams["seconds"].max())
+
+
+@dataclass(frozen=True)
+class Load:
+    """What other work on the machine cost the agents: how long they were ready to run and had no CPU."""
+
+    late: int
+    """Answers that came too late, those of loading and of starting a game too."""
+    held_up: tuple[float, ...]
+    """Seconds waited by those of them that waited so long that it was not their agents' fault."""
+    longest: float
+    """Seconds: the longest wait for a bid; NaN if nothing is known of it."""
+    share: float
+    """Of the time of bids that took work, what they waited; NaN without any."""
+    limit: float | None
+    """Seconds that a bid may take, if it is known."""
+
+    @classmethod
+    def of(cls, stages: Sequence[StageData], limit: float | None) -> Load:
+        """Of all games of `stages`."""
+        late = pd.concat([stage.failures[stage.failures["error"] == "timeout"] for stage in stages])
+        columns = ["seconds", "cpu_seconds", "waited_seconds"]
+        bids = pd.concat([stage.rounds[columns].astype(float) for stage in stages])
+        work = bids[bids["cpu_seconds"] > _WORK].sum()
+        return cls(
+            late=len(late),
+            held_up=tuple(sorted(late["waited_seconds"].dropna())),
+            longest=float(bids["waited_seconds"].max()),
+            share=float(work["waited_seconds"] / work["seconds"]) if work["seconds"] else np.nan,
+            limit=limit,
+        )
+
+    @property
+    def known(self) -> bool:
+        """Whether the kernel said how long anyone waited."""
+        return bool(self.held_up) or np.isfinite(self.longest)
+
+    @property
+    def harmful(self) -> bool:
+        """Whether agents were late because of it, or nearly would have been."""
+        return bool(self.held_up) or self.longest > HELD_UP * (self.limit or np.inf)
+
+    def __str__(self) -> str:
+        if self.held_up:
+            ends = " to ".join(dict.fromkeys(f"{waited:.2f}" for waited in (self.held_up[0], self.held_up[-1])))
+            return f"too busy: {len(self.held_up):,} of {count(self.late, 'late answer')} waited {ends} s for a CPU"
+        if self.harmful:
+            return f"busy: a bid waited {self.longest:.2f} of its {self.limit:g} s for a CPU"
+        shares = f"; those that took work waited {self.share:.0%} of their time" if np.isfinite(self.share) else ""
+        return f"no bid waited longer than {1000 * self.longest:.3g} ms for a CPU{shares}"
 
 
 def when(round_: Any) -> str:

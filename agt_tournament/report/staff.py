@@ -13,6 +13,7 @@ from agt_tournament import figures, ratings
 from agt_tournament.registration import Team
 from agt_tournament.report.measures import (
     Economy,
+    Load,
     conduct,
     economy_of,
     mean_estimate,
@@ -60,11 +61,12 @@ def generate_analytics_report(
     teams = {team_id: team for stage in stages for team_id, team in stage.teams.items()}
     rounds, failures = (pd.concat(tables, ignore_index=True) for tables in _tables(stages))
     rules = settings.get("tournament", {})
+    load = Load.of(stages, rules.get("bid_timeout_seconds"))
     html = render(
         "agt_tournament",
         "competition_report.html.j2",
         name=rules.get("name", run_dir.name),
-        facts=_facts(stages, teams, settings),
+        facts=_facts(stages, teams, settings) | _machine(load),
         sections=[_section(stage, arenas) for stage in reversed(stages)],
         open_arenas=_OPEN_ARENAS,
         most_arenas=_MOST_ARENAS,
@@ -275,3 +277,8 @@ def _facts(stages: Sequence[StageData], teams: Mapping[str, Team], settings: Map
         sandbox = str(settings["sandbox"]["name"])
         facts["sandbox"] = _SANDBOX.get(sandbox, sandbox)
     return facts
+
+
+def _machine(load: Load) -> dict[str, str]:
+    """How busy it was, if that is known."""
+    return {"machine": str(load)} if load.known else {}

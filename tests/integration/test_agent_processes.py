@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -14,7 +17,13 @@ from typing import Any
 
 import pytest
 
-from agt_tournament.agent_manager import AgentProcess, execute_bid_with_timeout, load_agent, validate_agent
+from agt_tournament.agent_manager import (
+    AgentProcess,
+    execute_bid_with_timeout,
+    load_agent,
+    one_cpu,
+    validate_agent,
+)
 from agt_tournament.auction_engine import Bidder
 from agt_tournament.game_manager import Game, GameResult
 from agt_tournament.registration import examples, read_submission, store_submission
@@ -591,6 +600,60 @@ def test_who_is_late_costs_only_itself(
     name: str, place: str, tmp_path: Path, honest: dict[str, Path], expected: Callable[[int, int], list[Any]]
 ) -> None:
     check_misdeed(name, place, tmp_path, honest, expected)
+
+
+COMPUTES = """
+import threading, time
+from base_agent import BiddingAgent
+
+def compute(seconds):
+    while time.thread_time() < seconds: pass
+
+class Agent(BiddingAgent):
+    def bidding_function(self, item_id):
+        for _ in range({threads}):
+            threading.Thread(target=compute, args=(60,), daemon=True).start()
+        compute(time.thread_time() + 0.6)
+        return 1.0
+"""
+
+
+@contextlib.contextmanager
+def busy_machine(processes: int) -> Iterator[None]:
+    """This process and whatever it starts share their only CPU with so many that compute, each in its own session.
+
+    The kernel may give each session the same share of the CPU.
+    """
+    compute = [sys.executable, "-c", "while True: pass"]
+    with one_cpu():
+        others = [subprocess.Popen(compute, start_new_session=True) for _ in range(processes)]
+        try:
+            yield
+        finally:
+            for other in others:
+                other.kill()
+                other.wait()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="others cannot be kept on one CPU here")
+def test_who_is_late_because_others_had_the_cpu_is_excused(tmp_path: Path) -> None:
+    with busy_machine(4):
+        (result,), _ = solo(submission(tmp_path / "ana", COMPUTES.format(threads=0)))
+    (failure,) = result.failures
+    assert failure["error"] == "timeout"
+    assert "the machine is too busy" in failure["text"]
+    assert failure["waited_seconds"] > 0.25
+    assert result.auction_log[0]["waited_seconds"]["ana"] == pytest.approx(failure["waited_seconds"], abs=1e-6)
+    assert result.auction_log[1]["waited_seconds"]["ana"] is None
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="others cannot be kept on one CPU here")
+def test_waiting_for_threads_of_its_own_is_no_excuse(tmp_path: Path) -> None:
+    with one_cpu():
+        (result,), _ = solo(submission(tmp_path / "ana", COMPUTES.format(threads=4)))
+    assert result.failures[0]["error"] == "timeout"
+    seconds, cpu, waited = (result.auction_log[0][f"{kind}seconds"]["ana"] for kind in ("", "cpu_", "waited_"))
+    assert waited <= seconds - cpu + 1e-6
 
 
 def test_an_error_after_the_last_round_is_noted_and_costs_nothing(tmp_path: Path) -> None:

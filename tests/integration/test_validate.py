@@ -612,5 +612,7 @@ def test_an_interruption_leaves_nothing_behind(tmp_path: Path) -> None:
         assert inhabitants(scratch)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == 130
+        assert process.stderr
+        assert process.stderr.read().splitlines()[-1] == b"interrupted"
     assert inhabitants(scratch) == []
     assert list(scratch.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import yaml
 
 from agt_tournament import preflight
 from agt_tournament.__main__ import perform
-from agt_tournament.agent_manager import AgentProcess
+from agt_tournament.agent_manager import AgentProcess, one_cpu
 from agt_tournament.agents import memory_group
 from agt_tournament.agents.memory_group import MemoryGroup
 from agt_tournament.agents.sandbox import TIERS, Sandbox
@@ -132,6 +133,26 @@ def test_an_agent_does_not_run_between_its_turns(tier: str, submission: Path) ->
     assert not Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is but one CPU")
+@pytest.mark.parametrize("tier", HOLDING)
+def test_threads_that_were_started_while_loading_share_the_cpu_of_the_game(tier: str, submission: Path) -> None:
+    computing = """
+import threading
+def compute():
+    while True: pass
+for _ in range(3):
+    threading.Thread(target=compute, daemon=True).start()
+"""
+    (submission / "bidding_agent.py").write_text(computing + AGENT)
+    with AgentProcess(submission, "agent", sandbox=Sandbox(tier)) as agent:
+        agent.prepare(lambda: 0)
+        with one_cpu():
+            assert agent.load().error is None
+            threads = os.listdir(f"/proc/{agent.pid}/task")
+            assert len(threads) == 4
+            assert all(os.sched_getaffinity(int(thread)) == os.sched_getaffinity(0) for thread in threads)
+
+
 @pytest.mark.parametrize("tier", TIERS)
 def test_an_agent_has_no_descriptors_but_those_of_its_channel(tier: str, submission: Path) -> None:
     if tier != "none" and tier not in HOLDING:
@@ -168,6 +189,13 @@ def test_a_control_group_ends_who_needs_more_memory_and_is_removed() -> None:
     assert list(ended.values()) == [0, -signal.SIGKILL]
     group.remove()
     assert not group._folder.exists()
+
+
+@pytest.mark.skipif(not memory_group.works(), reason="this user may make no control groups here")
+def test_organisers_side_by_side_find_the_same_place_for_groups() -> None:
+    look = "from agt_tournament.agents import memory_group as m; print(m.works(), m._parent()[0])"
+    organisers = [subprocess.Popen([sys.executable, "-c", look], stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    assert {organiser.communicate()[0] for organiser in organisers} == {f"True {memory_group._parent()[0]}\n"}
 
 
 @pytest.mark.parametrize("tier", HOLDING)

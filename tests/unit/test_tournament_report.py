@@ -20,7 +20,7 @@ from agt_tournament.auction_engine import NOBODY, Answer
 from agt_tournament.game_files import game_files, place_of_game
 from agt_tournament.game_manager import Game
 from agt_tournament.registration import Team
-from agt_tournament.report import generate_analytics_report, staff, write_team_folders
+from agt_tournament.report import Load, generate_analytics_report, staff, write_team_folders
 from agt_tournament.report.measures import (
     allocative_efficiency,
     budgets_left,
@@ -490,11 +490,46 @@ def _dull(seats: Sequence[str], price: float = 0.0) -> dict[str, Any]:
         "caps": dict.fromkeys(seats, 60.0),
         "seconds": dict.fromkeys(seats, 0.001),
         "cpu_seconds": dict.fromkeys(seats),
+        "waited_seconds": dict.fromkeys(seats),
         "errors": {},
         "notes": {},
     }
     results = {seat: {**result, "valuation_vector": {"item_0": 5.0}} for seat in seats}
     return {"arena_id": "arena_1", "stage": 1, "team_results": results, "auction_log": [entry], "failures": []}
+
+
+@pytest.mark.parametrize(
+    ("waited", "failures", "harmful", "says"),
+    [
+        (0.0042, [], False, "no bid waited longer than 4.2 ms for a CPU"),
+        (0.7, [], True, "busy: a bid waited 0.70 of its 2 s for a CPU"),
+        (0.1, [{}], False, "no bid waited longer than 100 ms for a CPU"),  # late by its own fault
+        (0.3, [], False, "no bid waited longer than 300 ms for a CPU; those that took work waited 75% of their time"),
+        (1.5, [{"waited_seconds": 1.5}], True, "too busy: 1 of 1 late answer waited 1.50 s for a CPU"),
+        (
+            1.5,
+            [{"waited_seconds": 1.5}, {"waited_seconds": 0.6}, {}],
+            True,
+            "too busy: 2 of 3 late answers waited 0.60 to 1.50 s for a CPU",
+        ),
+        (None, [], False, None),
+    ],
+)
+@pytest.mark.usefixtures("no_figures")
+def test_a_busy_machine_is_said(
+    waited: float | None, failures: list[dict[str, float]], harmful: bool, says: str | None, tmp_path: Path
+) -> None:
+    game = _dull(["ann", "bob"])
+    used = {"seconds": 0.4, "cpu_seconds": 0.1 if waited == 0.3 else 0.0, "waited_seconds": waited}
+    game["auction_log"][0] |= {name: {"ann": time, "bob": None} for name, time in used.items()}
+    late = {"team_id": "ann", "round": 1, "error": "timeout", "where": "", "text": "late"}
+    game["failures"] = [{**late, **failure} for failure in failures]
+    crashed = {**game, "failures": [{**late, "error": "crash"}]}
+    stages = [StageData(1, {"ann": team("ann"), "bob": team("bob")}, {"arena_1": [crashed, game]})]
+    load = Load.of(stages, 2.0)
+    assert load.harmful == harmful
+    page = Page(generate_analytics_report(tmp_path, stages, boards_of(stages), SETTINGS).read_text())
+    assert (says in page.text) if says else ("for a CPU" not in page.text)
 
 
 def test_the_gist_of_an_error_is_its_last_line() -> None:
