@@ -5,12 +5,13 @@ PY    := $(VENV)/bin/python
 PIP   := $(PY) -m pip install --quiet --disable-pip-version-check
 READY := $(VENV)/.ready
 DEMO  := two_agent_grid
+LAB   := outputs/slurm_lab
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench results lock clean
+.PHONY: help setup demo test lint bench results slurm-lab slurm-lab-stop lock clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-16s%s\n", $$1, $$2}'
 
 setup: $(READY)  ## install the locked dependencies and the project into .venv
 
@@ -31,6 +32,12 @@ bench: setup  ## time what is worth timing
 
 results: setup  ## run every sweep on the embedded model and write docs/results.md (about an hour)
 	@$(PY) docs/make_results.py
+
+slurm-lab: setup  ## start a SLURM of one node with four pretended GPUs, all of it in LAB=outputs/slurm_lab
+	@$(PY) -m tests.slurm_lab start "$(LAB)"
+
+slurm-lab-stop:  ## end it, with its jobs
+	@$(PY) -m tests.slurm_lab stop "$(LAB)"
 
 lock: setup  ## resolve pyproject.toml into requirements.lock, keeping the versions that still fit
 	$(PY) -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

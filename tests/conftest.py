@@ -1,0 +1,27 @@
+"""Fixtures of every folder of tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.slurm_lab import SlurmLab, missing_programs
+
+
+@pytest.fixture(scope="session")
+def slurm_programs() -> None:
+    """What a test that starts a cluster of its own asks for: SLURM is installed, or the test is not run."""
+    if missing := missing_programs():
+        reason = f"no SLURM here: {', '.join(missing)} not found (packages slurm-wlm and munge)"
+        if os.environ.get("CI_REQUIRES_SLURM") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def slurm_lab(slurm_programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmLab]:
+    """One cluster for all tests, started for the first that asks; whoever leaves jobs says `slurm_lab.clear()`."""
+    with SlurmLab(tmp_path_factory.mktemp("slurm_lab")) as lab:
+        yield lab
