@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from agt_tournament import show
-from agt_tournament.agents.sandbox import Sandbox
+from agt_tournament.agents.sandbox import NONE, Sandbox
 from agt_tournament.competition_directory import (
     SUBMISSIONS,
     competition_directory,
@@ -18,10 +20,17 @@ from agt_tournament.competition_directory import (
     stored_teams,
 )
 from agt_tournament.config import CompetitionConfig, TournamentConfig
-from agt_tournament.preflight import walls
+from agt_tournament.preflight import walls, why_not
 from agt_tournament.registration import Team, example_team
-from agt_tournament.report import generate_analytics_report, write_team_folders
-from agt_tournament.results_manager import FORMATS, StageData, export_results, generate_stage_leaderboard, read_stage
+from agt_tournament.report import Load, generate_analytics_report, write_team_folders
+from agt_tournament.results_manager import (
+    FORMATS,
+    StageData,
+    competition_metrics,
+    export_results,
+    generate_stage_leaderboard,
+    read_stage,
+)
 from agt_tournament.tournament_manager import (
     Arena,
     TournamentStage,
@@ -30,10 +39,11 @@ from agt_tournament.tournament_manager import (
     fill_arenas,
     free_seats,
     is_played,
+    unplayed,
 )
 from experiments.errors import RequestError
-from experiments.run_directory import read_run
-from launchers import fan_out
+from experiments.run_directory import read_run, write_json
+from launchers import Shard, fan_out
 from launchers.status import write_manifest
 
 
@@ -90,12 +100,20 @@ def play_stage(run_dir: Path, config: CompetitionConfig, stage: TournamentStage,
     rules, folder = config.tournament, _marks(run_dir, stage.number)
     shards = stage.blocks(rules.block_games)
     write_manifest(folder, [shard.key for shard in shards])
-    pending = [shard for shard in shards if not is_played(run_dir, folder, shard)]
+    pending = unplayed(run_dir, folder, shards)
     if pending:
         show.sandbox(sandbox.name)
     what = f"stage {stage.number}, {len(stage.arenas)} arena{'s' if len(stage.arenas) > 1 else ''}"
-    play = block_player(run_dir, run_dir / SUBMISSIONS, rules, config.seed, folder, sandbox)
-    fan_out(lambda: play, pending, folder, what=what, unit="games")
+    make_player = partial(_player, run_dir, config, folder, sandbox)
+    fan_out(make_player, pending, folder, what=what, unit="games", launcher=config.launcher)
+
+
+def _player(run_dir: Path, config: CompetitionConfig, folder: Path, sandbox: Sandbox) -> Callable[[Shard], None]:
+    """The worker of a stage; raises `RequestError` if the walls that were chosen do not hold where it works."""
+    if sandbox != NONE and (reason := why_not(sandbox.name)):
+        expected = f"walls that hold on {platform.node()} too ({reason}): choose another tier or other nodes"
+        raise RequestError("sandbox", sandbox.name, expected)
+    return block_player(run_dir, run_dir / SUBMISSIONS, config.tournament, config.seed, folder, sandbox)
 
 
 def write_results(run_dir: Path, teams: Mapping[str, Team], settings: Mapping[str, Any]) -> int:
@@ -108,6 +126,7 @@ def write_results(run_dir: Path, teams: Mapping[str, Team], settings: Mapping[st
     boards = leaderboards(stages, settings["seed"])
     for format in FORMATS:
         export_results(run_dir, stages, boards, format)
+    write_json(competition_metrics(boards), run_dir / "metrics.json")
     write_team_folders(run_dir, stages, boards, settings)
     page = generate_analytics_report(run_dir, stages, boards, settings)
     for stage in stages:
@@ -115,6 +134,8 @@ def write_results(run_dir: Path, teams: Mapping[str, Team], settings: Mapping[st
     failures = pd.concat([stage.failures for stage in stages], ignore_index=True)
     show.where(page, run_dir)
     show.failures(failures, run_dir / "teams")
+    if (load := Load.of(stages, settings["tournament"]["bid_timeout_seconds"])).harmful:
+        show.busy(load)
     return 1 if len(failures) else 0
 
 

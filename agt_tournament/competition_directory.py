@@ -12,8 +12,8 @@ from agt_tournament.agents.sandbox import Sandbox
 from agt_tournament.config import CompetitionConfig, TournamentConfig, identity
 from agt_tournament.registration import BUNDLED, Team, digest, read_submission, read_teams, store_submission
 from agt_tournament.seeding import GUESSABLE
-from experiments.provenance import provenance
 from experiments.run_directory import run_directory, write_json
+from launchers.provenance import provenance
 
 SUBMISSIONS = "submissions"
 

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from experiments import schema
 from experiments.errors import RequestError
-from experiments.schema import LauncherConfig, Section
+from experiments.schema import Section
+from launchers import LauncherConfig
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Range = Annotated[list[Number], Field(min_length=2, max_length=2)]

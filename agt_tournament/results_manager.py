@@ -27,6 +27,7 @@ from launchers.shards import write_atomic
 __all__ = [
     "FORMATS",
     "StageData",
+    "competition_metrics",
     "export_results",
     "game_files",
     "generate_stage_leaderboard",
@@ -62,6 +63,7 @@ def log_auction_result(game: Mapping[str, Any], number: int, entry: Mapping[str,
             "price": entry["price"],
             "seconds": entry["seconds"][team],
             "cpu_seconds": entry["cpu_seconds"][team],
+            "waited_seconds": entry.get("waited_seconds", {}).get(team),
             "error": entry["errors"].get(team),
             "error_text": texts.get(team),
             "note": entry["notes"].get(team),
@@ -104,15 +106,15 @@ class StageData:
 
     @cached_property
     def failures(self) -> pd.DataFrame:
-        """One row for each error: stage, arena_id, game, team_id, round, error, where, text."""
+        """One row for each error: stage, arena_id, game, team_id, round, error, where, text, waited_seconds."""
         rows = [
             {"stage": self.number, "arena_id": arena_id, "game": number, **failure}
             for arena_id, games in self.games.items()
             for number, game in enumerate(games, start=1)
             for failure in game["failures"]
         ]
-        columns = ["stage", "arena_id", "game", "team_id", "round", "error", "where", "text"]
-        return pd.DataFrame(rows, columns=columns).astype({"round": "Int64"})
+        columns = ["stage", "arena_id", "game", "team_id", "round", "error", "where", "text", "waited_seconds"]
+        return pd.DataFrame(rows, columns=columns).astype({"round": "Int64", "waited_seconds": float})
 
 
 def read_stage(run_dir: Path, number: int, teams: Mapping[str, Team]) -> StageData | None:
@@ -200,6 +202,17 @@ def pairwise_table(stage: StageData) -> pd.DataFrame:
         part.insert(0, "arena_id", arena_id)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
+
+
+def competition_metrics(boards: Mapping[int, pd.DataFrame]) -> dict[str, Any]:
+    """By stage and team of the leaderboards `boards`: rank, games, total and mean utility, the mean's interval."""
+    columns = ["rank", "games", "total_utility", "mean_utility", "ci_low", "ci_high"]
+    return {
+        f"stage{number}": json.loads(
+            board.set_index("team_id").sort_index()[columns].to_json(orient="index", double_precision=15)
+        )
+        for number, board in boards.items()
+    }
 
 
 def public_feed(stages: Iterable[StageData]) -> pd.DataFrame:

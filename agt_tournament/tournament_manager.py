@@ -17,7 +17,7 @@ from agt_tournament.config import TournamentConfig
 from agt_tournament.game_files import game_files, log_game_result, place_of_game
 from agt_tournament.game_manager import Game
 from agt_tournament.seeding import GameSeeds, Purpose, stream
-from launchers import Shard, mark_of
+from launchers import Shard, mark_of, unmark
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,18 @@ def is_played(run_dir: Path, folder: Path, shard: Shard) -> bool:
     stage, arena_id = shard.payload["stage"], f"arena_{shard.payload['arena']}"
     first, last = shard.payload["games"]
     return mark["files"] == [_digests(run_dir, stage, arena_id, game) for game in range(first, last + 1)]
+
+
+def unplayed(run_dir: Path, folder: Path, shards: Iterable[Shard]) -> list[Shard]:
+    """The blocks that are to be played; the mark of one whose files have changed is taken back."""
+    out = []
+    for shard in shards:
+        marked = mark_of(folder, shard.key) is not None  # asked first: a worker of an earlier run may be playing it
+        if not is_played(run_dir, folder, shard):
+            out.append(shard)
+            if marked:
+                unmark(folder, shard.key)
+    return out
 
 
 def _digests(run_dir: Path, stage: int, arena_id: str, game: int) -> list[str | None]:

@@ -16,9 +16,13 @@ def main() -> int:
     return run_application("diffusion_auction", _act)
 
 
-def _act(tree: dict[str, Any]) -> None:
-    """What `action` asks for; each imports no more than it needs."""
+def _act(tree: dict[str, Any]) -> int:
+    """What `action` asks for; each imports no more than it needs. The exit status."""
     config = read_config(tree)
+    if config.action == "fetch":
+        from diffusion_auction.fetch import fetch
+
+        return fetch(config)
     if config.action == "evaluate":
         from diffusion_auction.recorded import evaluate_recorded
 
@@ -34,6 +38,7 @@ def _act(tree: dict[str, Any]) -> None:
 
         experiment = prepare(config)
         show_plan(experiment) if config.action == "plan" else run(experiment)
+    return 0
 
 
 def _report(run_dir: Path) -> None:

@@ -120,14 +120,17 @@ def load_clip(group: str, model: str, pretrained: str | None, device: str) -> Cl
         if pretrained is not None:
             raise RequestError(f"{group}.pretrained", pretrained, "null, tiny_clip has its own weights")
     elif not by_scheme:
-        _check_names(group, model, pretrained)
+        check_names(group, model, pretrained)
     key, value = ("model", model) if by_scheme or pretrained is None else ("pretrained", pretrained)
     with refusing(f"{group}.{key}", value, f"weights of {model} that are here or can be fetched"):
         return ClipAlignment(model, pretrained, device)
 
 
-def _check_names(group: str, model: str, pretrained: str | None) -> None:
-    """Refuse what open_clip does not know, and a tag whose weights it would run with another activation."""
+def check_names(group: str, model: str, pretrained: str | None) -> None:
+    """Refuse what open_clip does not know, and a tag whose weights it would run with another activation.
+
+    Raises `RequestError` naming `group`.model or `group`.pretrained.
+    """
     if model not in open_clip.list_models():
         raise RequestError(f"{group}.model", model, "tiny_clip or a name of open_clip.list_models()")
     tags = open_clip.list_pretrained_tags_by_model(model)

@@ -17,7 +17,8 @@ from diffusion_auction.mechanisms import MECHANISMS, Mechanism
 from diffusion_auction.scenarios import Scenario, load_scenarios, parse_scenarios
 from experiments import schema
 from experiments.errors import RequestError
-from experiments.schema import LauncherConfig, Section
+from experiments.schema import Section
+from launchers import LauncherConfig
 
 
 class ModelConfig(Section):
@@ -179,10 +180,11 @@ class ExperimentConfig(Section):
     """A whole experiment, as Hydra composed it."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
-    action: Literal["run", "plan", "evaluate", "compare", "report"]
+    action: Literal["run", "plan", "evaluate", "compare", "report", "fetch"]
     scores: str | None = Field(description="a table of recorded scores, for action=evaluate")
     images_from: str | None = Field(description="a run whose images are taken over where they are the same")
     runs: list[str] | None = Field(description="directories of finished runs, for action=compare")
+    verify: bool = Field(False, description="for action=fetch: digests of what is in the cache, not sizes alone")
     run_dir: str = Field(min_length=1)
     seed: int = Field(ge=0, lt=2**63)
     samples: int = Field(ge=1, le=100_000)
@@ -198,7 +200,7 @@ class ExperimentConfig(Section):
 
 
 PRESENTATION = (
-    *("action", "scores", "runs", "images_from", "run_dir", "launcher"),
+    *("action", "scores", "runs", "verify", "images_from", "run_dir", "launcher"),
     *("model.device", "model.offload", "alignment.device"),
 )
 """Keys that may differ between two runs of one directory: they do not decide what is made."""

@@ -32,9 +32,9 @@ from diffusion_auction.mechanisms import Mechanism, side_by_side
 from diffusion_auction.plan import Plan, columns, make_plan, row_values
 from diffusion_auction.scenarios import Scenario
 from experiments.errors import RequestError
-from experiments.provenance import provenance
 from experiments.run_directory import read_run, run_directory, write_json, write_table
 from launchers import fan_out, mark_of
+from launchers.provenance import provenance
 from launchers.status import write_manifest
 
 _OUT = Console(soft_wrap=True)
@@ -114,9 +114,10 @@ def run(experiment: Experiment) -> None:
     with run_directory(experiment.run_dir, resolved, identity(config)) as run_dir:
         if not fresh and not (run_dir / "scores.parquet").exists():
             _check_measures(config)
+        if not (run_dir / "provenance.json").exists():
+            write_json(provenance(config.seed), run_dir / "provenance.json")
         write_table(experiment.plan.images, run_dir / "plan.parquet")
         samples, scores = _make_and_score(experiment, run_dir)
-        write_json(provenance(config.seed), run_dir / "provenance.json")
         auctions, metrics = _settle(experiment, samples, scores)
         for table, name in ((samples, "samples"), (scores, "scores"), (auctions, "auctions")):
             write_table(table, run_dir / f"{name}.parquet")
@@ -144,7 +145,11 @@ def read_finished(run_dir: Path, names: Sequence[str]) -> tuple[dict[str, pd.Dat
 
 
 def _check_measures(config: ExperimentConfig) -> None:
-    """Refuse models of alignment and quality that cannot be had before any image is made."""
+    """Refuse models that cannot be had before any image is made or any worker is queued."""
+    if config.launcher.name == "slurm":
+        from diffusion_auction.fetch import check_fetched
+
+        check_fetched(config)
     from diffusion_auction.generate import check_measures  # torch, only where images are made
 
     check_measures(config.alignment, config.quality)
@@ -161,13 +166,25 @@ def _make_and_score(experiment: Experiment, run_dir: Path) -> tuple[pd.DataFrame
     missing = work.unfinished(made, run_dir)
     if config.images_from is not None:
         missing = work.take_over(missing, Path(config.images_from), run_dir)
-    fan_out(lambda: work.Generator(config.model, run_dir), missing, folder, what="making images")
+    fan_out(
+        lambda: work.Generator(config.model, run_dir, config.launcher.stage_dir),
+        missing,
+        folder,
+        what="making images",
+        launcher=config.launcher,
+    )
 
     scored = work.scoring_shards(images, experiment.scenarios, config.alignment, config.quality, run_dir, made)
     folder = run_dir / work.SCORE
     write_manifest(folder, [shard.key for shard in scored])
     missing = [shard for shard in scored if mark_of(folder, shard.key) is None]
-    fan_out(lambda: work.Scorer(config.alignment, config.quality, run_dir), missing, folder, what="scoring")
+    fan_out(
+        lambda: work.Scorer(config.alignment, config.quality, run_dir),
+        missing,
+        folder,
+        what="scoring",
+        launcher=config.launcher,
+    )
 
     marks = [(shard, mark_of(run_dir / work.GENERATE, shard.key) or {}) for shard in made]
     samples = images.assign(

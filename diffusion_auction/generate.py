@@ -3,69 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import numpy as np
 import pandas as pd
 import torch
-import transformers
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from PIL import Image
 
 from diffusion_auction.alignment import alignments, load_alignment
 from diffusion_auction.config import AlignmentConfig, ModelConfig, QualityConfig
-from diffusion_auction.pipelines import FluxPipelineAuction
+from diffusion_auction.halving import Halving
+from diffusion_auction.loading import device_of, load_pipeline
 from diffusion_auction.plan import row_values
 from diffusion_auction.quality import load_quality
 from diffusion_auction.scenarios import Scenario
 from diffusion_auction.store import Images
-from diffusion_auction.tiny_flux import WEIGHTS
-from experiments.errors import RequestError
-from launchers import Shard, mark_of
+from launchers import Shard, mark_of, unmark
 
 GENERATE, SCORE = "shards/generate", "shards/score"
 """Folders of the marks, below the run directory."""
-
-
-def load_pipeline(config: ModelConfig) -> FluxPipelineAuction:
-    """The configured Flux on its device, silent. Raises `RequestError` if its weights cannot be had."""
-    weights = WEIGHTS / "flux" if config.weights == "tiny_flux" else config.weights
-    device = device_of("model.device", config.device)
-    _silence()
-    try:
-        pipe = FluxPipelineAuction.from_pretrained(weights, dtype=getattr(torch, config.dtype))
-    except (OSError, HfHubHTTPError, HFValidationError) as error:
-        reason = " ".join(str(error).split())
-        raise RequestError(
-            "model.weights", weights, f"a diffusers folder or a reachable hub name ({reason})"
-        ) from error
-    pipe.set_progress_bar_config(disable=True)
-    if config.offload:
-        pipe.enable_model_cpu_offload(device=device)
-    else:
-        pipe.to(device)
-    return pipe
-
-
-def _silence() -> None:
-    """One progress bar is enough: those of loading are turned off."""
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
-
-
-def device_of(key: str, name: str) -> str:
-    """The device that `name`, the value of `key`, means; `auto` is the GPU where there is one.
-
-    Raises `RequestError` for a GPU that is not there.
-    """
-    count = torch.cuda.device_count()
-    if name == "auto":
-        return "cuda" if count else "cpu"
-    if name.startswith("cuda") and int(name.partition(":")[2] or 0) >= count:
-        raise RequestError(key, name, f"auto, cpu or one of the {count} GPUs that this process sees")
-    return name
 
 
 def check_measures(alignment: AlignmentConfig, quality: QualityConfig) -> None:
@@ -145,29 +103,38 @@ def _parts(images: pd.DataFrame, size: int) -> list[pd.DataFrame]:
 
 
 class Generator:
-    """Worker of generation shards: the pipeline, loaded once."""
+    """Worker of generation shards: the pipeline, loaded once, from `stage_dir` on this node's disk if there is one."""
 
-    def __init__(self, config: ModelConfig, run_dir: Path) -> None:
+    def __init__(self, config: ModelConfig, run_dir: Path, stage_dir: str | None = None) -> None:
         self._config, self._run_dir = config, run_dir
-        self._pipe = load_pipeline(config)
+        self._pipe = load_pipeline(config, stage_dir)
+        advice = "try model.offload=true, smaller model.height and model.width, or model.max_branches=1"
+        self._in_parts = Halving("model.batch", advice, free=self._pipe.maybe_free_model_hooks)
 
     def __call__(self, shard: Shard) -> None:
         """Make, store and mark the images of `shard`."""
         rows = shard.payload["images"]
+        passes: list[int] = []
+
+        def make(part: Sequence[dict[str, Any]]) -> list[Image.Image]:
+            images = self._make(part, shard.payload["composition"])
+            passes.append(self._pipe.sample_passes)
+            return images
+
         began = time.perf_counter()
-        images = self._make(rows, shard.payload["composition"])
+        images = self._in_parts(make, rows)
         seconds = time.perf_counter() - began
         files = _images(shard, self._run_dir)
         record = {
             "sha256": files.write(images),
             "seconds": seconds / len(rows),
-            "sample_passes": self._pipe.sample_passes,
+            "sample_passes": sum(passes),
             "device": str(self._pipe.device),
         }
         shard.mark(self._run_dir / GENERATE, record)
         files.publish()
 
-    def _make(self, rows: list[dict[str, Any]], composition: str) -> list[Image.Image]:
+    def _make(self, rows: Sequence[dict[str, Any]], composition: str) -> list[Image.Image]:
         config = self._config
         return self._pipe(
             base_prompt=[row["base_prompt"] for row in rows],
@@ -187,13 +154,18 @@ class Generator:
 
 
 def unfinished(shards: list[Shard], run_dir: Path) -> list[Shard]:
-    """The generation shards that are not marked, or whose images are not all as marked."""
+    """The generation shards that are not marked, or whose images are not all as marked: those lose their marks."""
     return [shard for shard in shards if not _finished(shard, run_dir)]
 
 
 def _finished(shard: Shard, run_dir: Path) -> bool:
     record = mark_of(run_dir / GENERATE, shard.key)
-    return record is not None and _images(shard, run_dir).complete(record["sha256"])
+    if record is None:
+        return False
+    complete = _images(shard, run_dir).complete(record["sha256"])
+    if not complete:
+        unmark(run_dir / GENERATE, shard.key)
+    return complete
 
 
 def take_over(shards: list[Shard], source: Path, run_dir: Path) -> list[Shard]:
@@ -226,10 +198,15 @@ class Scorer:
         device = device_of("alignment.device", alignment.device)
         self._alignment = load_alignment(alignment, device)
         self._quality = load_quality(quality, self._alignment, device)
+        self._in_parts = Halving("alignment.batch", "try alignment.device=cpu")
 
     def __call__(self, shard: Shard) -> None:
         """Score the 8-bit images of `shard` as they are stored, and mark it with the scores."""
-        rows = shard.payload["images"]
+        aligned, quality = zip(*self._in_parts(self._score, shard.payload["images"]), strict=True)
+        shard.mark(self._run_dir / SCORE, {"alignments": aligned, "quality": quality})
+
+    def _score(self, rows: Sequence[dict[str, Any]]) -> list[tuple[list[float], float]]:
+        """Alignments and quality of each image."""
         images = [self._open(row["path"]) for row in rows]
         texts = [row["texts"] for row in rows]
         embeddings = self._alignment.embed(images)
@@ -239,8 +216,7 @@ class Scorer:
         ]
         aligned = alignments(np.stack(cosines), self._measure, self._alignment.logit_scale)
         quality = self._quality(images, embeddings, [base for *_, base in texts])
-        record: dict[str, Any] = {"alignments": aligned.tolist(), "quality": quality.tolist()}
-        shard.mark(self._run_dir / SCORE, record)
+        return list(zip(aligned.tolist(), quality.tolist(), strict=True))
 
     def _open(self, path: str) -> Image.Image:
         with Image.open(self._run_dir / path) as image:

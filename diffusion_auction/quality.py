@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from diffusion_auction.alignment import Alignment, load_clip, load_pickscore, two_way_softmax
 from diffusion_auction.config import AestheticQuality, ClipQuality, PaperQuality, QualityConfig
+from diffusion_auction.weights import head_address
 from experiments.errors import RequestError, refusing
 
 
@@ -148,10 +149,7 @@ def _head_file(head: str) -> Path:
     """`head` if it is a file; else what the hub, or its cache, has under `owner/repository/filename`."""
     if Path(head).is_file():
         return Path(head)
-    *owner_and_repository, filename = head.split("/", 2)
-    if len(owner_and_repository) < 2 or Path(head).is_absolute():
-        raise FileNotFoundError("no such file")
-    return Path(huggingface_hub.hf_hub_download("/".join(owner_and_repository), filename))
+    return Path(huggingface_hub.hf_hub_download(*head_address(head)))
 
 
 def _state_dict(path: Path) -> dict[str, Tensor]:

@@ -17,9 +17,9 @@ from diffusion_auction.evaluation.scores import LeftOut, check_scores, read_scor
 from diffusion_auction.experiment import read_finished, show_gain
 from diffusion_auction.mechanisms import side_by_side
 from experiments.errors import RequestError
-from experiments.provenance import provenance
 from experiments.run_directory import run_directory, write_json, write_table
 from experiments.schema import flat
+from launchers.provenance import provenance
 
 _OUT = Console(soft_wrap=True)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
+
+from launchers.shards import naming
 
 
 class Images:
@@ -32,23 +35,33 @@ class Images:
             if _is(place, digests[-1]):
                 self._part(place).unlink(missing_ok=True)  # what an earlier kill left must not be published over it
             else:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                self._part(place).write_bytes(buffer.getvalue())
+                self._write(place, buffer.getvalue())
         return digests
+
+    def _write(self, place: Path, content: bytes) -> None:
+        part = self._part(place)
+        with naming(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                part.write_bytes(content)
+            except OSError:
+                part.unlink(missing_ok=True)  # of a full disk nothing is left
+                raise
 
     def publish(self) -> None:
         """Rename what `write` wrote to its places."""
         for place in self._places:
-            if self._part(place).exists():
+            with suppress(FileNotFoundError):  # it was there already, or the next run was quicker
                 self._part(place).replace(place)
 
     def complete(self, digests: list[str]) -> bool:
         """Whether every image is in place as marked, after putting there what a kill left beside."""
         for place, digest in zip(self._places, digests, strict=True):
+            if not _is(place, digest) and _is(self._part(place), digest):
+                with suppress(FileNotFoundError):  # the worker that wrote it is alive, and was quicker
+                    self._part(place).replace(place)
             if not _is(place, digest):
-                if not _is(self._part(place), digest):
-                    return False
-                self._part(place).replace(place)
+                return False
         return True
 
     def link(self, source: Path, digests: list[str]) -> bool:

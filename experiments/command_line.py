@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import logging
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.errors import RequestError
-from launchers import FailedShardsError
+from launchers import FailedShardsError, LaunchError, NotWaitedError, SlurmError
+from launchers.provenance import overridden
+
+if TYPE_CHECKING:
+    from experiments.multirun import Sweep
 
 _HERE = Path(__file__).resolve().parent
 CONF = _HERE.parent / "conf" if (_HERE.parent / "conf" / "diffusion_auction.yaml").exists() else _HERE / "conf"
 """The Hydra tree: beside the packages in a checkout, inside this one once installed."""
+
+LAUNCHERS = tuple(sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml")))
+"""What runs the jobs of a multirun: options of hydra/launcher."""
+
+_NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+_LONGEST_NAME = 200
+"""Bytes, of the 255 that file systems allow."""
 
 Act = Callable[[dict[str, Any]], int | None]
 """What an application does with a composed configuration; its exit status, None for 0."""
@@ -30,28 +46,58 @@ Act = Callable[[dict[str, Any]], int | None]
 def run_application(config_name: str, act: Act) -> int:
     """Compose the configuration `config_name` with the process's arguments and `act` on it; the exit status.
 
-    0 done; 1 shards failed; 2 the request is wrong; 130 interrupted. A fault of the program keeps its traceback.
+    0 done; 1 shards or jobs failed; 2 the request is wrong; 130 interrupted. A fault of the program keeps its
+    traceback.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing and exiting with 1
-    status = 0
-
-    @hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
-    def task(composed: DictConfig) -> None:
-        nonlocal status
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            status = max(status, act(_tree(composed)) or 0)  # a launcher learns of a job's failure by its exception
-        else:
-            status = _status(lambda: act(_tree(composed)))
-
-    return _status(task) or status
+    _prefer_own_launchers()
+    task = Task(act)
+    main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(task)
+    status = _status(main) or task.status
+    return task.sweep.report() if task.sweep and not status else status
 
 
-def _tree(composed: DictConfig) -> dict[str, Any]:
+def log_warnings() -> None:
+    """What libraries warn of goes to the error output, a line each; for the process of a run."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    tree: dict[str, Any] = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-    if HydraConfig.get().mode == RunMode.MULTIRUN:  # jobs of one sweep must not share a directory
-        tree["run_dir"] = str(Path(str(tree["run_dir"])) / HydraConfig.get().job.override_dirname)
-    return tree
+
+
+def job_directory(overrides: str) -> str:
+    """The name of the folder of a job with these `overrides`, joined by commas: they themselves where that can be."""
+    if len(overrides.encode()) <= _LONGEST_NAME and "/" not in overrides:
+        return overrides
+    readable = overrides.replace("/", "_").encode()[: _LONGEST_NAME - 10].decode(errors="ignore")
+    return f"{readable}-{hashlib.sha256(overrides.encode()).hexdigest()[:8]}"
+
+
+OmegaConf.register_new_resolver("job_directory", job_directory, replace=True)  # both applications' hydra.sweep.subdir
+
+
+def _prefer_own_launchers() -> None:
+    """Hydra would check ours against the schema of what it or a plugin has registered under the same name."""
+    Plugins.instance()  # now they have registered
+    registered = ConfigStore.instance().repo["hydra"]["launcher"]
+    for name in LAUNCHERS:
+        registered.pop(f"{name}.yaml", None)
+
+
+class Task:
+    """What Hydra calls with a composed configuration; in a multirun our launcher makes a `sweep` of it instead."""
+
+    def __init__(self, act: Act) -> None:
+        self.act = act
+        self.status = 0
+        self.sweep: Sweep | None = None
+
+    def __call__(self, composed: DictConfig) -> None:
+        """Act on `composed`; the exit status is kept. Raises `RequestError` as a job of somebody else's launcher."""
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            chosen = HydraConfig.get().runtime.choices["hydra/launcher"]
+            raise RequestError("hydra/launcher", chosen, f"one of {', '.join(LAUNCHERS)}")
+        log_warnings()
+        tree: dict[str, Any] = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+        with overridden(HydraConfig.get().overrides.task):
+            self.status = _status(lambda: self.act(tree))
 
 
 def _status(work: Callable[[], int | None]) -> int:
@@ -62,8 +108,19 @@ def _status(work: Callable[[], int | None]) -> int:
         override = f"{error.override}: " if isinstance(error, OverrideParseException) else ""
         print(override + " ".join(str(error).split()), file=sys.stderr)
         return 2
-    except FailedShardsError as error:
+    except LaunchError as error:
         print(error, file=sys.stderr)
+        return 2
+    except (FailedShardsError, SlurmError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except NotWaitedError as news:
+        print(news)
+        return 0
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        print(f"{error.filename}: {error.strerror}; the same command resumes once it can be written", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; the same command resumes where it stopped", file=sys.stderr)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _MOST_SHOWN = 8
 
+MULTIRUN_FILES = ("multirun.yaml", "sweep.parquet", "sweep.csv")
+"""What a multirun leaves beside the directories of its jobs."""
+
 
 @contextmanager
 def run_directory(path: Path, config: dict[str, Any], identity: dict[str, Any]) -> Iterator[Path]:
@@ -54,7 +57,7 @@ def run_directory(path: Path, config: dict[str, Any], identity: dict[str, Any]) 
 
 def _expected_beside(path: Path) -> bool:
     """What a directory may hold before its first run: what a killed one left, and the jobs of a multirun."""
-    return path.name.startswith(".") or path.name == "multirun.yaml" or (path / "config.yaml").exists()
+    return path.name.startswith(".") or path.name in MULTIRUN_FILES or (path / "config.yaml").exists()
 
 
 def _compare(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

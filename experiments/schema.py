@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from experiments.errors import RequestError
+from launchers.config import NAMES as LAUNCHERS
 
 
 class Section(BaseModel):
     """A part of a configuration: no key beside those named, no value of another type, nothing changed later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=False)
-
-
-class LauncherConfig(Section):
-    """Where the work runs."""
-
-    name: Literal["inline"]
 
 
 _Config = TypeVar("_Config", bound=Section)
@@ -34,7 +29,10 @@ def read_config(schema: type[_Config], tree: dict[str, Any], variants: Collectio
         return schema.model_validate(tree)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise RequestError(_key(first["loc"], variants), _shown(first), _expected(first)) from None
+        key = _key(first["loc"], (*variants, *LAUNCHERS))
+        if first["type"] == "union_tag_invalid":
+            key += "." + first["ctx"]["discriminator"].strip("'")
+        raise RequestError(key, _shown(first), _expected(first)) from None
 
 
 def _key(location: tuple[int | str, ...], variants: Collection[str]) -> str:
@@ -49,6 +47,8 @@ def _key(location: tuple[int | str, ...], variants: Collection[str]) -> str:
 
 
 def _shown(error: Any) -> object:
+    if error["type"] == "union_tag_invalid":
+        return error["ctx"]["tag"]
     return "absent" if error["type"] == "missing" else error["input"]
 
 

@@ -1,6 +1,21 @@
 """Where work runs: a function, a list of shards, a folder of marks."""
 
-from launchers.fan_out import FailedShardsError, fan_out
-from launchers.shards import Shard, mark_of
+from launchers.config import InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
+from launchers.errors import FailedShardsError, LaunchError, NotWaitedError, SlurmError
+from launchers.fan_out import fan_out
+from launchers.shards import Shard, mark_of, unmark
 
-__all__ = ["FailedShardsError", "Shard", "fan_out", "mark_of"]
+__all__ = [
+    "FailedShardsError",
+    "InlineConfig",
+    "LaunchError",
+    "LauncherConfig",
+    "LocalConfig",
+    "NotWaitedError",
+    "Shard",
+    "SlurmConfig",
+    "SlurmError",
+    "fan_out",
+    "mark_of",
+    "unmark",
+]

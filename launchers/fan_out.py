@@ -1,36 +1,29 @@
-"""The one call: run a function over shards, see every failure."""
+"""The one call: run a function over shards, wherever that is, and see every failure."""
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Sequence
+import os
+import shlex
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+from launchers.attendance import Presence, living
+from launchers.claims import Claims
+from launchers.config import InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
+from launchers.crew import Crew, NoWorkersError, see_through
+from launchers.errors import FailedShardsError, NotWaitedError
+from launchers.shards import Shard, error_path, mark_of, unmark
+from launchers.status import CANCELLED, is_cancelled, standing
+from launchers.watch import Bar, Watch, first_line
+from launchers.worker import Work, Worker, take_shards
 
-from launchers.shards import Shard, error_path, write_atomic
-
-Worker = Callable[[Shard], None]
-
-
-class FailedShardsError(RuntimeError):
-    """Some shards failed. `failures`: (key, first line of the error, path of its traceback) of each."""
-
-    def __init__(self, failures: Sequence[tuple[str, str, Path]], total: int) -> None:
-        self.failures = list(failures)
-        lines = [f"{len(failures)} of {total} shards failed:"]
-        lines += [f"  {key}: {reason} ({path})" for key, reason, path in failures]
-        super().__init__("\n".join(lines))
+_INLINE = InlineConfig()
 
 
 def fan_out(
@@ -40,45 +33,105 @@ def fan_out(
     *,
     what: str,
     unit: str = "images",
+    launcher: LauncherConfig = _INLINE,
 ) -> None:
-    """Run `make_worker()(shard)` for each of `shards`, in this process, one after the other.
+    """Run `make_worker()(shard)` once for each of `shards`, in this process or where `launcher` says.
 
-    The worker loads its model once and takes all shards; it marks each in `folder` when done. A shard that
-    raises does not stop the others: its traceback goes to `folder`, and all failures are raised at the end
-    as one `FailedShardsError`. With no shards the worker is never made.
+    A worker is made where it works, loads its model once and takes many shards; it marks each in `folder` when done.
+    Workers of an earlier call that are still at it are joined, not doubled. A shard that raises does not stop the
+    others: its traceback goes to `folder`, and all failures are raised at the end as one `FailedShardsError`, as is
+    that no worker stayed alive. With no shards the worker is never made.
+
+    Raises `NotWaitedError` after starting workers that are not waited for, `LaunchError` if the launcher cannot do
+    what it is asked, `OSError` where the disk is full, and `KeyboardInterrupt` when interrupted or cancelled.
     """
     if not shards:
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    failures = []
-    with _progress() as progress:
-        task = progress.add_task(what, total=sum(shard.size for shard in shards), unit=unit)
-        work = make_worker()
-        progress.reset(task)  # loading the model is not part of the rate
-        for shard in shards:
-            try:
-                work(shard)
-            except Exception as error:
-                path = error_path(folder, shard.key)
-                write_atomic(path, traceback.format_exc().encode())
-                failures.append((shard.key, f"{type(error).__name__}: {error}".splitlines()[0], path))
-            progress.advance(task, shard.size)
-    if failures:
-        raise FailedShardsError(failures, len(shards))
+    folder = folder.absolute()
+    _reopen(shards, folder)
+    work, ends = Work(make_worker, shards, folder, launcher.max_retries), []
+    try:
+        if isinstance(launcher, InlineConfig):
+            _inline(work, what, unit)
+        else:
+            _with_crew(work, launcher, what, unit)
+    except NoWorkersError as error:
+        ends = error.ends
+    failures = [
+        (shard.key, first_line(path), path) for shard in shards if (path := error_path(folder, shard.key)).exists()
+    ]
+    if failures or ends:
+        unmade = standing(folder, [shard.key for shard in shards]).open
+        raise FailedShardsError(failures, len(shards), unmade, ends)
 
 
-class _RateColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """`12.3 images/s`."""
-        return Text(f"{task.speed:.1f} {task.fields['unit']}/s" if task.speed else "", style="cyan")
+def _reopen(shards: Sequence[Shard], folder: Path) -> None:
+    """These shards are to be made, whatever became of them before."""
+    claims = Claims(folder)
+    (folder / CANCELLED).unlink(missing_ok=True)
+    held = claims.holders()
+    claims.free(held, living(folder))
+    claims.reopen({shard.key for shard in shards})
+    for shard in shards:
+        if mark_of(folder, shard.key) is None:
+            unmark(folder, shard.key)  # a damaged one
 
 
-def _progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _RateColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=Console(stderr=True))
+def _inline(work: Work, what: str, unit: str) -> None:
+    name, keys = f"{socket.gethostname().partition('.')[0]}-{os.getpid()}", [shard.key for shard in work.shards]
+    with Bar(work.shards, what=what, unit=unit) as bar, Presence(work.folder, name) as me:
+        here = Work(lambda: bar.loaded(work.make_worker), work.shards, work.folder, work.max_retries)
+        while True:
+            take_shards(here, me, report=bar.advance, enough=lambda: is_cancelled(work.folder))
+            if is_cancelled(work.folder):
+                raise KeyboardInterrupt
+            if not standing(work.folder, keys).open:
+                return
+            time.sleep(1)  # in the hands of workers of an earlier call
+
+
+def _with_crew(work: Work, launcher: LocalConfig | SlurmConfig, what: str, unit: str) -> None:
+    keys, run_dir = [shard.key for shard in work.shards], shlex.quote(str(work.folder.parents[1]))
+    crew = _crew(work, launcher, what)
+    with Watch(work.shards, work.folder, what=what, unit=unit) as watch, _interruptible():
+        try:
+            finished = see_through(keys, work.folder, crew, watch, wait=launcher.wait)
+        except KeyboardInterrupt:
+            print(f"{crew.stop()} (python -m launchers status {run_dir})", file=sys.stderr)
+            raise
+    if not finished:
+        raise NotWaitedError(
+            f"{what}: the workers were started and go on; `python -m launchers status {run_dir}` says how far they "
+            "are, and the same command goes on from there"
+        )
+
+
+def _crew(work: Work, launcher: LocalConfig | SlurmConfig, what: str) -> Crew:
+    from launchers.process import write_work  # submitit, only where it starts workers
+
+    if isinstance(launcher, LocalConfig):
+        from launchers.local import LocalCrew
+
+        return LocalCrew(write_work(work), launcher)
+    from launchers.slurm import SlurmCrew
+
+    return SlurmCrew(write_work(work), launcher, name=what)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM, and the end of the terminal but under nohup, interrupt as Ctrl-C: nobody else would stop the workers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Shard:
-    """A piece of work: `payload` says all that its result depends on, `key` is its digest, `size` its units."""
+    """A piece of work: `payload` says all that its result depends on, `key` is its digest, `size` its units.
+
+    `worker` is who makes it, by the name of a file in `workers`; the mark says it.
+    """
 
     key: str
     payload: dict[str, Any]
     size: int = 1
+    worker: str | None = None
 
     @classmethod
     def of(cls, payload: dict[str, Any], size: int = 1) -> Shard:
@@ -26,17 +32,28 @@ class Shard:
 
     def mark(self, folder: Path, record: dict[str, Any]) -> None:
         """Say that the shard is done: write `folder/<key>.json` at once or not at all."""
-        write_atomic(folder / f"{self.key}.json", json.dumps({"key": self.key, **record}).encode())
+        by = {"worker": self.worker} if self.worker else {}
+        write_atomic(mark_path(folder, self.key), json.dumps({"key": self.key, **by, **record}).encode())
         error_path(folder, self.key).unlink(missing_ok=True)
 
 
 def mark_of(folder: Path, key: str) -> dict[str, Any] | None:
     """The record with which the shard was marked done in `folder`, or None; a damaged mark is none."""
     try:
-        record = json.loads((folder / f"{key}.json").read_bytes())
+        record = json.loads(mark_path(folder, key).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
     return record if isinstance(record, dict) and record.get("key") == key else None
+
+
+def unmark(folder: Path, key: str) -> None:
+    """Take the mark back: what the shard made is not there any more."""
+    mark_path(folder, key).unlink(missing_ok=True)
+
+
+def mark_path(folder: Path, key: str) -> Path:
+    """Where it says that the shard is done."""
+    return folder / f"{key}.json"
 
 
 def error_path(folder: Path, key: str) -> Path:
@@ -45,8 +62,28 @@ def error_path(folder: Path, key: str) -> Path:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write `path` so that a reader, or a kill at any instant, sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write `path` so that a reader, or a kill at any instant, sees all of it or nothing.
+
+    Raises `OSError` that names the path where the disk is full or read-only; nothing is left beside it then.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An `OSError` inside says which path it is about: that of a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            error.filename, error.filename2 = str(path), None
+        raise

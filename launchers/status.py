@@ -1,12 +1,22 @@
-"""What the marks of a run say."""
+"""How a stage stands, from its files: which shards are done, failed, in the making, lost, pending, and who works."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from launchers.shards import error_path, mark_of, write_atomic
+from launchers.attendance import living
+from launchers.claims import Claims
+from launchers.shards import error_path, mark_path, write_atomic
+
+CANCELLED = "cancelled"
+"""The file by which `python -m launchers cancel` tells the launching process and the workers of a stage."""
 
 _MANIFEST = "shards.txt"
+STATES = ("done", "running", "pending", "failed", "lost")
 
 
 def write_manifest(folder: Path, keys: list[str]) -> None:
@@ -14,13 +24,68 @@ def write_manifest(folder: Path, keys: list[str]) -> None:
     write_atomic(folder / _MANIFEST, ("\n".join(keys) + "\n").encode())
 
 
-def shard_states(run_dir: Path) -> dict[str, dict[str, int]]:
-    """Counts of `done`, `failed` and `pending` shards by stage (each folder of `run_dir/shards`)."""
-    states: dict[str, dict[str, int]] = {}
-    for manifest in sorted(run_dir.glob(f"shards/*/{_MANIFEST}")):
-        folder, counts = manifest.parent, {"done": 0, "failed": 0, "pending": 0}
-        for key in manifest.read_text().split():
-            failed = error_path(folder, key).exists()
-            counts["failed" if failed else "done" if mark_of(folder, key) else "pending"] += 1
-        states[folder.name] = counts
-    return states
+@dataclass(frozen=True)
+class Standing:
+    """`states` of the shards by key; `losses` so far; the records of the `workers` that are there."""
+
+    states: Mapping[str, str]
+    losses: int
+    workers: Mapping[str, Mapping[str, Any]]
+
+    def count(self, state: str) -> int:
+        """How many shards are in `state`."""
+        return sum(own == state for own in self.states.values())
+
+    @property
+    def open(self) -> int:
+        """How many shards are neither done nor failed."""
+        return len(self.states) - self.count("done") - self.count("failed")
+
+    def __str__(self) -> str:
+        shown = {state: self.count(state) for state in STATES}
+        always = ("done", "failed", "pending")
+        return ", ".join(f"{number} {state}" for state, number in shown.items() if number or state in always)
+
+
+def standing(folder: Path, keys: Iterable[str], queue: Mapping[str, str] | None = None) -> Standing:
+    """How the shards `keys` of the stage `folder` stand; `queue` is the state of SLURM's jobs, where that is known."""
+    claims = Claims(folder, make=False)
+    holders, losses = claims.holders(), claims.losses()  # before it is asked who is there and what is done
+    there = living(folder, queue)
+    names = set(os.listdir(folder)) if folder.is_dir() else set()
+
+    def state(key: str) -> str:
+        if error_path(folder, key).name in names:
+            return "failed"
+        if mark_path(folder, key).name in names:
+            return "done"
+        if key in holders:
+            return "running" if holders[key] in there else "lost"
+        return "lost" if key in losses else "pending"
+
+    return Standing({key: state(key) for key in keys}, sum(map(len, losses.values())), there)
+
+
+def queue_of(folder: Path) -> Mapping[str, str] | None:
+    """State of the user's jobs in SLURM's queue if the stage `folder` has submitted some; None if it is not known."""
+    if not submitted(folder):
+        return None
+    from launchers.slurm import queued
+
+    return queued()
+
+
+def is_cancelled(folder: Path) -> bool:
+    """Whether the work of the stage `folder` was called off."""
+    return (folder / CANCELLED).exists()
+
+
+def submitted(folder: Path) -> set[str]:
+    """The ids of the jobs and arrays that the stage `folder` submitted, by the files that submitit leaves."""
+    return {path.name.partition("_")[0] for path in folder.glob("jobs/*_submission.sh")}
+
+
+def stages(run_dir: Path) -> dict[str, list[str]]:
+    """The keys of the shards of each stage (folder of `run_dir/shards`) by its name."""
+    manifests = sorted(run_dir.glob(f"shards/*/{_MANIFEST}"))
+    return {manifest.parent.name: manifest.read_text().split() for manifest in manifests}

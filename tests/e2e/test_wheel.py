@@ -56,7 +56,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_carries_everything_the_code_reads(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
-    for package in ("agt_tournament", "diffusion_auction", "experiments", "launchers"):
+    for package in ("agt_tournament", "diffusion_auction", "experiments", "hydra_plugins", "launchers"):
         assert files(REPO / package, package) <= inside
     assert files(REPO / "conf", "experiments/conf") <= inside
 
@@ -92,6 +92,12 @@ def test_a_competition_from_anywhere(installed: Path, tmp_path: Path) -> None:
     run(installed / "agt-tournament", "stage=1", "tournament.games=1", f"run_dir={tmp_path / 'run'}", cwd=tmp_path)
     assert (tmp_path / "run" / "analytics" / "competition_report.html").is_file()
     run(installed / "agt-tournament", "action=replay", "rerun=true", f"run_dir={tmp_path / 'run'}", cwd=tmp_path)
+
+
+def test_a_multirun_from_anywhere(installed: Path, tmp_path: Path) -> None:
+    asked = ("stage=1", "tournament.games=1", "hydra/launcher=submitit_local", f"run_dir={tmp_path / 'runs'}")
+    run(installed / "agt-tournament", "-m", "seed=1,2", *asked, cwd=tmp_path)
+    assert (tmp_path / "runs" / "sweep.csv").read_text().count(",done,") == 2
 
 
 def test_plan_from_anywhere(installed: Path, tmp_path: Path) -> None:

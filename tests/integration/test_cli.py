@@ -268,7 +268,7 @@ def test_scores_are_of_the_images_as_stored(run_dir: Path) -> None:
 def test_status(run_dir: Path, home: Path) -> None:
     done = auction("status", run_dir, cwd=home, module="launchers")
     assert done.returncode == 0
-    assert done.stdout.splitlines() == ["generate: 1 done, 0 failed, 0 pending", "score: 1 done, 0 failed, 0 pending"]
+    assert done.stdout.splitlines() == ["generate: 1 done, 0 pending, 0 failed", "score: 1 done, 0 pending, 0 failed"]
 
 
 # --- the second call -------------------------------------------------------------------------------

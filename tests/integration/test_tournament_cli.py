@@ -77,8 +77,8 @@ def test_its_shards_are_done(played: tuple[Path, subprocess.CompletedProcess[str
     cwd, _ = played
     done = auction("status", cwd / "outputs" / "agt_tournament" / "agt", cwd=cwd, module="launchers")
     assert done.stdout.splitlines() == [
-        "stage1: 2 done, 0 failed, 0 pending",
-        "stage2: 1 done, 0 failed, 0 pending",
+        "stage1: 2 done, 0 pending, 0 failed",
+        "stage2: 1 done, 0 pending, 0 failed",
     ]
 
 
@@ -170,6 +170,20 @@ def test_an_agent_that_fails_is_listed_with_its_file(tmp_path: Path) -> None:
     again = tournament("action=report", f"run_dir={tmp_path / 'run'}", cwd=tmp_path)
     assert again.returncode == 1
     assert "broken: 75 × crash" in again.stderr
+
+
+def test_a_machine_that_was_too_busy_is_said_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    request = ("stage=1", "tournament.games=1", f"run_dir={tmp_path / 'run'}")
+    assert perform(competition_tree(*request)) == 0
+    assert "busy" not in capsys.readouterr().err
+    file = tmp_path / "run" / "stage1" / "arena_1" / "game_1.json"
+    game = json.loads(file.read_text())
+    team = next(iter(game["team_results"]))
+    late = {"team_id": team, "round": 0, "error": "timeout", "where": "import", "text": "late"}
+    file.write_text(json.dumps({**game, "failures": [late, {**late, "waited_seconds": 6.5}]}))
+    assert perform(competition_tree("action=report", f"run_dir={tmp_path / 'run'}")) == 1
+    said = "machine was too busy: 1 of 2 late answers waited 6.50 s for a CPU"
+    assert said in capsys.readouterr().err
 
 
 def test_fillers_fill_and_do_not_advance(tmp_path: Path) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from launchers import FailedShardsError, Shard, fan_out, mark_of
+from launchers import FailedShardsError, InlineConfig, Shard, fan_out, mark_of
 from launchers.__main__ import main
+from launchers.attendance import workers_of
+from launchers.claims import Claims
 from launchers.shards import error_path, write_atomic
-from launchers.status import shard_states, write_manifest
+from launchers.status import CANCELLED, write_manifest
 
 SHARDS = [Shard.of({"number": i}, size=i + 1) for i in range(4)]
 
@@ -41,7 +46,10 @@ def test_all_shards_run_in_order_and_are_marked(tmp_path: Path) -> None:
     fan_out(worker(tmp_path, set(), seen), SHARDS, tmp_path, what="testing")
     assert seen == [0, 1, 2, 3]
     for shard in SHARDS:
-        assert mark_of(tmp_path, shard.key) == {"key": shard.key, "square": shard.payload["number"] ** 2}
+        record = mark_of(tmp_path, shard.key)
+        assert record is not None
+        assert record.pop("worker") in workers_of(tmp_path)
+        assert record == {"key": shard.key, "square": shard.payload["number"] ** 2}
 
 
 def test_without_shards_the_worker_is_never_made(tmp_path: Path) -> None:
@@ -81,6 +89,96 @@ def test_an_interruption_is_no_failure_of_a_shard(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fan_out(lambda: work, SHARDS, tmp_path, what="testing")
     assert not list(tmp_path.glob("*.error.txt"))
+
+
+def test_the_ways_in_which_a_shard_fails_in_this_process(tmp_path: Path) -> None:
+    def work(shard: Shard) -> None:
+        number = shard.payload["number"]
+        if number == 0:
+            raise MemoryError("no room")
+        if number == 1:
+            sys.exit("enough")
+        if number == 3:
+            shard.mark(tmp_path, {})  # number 2 forgets to
+
+    with pytest.raises(FailedShardsError) as failed:
+        fan_out(lambda: work, SHARDS, tmp_path, what="testing")
+    assert {key: reason for key, reason, _ in failed.value.failures} == {
+        SHARDS[0].key: "MemoryError: no room",
+        SHARDS[1].key: "SystemExit: enough",
+        SHARDS[2].key: "RuntimeError: the worker function left no mark that the shard is done",
+    }
+    assert mark_of(tmp_path, SHARDS[3].key) is not None
+
+
+@pytest.mark.parametrize(("max_retries", "attempts"), [(0, 1), (1, 2), (2, 3), (5, 3)])
+def test_a_failing_shard_is_tried_again_on_the_spot(max_retries: int, attempts: int, tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def work(shard: Shard) -> None:
+        number = shard.payload["number"]
+        seen.append(number)
+        if number == 1 and seen.count(1) < 3:
+            raise ValueError(f"attempt {seen.count(1)}")
+        shard.mark(tmp_path, {})
+
+    try:
+        fan_out(lambda: work, SHARDS, tmp_path, what="testing", launcher=InlineConfig(max_retries=max_retries))
+    except FailedShardsError as failed:
+        assert max_retries < 2
+        ((_, reason, path),) = failed.failures
+        assert reason == f"ValueError: attempt {attempts}"
+        assert f"after {attempts} attempts" in path.read_text()
+    assert seen == [0, *[1] * attempts, 2, 3]
+
+
+def test_a_rerun_touches_what_failed_alone(tmp_path: Path) -> None:
+    with pytest.raises(FailedShardsError):
+        fan_out(worker(tmp_path, {1, 2}), SHARDS, tmp_path, what="testing")
+    seen: list[int] = []
+    fan_out(worker(tmp_path, set(), seen), SHARDS, tmp_path, what="testing")
+    assert seen == [1, 2]
+
+
+def test_a_damaged_mark_is_made_again(tmp_path: Path) -> None:
+    fan_out(worker(tmp_path, set()), SHARDS, tmp_path, what="testing")
+    (tmp_path / f"{SHARDS[2].key}.json").write_text("{")
+    seen: list[int] = []
+    fan_out(worker(tmp_path, set(), seen), SHARDS, tmp_path, what="testing")
+    assert seen == [2]
+
+
+def test_a_worker_that_cannot_be_made_here_says_why_itself(tmp_path: Path) -> None:
+    def broken() -> Callable[[Shard], None]:
+        raise ValueError("no model")
+
+    with pytest.raises(ValueError, match="no model"):
+        fan_out(broken, SHARDS, tmp_path, what="testing")
+    assert not Claims(tmp_path).holders()
+    fan_out(worker(tmp_path, set()), SHARDS, tmp_path, what="testing")
+
+
+def test_a_full_disk_is_no_failure_of_a_shard(tmp_path: Path) -> None:
+    def work(shard: Shard) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
+
+    with pytest.raises(OSError, match="No space left"):
+        fan_out(lambda: work, SHARDS, tmp_path, what="testing")
+    assert not list(tmp_path.glob("*.error.txt"))
+    assert not Claims(tmp_path).holders()
+
+
+def test_work_that_was_called_off_stops_here_too(tmp_path: Path) -> None:
+    def work(shard: Shard) -> None:
+        shard.mark(tmp_path, {})
+        if shard == replace(SHARDS[1], worker=shard.worker):
+            (tmp_path / CANCELLED).touch()
+
+    with pytest.raises(KeyboardInterrupt):
+        fan_out(lambda: work, SHARDS, tmp_path, what="testing")
+    assert [mark_of(tmp_path, shard.key) is not None for shard in SHARDS] == [True, True, False, False]
+    fan_out(worker(tmp_path, set()), SHARDS, tmp_path, what="testing")
+    assert mark_of(tmp_path, SHARDS[3].key)
 
 
 def test_success_clears_the_error(tmp_path: Path) -> None:
@@ -130,14 +228,12 @@ def run_dir(tmp_path: Path) -> Path:
 
 
 def test_status_counts(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert shard_states(run_dir) == {
-        "generate": {"done": 2, "failed": 1, "pending": 1},
-        "score": {"done": 2, "failed": 0, "pending": 0},
-    }
     capsys.readouterr()
     assert main(["status", str(run_dir)]) == 1
     out, err = capsys.readouterr()
-    assert out.splitlines() == ["generate: 2 done, 1 failed, 1 pending", "score: 2 done, 0 failed, 0 pending"]
+    first, failed, second = out.splitlines()
+    assert (first, second) == ("generate: 2 done, 1 pending, 1 failed", "score: 2 done, 0 pending, 0 failed")
+    assert SHARDS[0].key in failed
     assert err == ""
     generate = run_dir / "shards" / "generate"
     fan_out(worker(generate, set()), [SHARDS[0]], generate, what="testing")

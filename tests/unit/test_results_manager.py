@@ -213,6 +213,7 @@ def test_the_staffs_table_has_every_bid(run_dir: Path, stage: StageData, tmp_pat
         "price",
         "seconds",
         "cpu_seconds",
+        "waited_seconds",
         "error",
         "error_text",
         "note",

@@ -20,7 +20,9 @@ from agt_tournament.tournament_manager import (
     free_seats,
     is_played,
     limits_of,
+    unplayed,
 )
+from launchers import mark_of
 from tests.tournament import rules, submission
 
 
@@ -122,8 +124,11 @@ def test_a_block_is_played_stored_and_marked_and_a_change_is_noticed(tmp_path: P
     assert not is_played(tmp_path, marks, shard)
     files[1].write_bytes(content)
     assert is_played(tmp_path, marks, shard)
+    assert unplayed(tmp_path, marks, [shard]) == []
     files[0].unlink()
     assert not is_played(tmp_path, marks, shard)
+    assert unplayed(tmp_path, marks, [shard]) == [shard]
+    assert mark_of(marks, shard.key) is None
 
 
 def test_the_rules_set_the_limits_of_a_process() -> None:

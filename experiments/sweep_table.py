@@ -1,0 +1,56 @@
+"""The table of a sweep: a row for each job, with its overrides, what became of it, and its metrics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from experiments.run_directory import write_table
+from experiments.schema import flat
+from launchers.shards import write_atomic
+
+
+def write_sweep_table(rows: Iterable[Mapping[str, Any]], directory: Path) -> None:
+    """Write `rows` into sweep.parquet and sweep.csv; a key that a row lacks is an empty cell."""
+    rows = list(rows)
+    keys = dict.fromkeys(key for row in rows for key in row)
+    table = pd.DataFrame({key: _column([row.get(key) for row in rows]) for key in keys})
+    write_table(table, directory / "sweep.parquet")
+    write_atomic(directory / "sweep.csv", table.to_csv(index=False, lineterminator="\n").encode())
+
+
+def _column(values: Sequence[Any]) -> pd.Series:
+    """Numbers as numbers if all are, or else everything as text: a column of a file has one type."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return pd.Series(values, dtype="boolean")
+    if kinds == {int} and all(-(2**63) <= value < 2**63 for value in values if value is not None):
+        return pd.Series(values, dtype="Int64")
+    if kinds and kinds <= {int, float} and float in kinds:
+        return pd.Series(values, dtype="float64")
+    return pd.Series([None if value is None else str(value) for value in values], dtype="str")
+
+
+def override_values(overrides: Iterable[str]) -> dict[str, Any]:
+    """The values of Hydra's `overrides` by key, typed as Hydra reads them; lists and mappings as text."""
+    values = {}
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        value = override.value()
+        if isinstance(value, list | dict):
+            value = override.get_value_element_as_str()
+        values[override.get_key_element().lstrip("+")] = value
+    return values
+
+
+def scalar_metrics(run_dir: Path) -> dict[str, Any]:
+    """The single values of the run's metrics.json by their keys joined with dots; none where there is no such file."""
+    try:
+        metrics = json.loads((run_dir / "metrics.json").read_text())
+    except FileNotFoundError:
+        return {}
+    return {key: value for key, value in flat(metrics).items() if not isinstance(value, list)}

@@ -1,0 +1,34 @@
+"""The launcher of Hydra's multirun: its jobs are work like any other, handed out by `launchers`.
+
+Hydra imports this module at every start, so it imports little itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class JobsLauncher(Launcher):
+    """Runs each job of a multirun where `options`, those of a launcher of this project, say."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Begin a sweep; raises `RequestError` if an option is wrong."""
+        from experiments.multirun import Sweep, launcher_options
+
+        options = launcher_options(self._options)
+        self._sweep = Sweep(task_function.act, config, hydra_context.config_loader, options)  # type: ignore[attr-defined]
+        task_function.sweep = self._sweep  # type: ignore[attr-defined]
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run one job for each of `job_overrides`; only the sweep, not Hydra, learns what became of them."""
+        self._sweep.run(job_overrides, initial_job_idx)
+        return [JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED) for overrides in job_overrides]

@@ -1,0 +1,85 @@
+"""Reading and stopping a run from outside, by its files."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from launchers.attendance import is_here, living, workers_of
+from launchers.claims import Claims
+from launchers.errors import LaunchError
+from launchers.shards import error_path, mark_of, write_atomic
+from launchers.status import CANCELLED, queue_of, stages, submitted
+
+_TAIL = 40
+
+
+def log_of(run_dir: Path, start: str) -> str:
+    """Why the shard whose key begins with `start` failed, and the end of its worker's log. Raises `LaunchError`."""
+    found = [(stage, key) for stage, keys in stages(run_dir).items() for key in keys if key.startswith(start)]
+    if len(found) != 1:
+        some = f"one of {len(found)} that begin so" if found else "the key of a shard of this run"
+        raise LaunchError(f"SHARD = {start}: expected {some}")
+    ((stage, key),) = found
+    folder = run_dir / "shards" / stage
+    parts = [f"{stage} {key}"]
+    if (path := error_path(folder, key)).exists():
+        parts.append(path.read_text(errors="replace").rstrip())
+    parts += [_tail_of(folder, worker) for worker in _workers(folder, key)]
+    return "\n\n".join(parts)
+
+
+def _workers(folder: Path, key: str) -> list[str]:
+    """Who made the shard, has it in the making, or was lost with it."""
+    claims = Claims(folder, make=False)
+    names = [*claims.losses().get(key, []), claims.holders().get(key), (mark_of(folder, key) or {}).get("worker")]
+    with suppress(FileNotFoundError, IndexError):
+        names.append(error_path(folder, key).read_text().splitlines()[1].split()[1].rstrip(","))
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def _tail_of(folder: Path, worker: str) -> str:
+    record = workers_of(folder).get(worker)
+    if record is None:
+        return f"worker {worker}: it left no record"
+    if not record.get("log"):
+        return (
+            f"worker {worker} on {record['host']}: it worked in the launching process, on whose terminal its words are"
+        )
+    heading = f"worker {worker} on {record['host']}, {record['log']}"
+    try:
+        with Path(record["log"]).open(errors="replace") as log:
+            return f"{heading}:\n" + "".join(deque(log, _TAIL)).rstrip()
+    except OSError as error:
+        return f"{heading}: {error.strerror}"
+
+
+def cancel_run(run_dir: Path) -> Iterator[str]:
+    """Stop the workers of a run, those that wait in SLURM's queue too; a line on each. Raises `LaunchError`."""
+    for stage in stages(run_dir):
+        folder = run_dir / "shards" / stage
+        queue, jobs = queue_of(folder), submitted(folder)
+        there = living(folder, queue)
+        if queue is not None:
+            jobs &= {job.partition("_")[0] for job in queue}
+        if not there and not jobs:
+            continue
+        write_atomic(folder / CANCELLED, b"")  # no shard is begun from now on, no worker is replaced
+        if jobs:
+            from launchers.slurm import cancel
+
+            cancel(jobs)
+            yield f"{stage}: cancelled SLURM's jobs {', '.join(sorted(jobs))}"
+        for record in there.values():
+            if record.get("job"):
+                continue
+            if is_here(record):
+                with suppress(ProcessLookupError):
+                    os.kill(record["pid"], signal.SIGTERM)
+                yield f"{stage}: stopped worker {record['name']}"
+            else:
+                yield f"{stage}: worker {record['name']} on {record['host']} ends after its shard"

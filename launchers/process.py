@@ -1,0 +1,130 @@
+"""The process of a worker that submitit starts: pinned to its place, told when its time is over, queued again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import cloudpickle
+import submitit
+
+from launchers.attendance import Presence
+from launchers.devices import Slot
+from launchers.shards import write_atomic
+from launchers.status import is_cancelled
+from launchers.worker import StoppedError, Work, reason, take_shards
+
+_OF_THE_NOTICE = 0.75
+"""The part of the notice before a time limit in which the shard in the making may still be finished."""
+
+_TOO_SHORT = "its time was over before it had made one shard (launcher.time, launcher.signal_delay)"
+
+
+def write_work(work: Work) -> Path:
+    """Store `work` for the workers; where it lies."""
+    path = work.folder / "jobs" / "work.pkl"
+    write_atomic(path, cloudpickle.dumps(work))
+    return path
+
+
+@dataclass(frozen=True)
+class WorkerProcess:
+    """What submitit calls in a new process. It ends with status 1 if one of its shards failed.
+
+    `notice` is how many seconds before its time limit the process is told, by submitit's signal.
+    """
+
+    work_file: Path
+    directory: Path
+    slot: Slot | None = None
+    most: int | None = None
+    notice: float = 0.0
+
+    def __call__(self) -> None:
+        """Take shards until none is left; end early when told to, and be queued again if time alone was short."""
+        os.chdir(self.directory)
+        if self.slot and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, self.slot.cpus)
+        job = submitit.JobEnvironment()
+        folder, bell, failed = self.work_file.parent.parent, Bell(self.notice), 0
+        with _presence(folder, job, self.slot) as me, bell:
+            try:
+                work: Work = cloudpickle.loads(self.work_file.read_bytes())
+                failed = take_shards(work, me, most=self.most, enough=lambda: bell.rung or is_cancelled(folder))
+            except StoppedError:
+                me.update(stopped=not bell.rung)
+            except (Exception, SystemExit) as error:
+                me.update(error=reason(error))
+                raise
+        if (bell.rung and me.ended) or ((bell.rung or bell.stopped) and _is_preempted(job)):
+            _queue_again(job)
+        elif bell.rung:  # as it would be the next time
+            me.update(error=_TOO_SHORT, written=True)
+            raise SystemExit(1)
+        if failed or bell.stopped:
+            raise SystemExit(1)
+
+
+class Bell:
+    """Heeds the signals: SIGTERM and SIGINT end the work now, submitit's says that time will soon be over."""
+
+    def __init__(self, notice: float) -> None:
+        self.rung = self.stopped = False
+        self._notice = notice
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(submitit.JobEnvironment._usr_sig(), self._ring)
+        signal.signal(signal.SIGALRM, self._stop)
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number in (signal.SIGTERM, signal.SIGINT, submitit.JobEnvironment._usr_sig()):
+            signal.signal(number, signal.SIG_IGN)  # this process is about to end, and has said so
+
+    def _ring(self, number: int, frame: FrameType | None) -> None:
+        self.rung = True
+        signal.setitimer(signal.ITIMER_REAL, max(1.0, _OF_THE_NOTICE * self._notice))
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopped = number != signal.SIGALRM
+        for other in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+            signal.signal(other, signal.SIG_IGN)  # once is enough: what follows is cleaning up
+        raise StoppedError
+
+
+def _presence(folder: Path, job: submitit.JobEnvironment, slot: Slot | None) -> Presence:
+    is_slurm = job.cluster == "slurm"
+    name = f"{job.job_id}-{os.environ.get('SLURM_RESTART_COUNT', 0)}" if is_slurm else local_name(job.job_id)
+    return Presence(
+        folder,
+        name,
+        job.paths.stdout,
+        job=job.job_id if is_slurm else None,
+        slot=slot.number if slot else None,
+        gpu=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+    )
+
+
+def local_name(job: str) -> str:
+    """The name of the worker that is the submitit `job` on this host."""
+    return f"{socket.gethostname().partition('.')[0]}-{job}"
+
+
+def _is_preempted(job: submitit.JobEnvironment) -> bool:
+    from launchers.slurm import preempted
+
+    return job.cluster == "slurm" and preempted(job.job_id)
+
+
+def _queue_again(job: submitit.JobEnvironment) -> None:
+    from launchers.slurm import requeue
+
+    if job.cluster == "slurm":
+        requeue(job.job_id)

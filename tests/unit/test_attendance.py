@@ -1,0 +1,106 @@
+"""Who works for a stage: records, and who of them is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launchers import attendance
+from launchers.attendance import LOST_AFTER_SECONDS, Presence, announce, is_gone, is_here, living, workers_of
+
+ELSEWHERE = {"kernel": "another boot", "host": "node-7"}
+
+
+def record_of(folder: Path, name: str) -> dict[str, Any]:
+    return workers_of(folder)[name]
+
+
+def test_a_worker_is_there_from_beginning_to_end(tmp_path: Path) -> None:
+    with Presence(tmp_path, "w", tmp_path / "log", slot=3, gpu="1") as me:
+        record = record_of(tmp_path, "w")
+        assert (record["state"], record["slot"], record["gpu"], record["log"]) == (
+            *("starting", 3, "1"),
+            str(tmp_path / "log"),
+        )
+        assert record["provenance"]["packages"]
+        assert is_here(record)
+        assert set(living(tmp_path)) == {"w"}
+        me.count(5, done=True)
+        me.count(0, done=False)
+        me.update(state="working", written=True)
+        record = record_of(tmp_path, "w")
+        assert (record["done"], record["failed"], record["units"], me.ended) == (1, 1, 5, 2)
+    assert record_of(tmp_path, "w")["state"] == "ended"
+    assert living(tmp_path) == {}
+
+
+def test_the_record_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attendance, "BEAT_SECONDS", 0.01)
+    with Presence(tmp_path, "w") as me:
+        first = record_of(tmp_path, "w")["seen"]
+        me.update(state="working")
+        deadline = time.monotonic() + 10
+        while record_of(tmp_path, "w")["state"] != "working":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert record_of(tmp_path, "w")["seen"] > first
+
+
+def test_a_process_that_was_killed_is_gone(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    announce(tmp_path, "w", process.pid, slot=0)
+    assert set(living(tmp_path)) == {"w"}
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie until it is waited for
+    assert living(tmp_path) == {}
+    process.wait()
+    assert living(tmp_path) == {}
+
+
+def test_a_later_process_of_the_same_number_is_another(tmp_path: Path) -> None:
+    announce(tmp_path, "w", os.getpid())
+    assert is_gone({**record_of(tmp_path, "w"), "pid_started": 1})
+
+
+@pytest.mark.parametrize(
+    ("facts", "jobs", "gone"),
+    [
+        ({}, None, False),
+        ({}, {}, False),  # not SLURM's: by its age
+        ({"seen": -LOST_AFTER_SECONDS - 1}, {}, True),
+        ({"job": "12_3"}, None, False),  # SLURM does not answer: by its age
+        ({"job": "12_3", "seen": -LOST_AFTER_SECONDS - 1}, None, True),
+        ({"job": "12_3", "seen": -LOST_AFTER_SECONDS - 1}, {"12_3": "RUNNING"}, False),
+        ({"job": "12_3"}, {"12_3": "COMPLETING"}, False),
+        ({"job": "12_3"}, {"12_3": "PENDING"}, True),  # queued again
+        ({"job": "12_3"}, {"12_4": "RUNNING"}, True),
+        ({"job": "12_3", "state": "ended"}, {"12_3": "RUNNING"}, True),
+    ],
+)
+def test_a_worker_on_another_host(
+    facts: dict[str, Any], jobs: dict[str, str] | None, gone: bool, tmp_path: Path
+) -> None:
+    announce(tmp_path, "w", os.getpid())
+    seen = time.time() + facts.get("seen", 0)
+    assert is_gone({**record_of(tmp_path, "w"), **ELSEWHERE, **facts, "seen": seen}, jobs) == gone
+
+
+def test_of_a_job_that_was_queued_again_the_last_worker_counts(tmp_path: Path) -> None:
+    for life in (0, 1):
+        announce(tmp_path, f"12_3-{life}", os.getpid(), job="12_3", **ELSEWHERE)
+    announce(tmp_path, "12_4-0", os.getpid(), job="12_4", **ELSEWHERE)
+    announce(tmp_path, "local", os.getpid())
+    assert set(living(tmp_path, {"12_3": "RUNNING", "12_4": "RUNNING"})) == {"12_3-1", "12_4-0", "local"}
+
+
+def test_a_damaged_record_is_none(tmp_path: Path) -> None:
+    announce(tmp_path, "w", os.getpid())
+    (tmp_path / "workers" / "x.json").write_text(json.dumps({"name": "x"})[:-1])
+    assert set(workers_of(tmp_path)) == {"w"}

@@ -1,0 +1,220 @@
+"""Seeing work through: who is started, replaced and given up; the workers are only counted here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launchers.attendance import announce
+from launchers.claims import Claims
+from launchers.crew import NoWorkersError, see_through
+from launchers.shards import error_path
+from launchers.status import CANCELLED, Standing
+from launchers.watch import Watch
+from tests.launching import shards_of
+
+SHARDS = shards_of(4)
+KEYS = [shard.key for shard in SHARDS]
+
+
+class Counted:
+    """A crew that is as big as it is told; `then` is called at every look at the queue, with its number."""
+
+    poll_seconds = 0.0
+
+    def __init__(self, then: Callable[[int], None], present: int = 0, most: int = 2) -> None:
+        self.there, self.most, self.started = present, most, list[int]()
+        self.queue_answers, self.dismissed = True, False
+        self._then, self._looks = then, 0
+
+    def wanted(self, shards: int) -> int:
+        return min(shards, self.most)
+
+    def queue(self) -> Mapping[str, str] | None:
+        self._looks += 1
+        assert self._looks < 50, "no end in sight"
+        self._then(self._looks)
+        return {} if self.queue_answers else None
+
+    def present(self, there: Mapping[str, Mapping[str, Any]], queue: Mapping[str, str]) -> int:
+        return self.there
+
+    def start(self, number: int) -> None:
+        self.started.append(number)
+        self.there += number
+
+    def dismiss(self) -> None:
+        self.dismissed = True
+
+    def stop(self) -> str:
+        return "stopped"
+
+
+class Notes(Watch):
+    """Remembers what it was to show."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(SHARDS, folder, what="testing", unit="shards")
+        self.notes: list[str] = []
+
+    def show(self, standing: Standing, note: str = "") -> None:
+        self.notes.append(note)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    Claims(tmp_path)
+    return tmp_path
+
+
+def see(folder: Path, crew: Counted, wait: bool = True) -> bool:
+    return see_through(KEYS, folder, crew, Notes(folder), wait=wait)
+
+
+def finish(folder: Path) -> None:
+    for shard in SHARDS:
+        shard.mark(folder, {})
+
+
+def lose(folder: Path, key: str, worker: str) -> None:
+    """A worker that was never there has the shard."""
+    Claims(folder).take(key, worker)
+
+
+@pytest.mark.parametrize(("present", "started"), [(0, [2]), (1, [1]), (2, []), (3, [])])
+def test_places_are_filled_once(present: int, started: list[int], folder: Path) -> None:
+    crew = Counted(lambda look: finish(folder) if look == 5 else None, present)
+    assert see(folder, crew)
+    assert crew.started == started
+    assert crew.dismissed
+
+
+def test_nobody_comes_for_what_is_done(folder: Path) -> None:
+    finish(folder)
+    crew = Counted(lambda look: None)
+    assert see(folder, crew)
+    assert crew.started == []
+
+
+def test_without_waiting_workers_are_started_all_the_same(folder: Path) -> None:
+    crew = Counted(lambda look: None)
+    assert not see(folder, crew, wait=False)
+    assert crew.started == [2]
+    assert not crew.dismissed
+
+
+def test_a_lost_worker_is_replaced_once_its_place_is_free(folder: Path) -> None:
+    def then(look: int) -> None:
+        if look == 2:
+            lose(folder, KEYS[0], "dead")  # and stays in the queue for a while
+        if look == 5:
+            crew.there -= 1
+        if look == 8:
+            finish(folder)
+
+    crew = Counted(then)
+    assert see(folder, crew)
+    assert crew.started == [2, 1]
+
+
+def test_one_that_ended_of_itself_is_not_replaced_while_others_work(folder: Path) -> None:
+    def then(look: int) -> None:
+        if look == 3:
+            crew.there = 1
+        if look == 6:
+            finish(folder)
+
+    crew = Counted(then)
+    assert see(folder, crew)
+    assert crew.started == [2]
+
+
+def test_workers_that_come_to_nothing_are_given_up(folder: Path) -> None:
+    def then(look: int) -> None:
+        crew.there = 0
+
+    crew = Counted(then)
+    with pytest.raises(NoWorkersError):
+        see(folder, crew)
+    assert crew.started == [2, 2]
+
+
+def test_rounds_that_bring_something_are_not_barren(folder: Path) -> None:
+    def then(look: int) -> None:
+        crew.there = 0
+        if look > 1:
+            SHARDS[look - 2].mark(folder, {})
+
+    crew = Counted(then)
+    assert see(folder, crew)
+    assert crew.started == [2, 2, 2, 1]
+
+
+def test_a_worker_with_an_error_shortens_the_waiting(folder: Path) -> None:
+    def then(look: int) -> None:
+        crew.there = 0
+        if look > 1:
+            announce(folder, f"w{look}", os.getpid(), state="ended", error="ValueError: no model", log="the log")
+
+    crew = Counted(then)
+    with pytest.raises(NoWorkersError) as none:
+        see(folder, crew)
+    assert len(crew.started) == 1
+    assert none.value.ends == ["w2: ValueError: no model (the log)"]
+
+
+def test_workers_that_were_all_stopped_are_not_started_again(folder: Path) -> None:
+    def then(look: int) -> None:
+        crew.there = 0
+        if look > 1:
+            announce(folder, "w", os.getpid(), state="ended", stopped=True, log="the log")
+            SHARDS[0].mark(folder, {})
+
+    crew = Counted(then)
+    with pytest.raises(NoWorkersError, match="was stopped by a signal"):
+        see(folder, crew)
+    assert len(crew.started) == 1
+
+
+def test_where_no_worker_began_the_logs_speak(folder: Path) -> None:
+    jobs = folder / "jobs"
+    jobs.mkdir()
+    (jobs / "1_0_log.out").write_text("execve(): no-python: No such file\n\nsrun: error: vm: Exited with code 2\n")
+    (jobs / "2_0_log.out").write_text("")
+    crew = Counted(lambda look: setattr(crew, "there", 0))
+    with pytest.raises(NoWorkersError) as none:
+        see(folder, crew)
+    assert sorted(none.value.ends) == [
+        f"execve(): no-python: No such file ({jobs / '1_0_log.out'})",
+        f"nothing ({jobs / '2_0_log.out'})",
+    ]
+
+
+def test_while_the_queue_is_not_known_nobody_is_started(folder: Path) -> None:
+    def then(look: int) -> None:
+        crew.queue_answers = look > 3
+        if look == 6:
+            finish(folder)
+
+    crew = Counted(then)
+    watch = Notes(folder)
+    assert see_through(KEYS, folder, crew, watch, wait=False) is False
+    assert watch.notes == ["SLURM does not answer; asking again"] * 3 + [""]
+    assert crew.started == [2]
+
+
+def test_cancelled_work_is_interrupted(folder: Path) -> None:
+    crew = Counted(lambda look: (folder / CANCELLED).touch() if look == 3 else None)
+    with pytest.raises(KeyboardInterrupt):
+        see(folder, crew)
+    assert crew.started == [2]
+
+
+def test_failed_shards_are_settled(folder: Path) -> None:
+    for key in KEYS:
+        error_path(folder, key).write_text("ValueError")
+    assert see(folder, Counted(lambda look: None))
