@@ -85,7 +85,7 @@ def test_every_agent_is_asked_once_for_the_item_of_the_round() -> None:
 
 def test_the_log_tells_what_was_asked_capped_failed_and_noted() -> None:
     script = {
-        "ana": Answer(80.0, 0.25, cpu_seconds=0.125),
+        "ana": Answer(80.0, 0.25, cpu_seconds=0.125, waited_seconds=0.0625),
         "ben": Answer(0.0, 2.0, "timeout", "no answer within 2 s", valid=False),
         "cai": Answer(5.0, 0.5, "crash", "in the update", "update_after_each_round"),
         "dee": Answer(0.0, None, "exit", valid=False),
@@ -101,6 +101,7 @@ def test_the_log_tells_what_was_asked_capped_failed_and_noted() -> None:
         "caps": {"ana": 40.0, "ben": 30.0, "cai": 20.0, "dee": 10.0},
         "cpu_seconds": {"ana": 0.125, "ben": None, "cai": None, "dee": None},
         "seconds": {"ana": 0.25, "ben": 2.0, "cai": 0.5, "dee": None},
+        "waited_seconds": {"ana": 0.0625, "ben": None, "cai": None, "dee": None},
         "errors": {"ben": "timeout", "cai": "crash", "dee": "exit"},
         "notes": {"ana": "bid 80 cut down to the budget, 40"},
     }
