@@ -26,27 +26,28 @@ class Images:
         self._places = [run_dir / path for path in paths]
 
     def write(self, images: list[Image.Image]) -> list[str]:
-        """Write `images` as PNG beside their places, those already there as they are excepted; their SHA-256."""
-        digests = []
-        for place, image in zip(self._places, images, strict=True):
-            buffer = io.BytesIO()
-            image.save(buffer, "PNG")
-            digests.append(hashlib.sha256(buffer.getvalue()).hexdigest())
-            if _is(place, digests[-1]):
+        """Write `images` as PNG beside their places, those already there as they are excepted; their SHA-256.
+
+        Raises `OSError` that names the file where the disk is full; nothing is left beside then.
+        """
+        try:
+            return [self._write(place, image) for place, image in zip(self._places, images, strict=True)]
+        except OSError:
+            for place in self._places:
+                self._part(place).unlink(missing_ok=True)
+            raise
+
+    def _write(self, place: Path, image: Image.Image) -> str:
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+        with naming(place):
+            if _is(place, digest):
                 self._part(place).unlink(missing_ok=True)  # what an earlier kill left must not be published over it
             else:
-                self._write(place, buffer.getvalue())
-        return digests
-
-    def _write(self, place: Path, content: bytes) -> None:
-        part = self._part(place)
-        with naming(place):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                part.write_bytes(content)
-            except OSError:
-                part.unlink(missing_ok=True)  # of a full disk nothing is left
-                raise
+                place.parent.mkdir(parents=True, exist_ok=True)
+                self._part(place).write_bytes(buffer.getvalue())
+        return digest
 
     def publish(self) -> None:
         """Rename what `write` wrote to its places."""

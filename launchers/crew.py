@@ -27,6 +27,9 @@ class Crew(Protocol):
     def queue(self) -> Mapping[str, str] | None:
         """State of each job by its id; None if that cannot be known at this moment."""
 
+    def note(self, queue: Mapping[str, str] | None) -> str:
+        """What one should know of the queue; "" for nothing."""
+
     def present(self, there: Mapping[str, Mapping[str, Any]], queue: Mapping[str, str]) -> int:
         """How many workers are there or will be; `there` are the records of those that have begun."""
 
@@ -58,7 +61,7 @@ def see_through(keys: Sequence[str], folder: Path, crew: Crew, watch: Watch, *, 
         held = Claims(folder).holders()  # before it is asked who is there
         queue = crew.queue()
         now = _freed(keys, folder, held, queue)
-        watch.show(now, "" if queue is not None else "SLURM does not answer; asking again")
+        watch.show(now, crew.note(queue))
         if not now.open:
             crew.dismiss()
             return True

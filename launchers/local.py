@@ -45,6 +45,10 @@ class LocalCrew:
         """There is no queue on a host."""
         return {}
 
+    def note(self, queue: Mapping[str, str] | None) -> str:
+        """Nothing is to be known of it."""
+        return ""
+
     def present(self, there: Mapping[str, Mapping[str, Any]], queue: Mapping[str, str]) -> int:
         """How many slots are taken, by workers of an earlier launch too."""
         self._running = {number: job for number, job in self._running.items() if not job.done()}

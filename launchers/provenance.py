@@ -64,7 +64,7 @@ def provenance(seed: int) -> dict[str, Any]:
         "command": shlex.join([*_program(Path(sys.argv[0])), *masked_arguments(sys.argv[1:])]),
         "overrides": _OVERRIDES.get(),
         "seed": seed,
-        "git": _git(),
+        "git": _own_git(),
         "python": platform.python_version(),
         "packages": _packages(),
         **_machine(),
@@ -73,7 +73,7 @@ def provenance(seed: int) -> dict[str, Any]:
 
 def worker_provenance() -> dict[str, Any]:
     """What a worker process says of itself beside its work: as `provenance`, the changes by their digest alone."""
-    git = _git()
+    git = _own_git()
     if git is not None:
         git = {"commit": git["commit"], "diff": {"sha256": git["diff"]["sha256"], "bytes": git["diff"]["bytes"]}}
     return {"git": git, "python": platform.python_version(), "packages": _packages(), **_machine()}
@@ -93,6 +93,7 @@ def _program(path: Path) -> list[str]:
     return ["python", "-m", path.parent.name] if path.name == "__main__.py" else [path.name]
 
 
+@cache
 def _packages() -> dict[str, str | None]:
     return {name: _version(name) for name in _PACKAGES}
 
@@ -104,9 +105,13 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _git(source: Path | None = None) -> dict[str, Any] | None:
-    """Commit and changes of the checkout that `source`, by default this file, is tracked in; None without one."""
-    source = source or Path(__file__).resolve()
+@cache
+def _own_git() -> dict[str, Any] | None:
+    return _git(Path(__file__).resolve())
+
+
+def _git(source: Path) -> dict[str, Any] | None:
+    """Commit and changes of the checkout that `source` is tracked in; None without one."""
     if _output("git", "-C", source.parent, "ls-files", "--error-unmatch", source.name) is None:
         return None  # also a package that is installed inside of another project's checkout
     commit = _output("git", "-C", source.parent, "rev-parse", "HEAD")

@@ -48,6 +48,13 @@ class SlurmCrew:
         """State of each job in the queue by its id; None if SLURM does not answer."""
         return queued()
 
+    def note(self, queue: Mapping[str, str] | None) -> str:
+        """How many workers wait for a place, or that SLURM does not answer."""
+        if queue is None:
+            return "SLURM does not answer; asking again"
+        waiting = len(self._waiting(queue))
+        return f"{waiting} in SLURM's queue (squeue --me says why)" if waiting else ""
+
     def present(self, there: Mapping[str, Mapping[str, Any]], queue: Mapping[str, str]) -> int:
         """How many workers are in the queue, running or not."""
         mine = submitted(self._jobs.parent)
@@ -73,9 +80,12 @@ class SlurmCrew:
 
     def dismiss(self) -> None:
         """Take the workers that have not begun out of the queue."""
-        waiting = {job for job, state in (queued() or {}).items() if state == "PENDING"}
+        cancel(self._waiting(queued() or {}))
+
+    def _waiting(self, queue: Mapping[str, str]) -> set[str]:
+        """Those of its jobs that wait for a place."""
         mine = submitted(self._jobs.parent)
-        cancel({job for job in waiting if job.partition("_")[0] in mine})
+        return {job for job, state in queue.items() if state == "PENDING" and job.partition("_")[0] in mine}
 
     def stop(self) -> str:
         """Cancel the jobs if an interruption is configured to; what became of them."""

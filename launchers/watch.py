@@ -84,7 +84,9 @@ class Watch:
         table.title = f"{self._what}: shards {standing}"
         hidden = len(standing.workers) - _MOST_WORKERS_SHOWN
         more = f"and {hidden} more workers" if hidden > 0 else ""
-        table.caption = "; ".join(part for part in (self._pace(standing), more, note) if part) or "workers are starting"
+        table.caption = "; ".join(part for part in (self._pace(standing), more, note) if part)
+        if not table.caption and standing.open:
+            table.caption = "workers are starting"
         return table
 
 

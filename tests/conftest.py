@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from launchers.slurm import SlurmCrew
+from tests.launching import REPO, Bench
 from tests.slurm_lab import SlurmLab, missing_programs
 
 
@@ -25,3 +28,20 @@ def slurm_lab(slurm_programs: None, tmp_path_factory: pytest.TempPathFactory) ->
     """One cluster for all tests, started for the first that asks; whoever leaves jobs says `slurm_lab.clear()`."""
     with SlurmLab(tmp_path_factory.mktemp("slurm_lab")) as lab:
         yield lab
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Work for launchers, whose workers find the tests and no GPU."""
+    monkeypatch.setenv("PYTHONPATH", str(REPO))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    return Bench(tmp_path / "run", tmp_path / "notes")
+
+
+@pytest.fixture
+def cluster(slurm_lab: SlurmLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmLab]:
+    """The laboratory cluster as this process's own; a launching process that asks it often."""
+    monkeypatch.setenv("SLURM_CONF", slurm_lab.environment["SLURM_CONF"])
+    monkeypatch.setattr(SlurmCrew, "poll_seconds", 0.2)
+    yield slurm_lab
+    slurm_lab.clear()

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ import pytest
 from launchers import FailedShardsError, NotWaitedError
 from launchers.attendance import living, workers_of
 from launchers.claims import Claims
-from launchers.slurm import SlurmCrew
 from launchers.status import standing
 from tests.launching import REPO, Bench, expected, local, shards_of, slurm
 from tests.slurm_lab import SlurmLab, wait_until
@@ -26,26 +24,6 @@ pytestmark = pytest.mark.slow
 
 SHARDS = [*shards_of(2, waits=True), *shards_of(range(2, 8))]
 """Two workers begin the first two, then wait for what happens."""
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path / "run", tmp_path / "notes")
-
-
-@pytest.fixture(autouse=True)
-def _workers_find_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(REPO))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-
-
-@pytest.fixture
-def cluster(slurm_lab: SlurmLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmLab]:
-    """The laboratory cluster as this process's own; a launching process that asks it often."""
-    monkeypatch.setenv("SLURM_CONF", slurm_lab.environment["SLURM_CONF"])
-    monkeypatch.setattr(SlurmCrew, "poll_seconds", 0.2)
-    yield slurm_lab
-    slurm_lab.clear()
 
 
 def begun(bench: Bench, number: int = 2) -> None:

@@ -17,32 +17,11 @@ from launchers import FailedShardsError, InlineConfig, LauncherConfig, LaunchErr
 from launchers.__main__ import main
 from launchers.attendance import announce, living, workers_of
 from launchers.claims import Claims
-from launchers.slurm import SlurmCrew
 from launchers.status import CANCELLED
 from tests.launching import REPO, Bench, expected, local, shards_of, slurm
 from tests.slurm_lab import SlurmLab, wait_until
 
 BACKENDS = ["inline", "local", "slurm"]
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path / "run", tmp_path / "notes")
-
-
-@pytest.fixture(autouse=True)
-def _workers_find_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(REPO))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-
-
-@pytest.fixture
-def cluster(slurm_lab: SlurmLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmLab]:
-    """The laboratory cluster as this process's own; a launching process that asks it often."""
-    monkeypatch.setenv("SLURM_CONF", slurm_lab.environment["SLURM_CONF"])
-    monkeypatch.setattr(SlurmCrew, "poll_seconds", 0.2)
-    yield slurm_lab
-    slurm_lab.clear()
 
 
 @pytest.fixture(params=BACKENDS)

@@ -40,6 +40,9 @@ class Counted:
         self._then(self._looks)
         return {} if self.queue_answers else None
 
+    def note(self, queue: Mapping[str, str] | None) -> str:
+        return "" if queue is not None else "SLURM does not answer; asking again"
+
     def present(self, there: Mapping[str, Mapping[str, Any]], queue: Mapping[str, str]) -> int:
         return self.there
 
