@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ import pytest
 from launchers.slurm import SlurmCrew
 from tests.launching import REPO, Bench
 from tests.slurm_lab import SlurmLab, missing_programs
+
+
+def pytest_configure() -> None:
+    """Let what tests start be interrupted: a job in the background of a shell ignores it, and hands that on."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -166,12 +168,17 @@ def test_a_worker_that_heeds_nothing_is_killed_in_the_end(bench: Bench) -> None:
     complete(bench, 0, 1)
 
 
+@contextmanager
+def hangup(handler: signal.Handlers) -> Iterator[None]:
+    """What is started inside heeds the end of its terminal as `handler` says."""
+    before = signal.signal(signal.SIGHUP, handler)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def test_the_end_of_the_terminal_stops_workers_but_under_nohup(bench: Bench) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
+    with hangup(signal.SIG_IGN):
         process = bench.launch_apart(SHARDS, local(slots=2))
-    finally:
-        signal.signal(signal.SIGHUP, before)
     begun(bench)
     process.send_signal(signal.SIGHUP)
     time.sleep(1)
@@ -182,7 +189,8 @@ def test_the_end_of_the_terminal_stops_workers_but_under_nohup(bench: Bench) -> 
 
 
 def test_the_end_of_the_terminal_stops_workers(bench: Bench) -> None:
-    process = bench.launch_apart(SHARDS, local(slots=2))
+    with hangup(signal.SIG_DFL):
+        process = bench.launch_apart(SHARDS, local(slots=2))
     begun(bench)
     process.send_signal(signal.SIGHUP)
     ends(process, 130)
