@@ -7,10 +7,11 @@ of its worker. Those of workers that ended without a word are moved to `lost`, a
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from launchers.attendance import workers_of
 from launchers.shards import error_path, mark_path, naming, write_atomic
 
 MOST_LOST = 3
@@ -60,8 +61,13 @@ class Claims:
                 self._lose(key, worker)
         for key, workers in self.losses().items():
             if len(workers) >= MOST_LOST and not self.is_settled(key):
-                text = f"{len(workers)} workers ended while they worked on it\n" + "\n".join(workers) + "\n"
-                write_atomic(error_path(self.folder, key), text.encode())
+                self._give_up(key, workers)
+
+    def _give_up(self, key: str, workers: Sequence[str]) -> None:
+        last = workers_of(self.folder).get(workers[-1], {}).get("log")
+        names = ", ".join(workers) + (f", log {last}" if last else "")
+        text = f"{len(workers)} workers ended while they worked on it\nworkers {names}\n"
+        write_atomic(error_path(self.folder, key), text.encode())
 
     def _lose(self, key: str, worker: str) -> None:
         link, lost = self._claims / key, self._lost / f"{key}.{worker}"

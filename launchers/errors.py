@@ -13,22 +13,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+
+class Failure(NamedTuple):
+    """A failed shard: the first line of its error, the path of its traceback, and its worker's log if it has one."""
+
+    key: str
+    reason: str
+    path: Path
+    log: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.reason} ({self.path}{f'; log {self.log}' if self.log else ''})"
 
 
 class FailedShardsError(RuntimeError):
-    """Some shards failed. `failures`: (key, first line of the error, path of its traceback and log) of each.
+    """Some shards failed, those of `failures`.
 
     `ends` has a line for each worker where none stayed alive to make the `unmade` shards.
     """
 
-    def __init__(
-        self, failures: Sequence[tuple[str, str, Path]], total: int, unmade: int = 0, ends: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, failures: Sequence[Failure], total: int, unmade: int = 0, ends: Sequence[str] = ()) -> None:
         self.failures, self.ends = list(failures), list(ends)
         lines = []
         if failures:
             lines += [f"{len(failures)} of {total} shards failed:"]
-            lines += [f"  {key}: {reason} ({path})" for key, reason, path in failures]
+            lines += [f"  {failure}" for failure in failures]
         if unmade:
             lines += [f"{unmade} of {total} shards were not made, for no worker stayed alive:"]
             lines += [f"  {line}" for line in ends]

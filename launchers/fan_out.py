@@ -18,9 +18,9 @@ from launchers.claims import Claims
 from launchers.config import InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.crew import Crew, NoWorkersError, see_through
 from launchers.errors import FailedShardsError, NotWaitedError
-from launchers.shards import Shard, error_path, mark_of, unmark
-from launchers.status import CANCELLED, is_cancelled, standing
-from launchers.watch import Bar, Watch, first_line
+from launchers.shards import Shard, mark_of, unmark
+from launchers.status import CANCELLED, failure_of, is_cancelled, standing
+from launchers.watch import Bar, Watch
 from launchers.worker import Work, Worker, take_shards
 
 _INLINE = InlineConfig()
@@ -57,9 +57,7 @@ def fan_out(
             _with_crew(work, launcher, what, unit)
     except NoWorkersError as error:
         ends = error.ends
-    failures = [
-        (shard.key, first_line(path), path) for shard in shards if (path := error_path(folder, shard.key)).exists()
-    ]
+    failures = [failure for shard in shards if (failure := failure_of(folder, shard.key))]
     if failures or ends:
         unmade = standing(folder, [shard.key for shard in shards]).open
         raise FailedShardsError(failures, len(shards), unmade, ends)

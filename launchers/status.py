@@ -10,6 +10,7 @@ from typing import Any
 
 from launchers.attendance import living
 from launchers.claims import Claims
+from launchers.errors import Failure
 from launchers.shards import error_path, mark_path, write_atomic
 
 CANCELLED = "cancelled"
@@ -64,6 +65,16 @@ def standing(folder: Path, keys: Iterable[str], queue: Mapping[str, str] | None 
         return "lost" if key in losses else "pending"
 
     return Standing({key: state(key) for key in keys}, sum(map(len, losses.values())), there)
+
+
+def failure_of(folder: Path, key: str) -> Failure | None:
+    """Why the shard failed, by the first two lines of its file; None if it has not."""
+    path = error_path(folder, key)
+    try:
+        reason, where = [*path.read_text(errors="replace").splitlines(), "", ""][:2]
+    except FileNotFoundError:
+        return None
+    return Failure(key, reason, path, where.partition(", log ")[2] or None)
 
 
 def queue_of(folder: Path) -> Mapping[str, str] | None:

@@ -23,8 +23,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from launchers.shards import Shard, error_path
-from launchers.status import Standing
+from launchers.shards import Shard
+from launchers.status import Standing, failure_of
 
 _LINE_SECONDS = 30.0
 _MOST_WORKERS_SHOWN = 24
@@ -56,10 +56,9 @@ class Watch:
     def show(self, standing: Standing, note: str = "") -> None:
         """Show how the shards stand now; each failure once, when it is first seen."""
         for key, state in standing.states.items():
-            if state == "failed" and key not in self._failed:
+            if state == "failed" and key not in self._failed and (failure := failure_of(self._folder, key)):
                 self._failed.add(key)
-                path = error_path(self._folder, key)
-                self.say(f"failed: {first_line(path)} ({path})")
+                self.say(f"failed: {failure}")
         if self._live:
             self._live.update(self._table(standing, note), refresh=True)
         elif time.monotonic() - self._printed >= _LINE_SECONDS or not standing.open:
@@ -109,14 +108,6 @@ def _rate(record: Mapping[str, Any]) -> float:
     """Units a second of a worker, since it had loaded."""
     seconds = record["seen"] - record.get("working_since", record["seen"])
     return record["units"] / seconds if seconds > 0 else 0.0
-
-
-def first_line(path: Path) -> str:
-    """What the file of an error says first."""
-    try:
-        return path.read_text(errors="replace").partition("\n")[0]
-    except OSError:
-        return "the file of its error is gone"
 
 
 class Bar:

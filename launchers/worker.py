@@ -91,7 +91,8 @@ def _try(make: Worker, shard: Shard, work: Work, me: Presence) -> bool:
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 raise
             failure, text = error, traceback.format_exc()
-    where = f"worker {me.name}, after {attempts} attempts" + (f", log {me.log}" if me.log else "")
+    tried = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    where = f"worker {me.name}, after {tried}" + (f", log {me.log}" if me.log else "")
     report = f"{reason(failure)}\n{where}\n\n{text}"
     write_atomic(error_path(work.folder, shard.key), report.encode(errors="backslashreplace"))
     return False

@@ -230,7 +230,7 @@ def test_seven_of_ten_are_done_on_the_cluster(cluster: SlurmLab, bench: Bench) -
     for rerun in (False, True):
         with pytest.raises(FailedShardsError) as failed:
             bench.launch(shards, slurm(max_concurrent=2))
-        assert {key: reason for key, reason, _ in failed.value.failures} == {
+        assert {key: reason for key, reason, *_ in failed.value.failures} == {
             broken[0].key: "ValueError: number 7 is wrong",
             broken[1].key: "3 workers ended while they worked on it",
             broken[2].key: "SystemExit: number 9 is too much",

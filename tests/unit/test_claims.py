@@ -94,7 +94,7 @@ def test_a_shard_that_nobody_survives_is_given_up(claims: Claims) -> None:
     assert not claims.take(SHARD.key, "next")
     first, *rest = error_path(claims.folder, SHARD.key).read_text().splitlines()
     assert "3 workers ended while they worked on it" in first
-    assert rest == ["worker-0", "worker-1", "worker-2"]
+    assert rest == ["workers worker-0, worker-1, worker-2"]
     claims.reopen({"another"})
     assert not claims.take(SHARD.key, "next")
     claims.reopen({SHARD.key})
