@@ -70,10 +70,12 @@ def application_command(module: str, *args: object) -> list[str]:
     return [sys.executable, "-m", module, *map(str, args)]
 
 
-def auction(*args: object, cwd: Path, module: str = "diffusion_auction") -> subprocess.CompletedProcess[str]:
-    """Run `python -m module …` to its end, in `cwd`."""
+def auction(
+    *args: object, cwd: Path, module: str = "diffusion_auction", **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m module …` to its end, in `cwd`, with `more` variables of the environment."""
     command = application_command(module, *args)
-    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=cwd, env=environment() | more, capture_output=True, text=True, timeout=300)
 
 
 def bid_vectors(n: int | None = None, distinct: bool = False) -> st.SearchStrategy[tuple[float, ...]]:
