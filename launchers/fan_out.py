@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import socket
@@ -17,7 +18,7 @@ from launchers.attendance import Presence, living
 from launchers.claims import Claims
 from launchers.config import InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.crew import Crew, NoWorkersError, see_through
-from launchers.errors import FailedShardsError, NotWaitedError
+from launchers.errors import FailedShardsError, LaunchError, NotWaitedError
 from launchers.shards import Shard, mark_of, unmark
 from launchers.status import CANCELLED, failure_of, is_cancelled, standing
 from launchers.watch import Bar, Watch
@@ -90,6 +91,7 @@ def _inline(work: Work, what: str, unit: str) -> None:
 
 def _with_crew(work: Work, launcher: LocalConfig | SlurmConfig, what: str, unit: str) -> None:
     keys, run_dir = [shard.key for shard in work.shards], shlex.quote(str(work.folder.parents[1]))
+    _check_path(work.folder)
     crew = _crew(work, launcher, what)
     with Watch(work.shards, work.folder, what=what, unit=unit) as watch, _interruptible():
         try:
@@ -102,6 +104,13 @@ def _with_crew(work: Work, launcher: LocalConfig | SlurmConfig, what: str, unit:
             f"{what}: the workers were started and go on; `python -m launchers status {run_dir}` says how far they "
             "are, and the same command goes on from there"
         )
+
+
+def _check_path(folder: Path) -> None:
+    """Refuse a path in which submitit and SLURM would put the number of a job. Raises `LaunchError`."""
+    if found := re.search(r"%[\w%]", str(folder)):
+        expected = f"a path without {found[0]}, in the place of which SLURM and submitit write job numbers"
+        raise LaunchError(f"run_dir = {folder.parents[1]}: expected {expected}")
 
 
 def _crew(work: Work, launcher: LocalConfig | SlurmConfig, what: str) -> Crew:

@@ -467,3 +467,11 @@ def test_jobs_that_wait_for_their_turn_are_dismissed_with_the_last_shard(cluster
     bench.launch(shards, slurm(max_concurrent=12, gres="gpu:4", additional={"array": "0-5%1"}))
     assert bench.begun() == dict.fromkeys(range(2), 1)
     wait_until(lambda: not cluster.jobs(), "the queue is empty", seconds=5)
+
+
+@pytest.mark.parametrize("launcher", [local(), slurm()], ids=["local", "slurm"])
+def test_a_path_that_job_numbers_would_change_is_refused(launcher: LauncherConfig, tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "run%j", tmp_path / "notes")
+    with pytest.raises(LaunchError, match=r"run_dir = .*run%j: expected a path without %j"):
+        bench.launch(shards_of(1), launcher)
+    assert not (bench.folder / "jobs").exists()
