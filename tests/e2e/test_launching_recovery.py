@@ -96,7 +96,8 @@ def test_everything_on_this_host_is_killed(bench: Bench) -> None:
         os.kill(record["pid"], signal.SIGKILL)
     first.communicate(timeout=10)
     bench.release()
-    assert standing(bench.folder, [shard.key for shard in SHARDS]).count("lost") == 2
+    keys = [shard.key for shard in SHARDS]
+    wait_until(lambda: standing(bench.folder, keys).count("lost") == 2, "the killed are seen to be gone", seconds=5)
     ends(bench.launch_apart(SHARDS, local(slots=2)))
     complete(bench, 0, 1)
 
