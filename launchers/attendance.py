@@ -74,6 +74,11 @@ def announce(folder: Path, name: str, pid: int, **facts: Any) -> None:
     write_atomic(_path(folder, name), json.dumps(record).encode())
 
 
+def local_name(process: int | str) -> str:
+    """The name of the worker that is, or is under, the `process` of that number on this host."""
+    return f"{socket.gethostname().partition('.')[0]}-{process}"
+
+
 def workers_of(folder: Path) -> dict[str, dict[str, Any]]:
     """The records of all workers of the stage `folder` by name, in the order in which they began."""
     records = []

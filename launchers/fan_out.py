@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import sys
 import threading
 import time
@@ -14,12 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from launchers.attendance import Presence, living
+from launchers.attendance import Presence, living, local_name
 from launchers.claims import Claims
 from launchers.config import InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.crew import Crew, NoWorkersError, see_through
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError
-from launchers.shards import Shard, mark_of, unmark
+from launchers.shards import Shard, mark_of, mark_path, unmark
 from launchers.status import CANCELLED, failure_of, is_cancelled, standing
 from launchers.watch import Bar, Watch
 from launchers.worker import Work, Worker, take_shards
@@ -72,12 +71,12 @@ def _reopen(shards: Sequence[Shard], folder: Path) -> None:
     claims.free(held, living(folder))
     claims.reopen({shard.key for shard in shards})
     for shard in shards:
-        if mark_of(folder, shard.key) is None:
-            unmark(folder, shard.key)  # a damaged one
+        if mark_path(folder, shard.key).exists() and mark_of(folder, shard.key) is None:
+            unmark(folder, shard.key)  # a damaged one; asked in this order, for a living worker may be marking it now
 
 
 def _inline(work: Work, what: str, unit: str) -> None:
-    name, keys = f"{socket.gethostname().partition('.')[0]}-{os.getpid()}", [shard.key for shard in work.shards]
+    name, keys = local_name(os.getpid()), [shard.key for shard in work.shards]
     with Bar(work.shards, what=what, unit=unit) as bar, Presence(work.folder, name) as me:
         here = Work(lambda: bar.loaded(work.make_worker), work.shards, work.folder, work.max_retries)
         while True:

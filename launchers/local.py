@@ -14,10 +14,10 @@ from typing import Any
 
 import submitit
 
-from launchers.attendance import announce, is_here, living
+from launchers.attendance import announce, is_here, living, local_name
 from launchers.config import LocalConfig
 from launchers.devices import Slot, slots_of, usable_cpus, visible_gpus
-from launchers.process import WorkerProcess, local_name
+from launchers.process import WorkerProcess
 from launchers.shards import naming
 
 _A_YEAR_IN_MINUTES = 365 * 24 * 60

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -12,7 +11,7 @@ from types import FrameType
 import cloudpickle
 import submitit
 
-from launchers.attendance import Presence
+from launchers.attendance import Presence, local_name
 from launchers.devices import Slot
 from launchers.shards import write_atomic
 from launchers.status import is_cancelled
@@ -110,11 +109,6 @@ def _presence(folder: Path, job: submitit.JobEnvironment, slot: Slot | None) -> 
         slot=slot.number if slot else None,
         gpu=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
     )
-
-
-def local_name(job: str) -> str:
-    """The name of the worker that is the submitit `job` on this host."""
-    return f"{socket.gethostname().partition('.')[0]}-{job}"
 
 
 def _is_preempted(job: submitit.JobEnvironment) -> bool:
