@@ -9,8 +9,6 @@ import numpy as np
 
 NOBODY = ""
 """The winner of a round in which nobody bids more than zero."""
-HELD_UP = 0.25
-"""The share of its time for which an answer has to wait for a CPU to be late by no fault of its agent."""
 
 
 class Answer(NamedTuple):
@@ -21,7 +19,7 @@ class Answer(NamedTuple):
     seconds: float | None = None
     """Wall time until the answer; None for an agent that was not asked any more."""
     error: str | None = None
-    """``timeout``, ``crash``, ``invalid``, ``memory``, ``exit`` or ``protocol``."""
+    """``timeout``, ``crash``, ``invalid``, ``memory``, ``output``, ``exit`` or ``protocol``."""
     text: str = ""
     """What went wrong, for the team."""
     where: str = ""
@@ -29,14 +27,12 @@ class Answer(NamedTuple):
     valid: bool = True
     """Whether `bid` is what the agent asked for."""
     cpu_seconds: float | None = None
-    """CPU time of all threads of its process meanwhile; None where it is not known."""
+    """CPU time of its process meanwhile; None where it is not known."""
     waited_seconds: float | None = None
     """Time for which it was ready to run meanwhile and others had the CPU; None where it is not known."""
 
-    @property
-    def held_up(self) -> bool:
-        """Whether it is the machine's fault if this was late."""
-        return (self.waited_seconds or 0.0) > HELD_UP * (self.seconds or 0.0)
+    held_up: bool = False
+    """Whether it is the machine's fault that this is late: others had the CPU."""
 
 
 class Bidder(Protocol):

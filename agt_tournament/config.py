@@ -40,8 +40,9 @@ class TournamentConfig(Section):
     fillers: list[str] = Field(description="examples or submissions of the staff that fill arenas; cannot advance")
     bid_timeout_seconds: Number = Field(gt=0, le=3600)
     load_timeout_seconds: Number = Field(gt=0, le=3600)
+    game_timeout_seconds: Number = Field(gt=0, le=36000)
     memory_limit_mb: int = Field(ge=32, le=1_000_000)
-    output_limit_kb: int = Field(ge=0, le=100_000)
+    output_limit_kb: int = Field(ge=0, le=10_000)
 
     def stage_games(self, stage: int) -> int:
         """Games of a stage; stage 0 is a single game."""

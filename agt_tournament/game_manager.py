@@ -142,7 +142,7 @@ class Game:
 
     def _start(self) -> None:
         for team, agent in self._agents.items():
-            agent.prepare(partial(self._seeds.loading, team))  # all of them load at the same time
+            agent.prepare(partial(self._seeds.loading, team))  # they start side by side, and load one after the other
         teams = list(self._agents)
         items = self.items if self._rules.reveal_order else sorted(self.items, key=_place)
         for team, agent in self._agents.items():
@@ -160,7 +160,7 @@ class Game:
         """Note an error where it happens; later requests of an agent that is out have no time and no text."""
         if answer.error and answer.seconds is not None:
             failure: dict[str, Any] = {"error": answer.error, "where": answer.where, "text": answer.text}
-            if answer.error == "timeout" and answer.held_up:
+            if answer.held_up:
                 failure["waited_seconds"] = answer.waited_seconds
             self._failures.append({"team_id": team, "round": round_, **failure})
 

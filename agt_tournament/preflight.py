@@ -17,8 +17,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agt_tournament.agent_manager import AgentProcess, Limits
-from agt_tournament.agents import memory_group
+from agt_tournament.agents import control_group
+from agt_tournament.agents.agent_process import AgentProcess, Limits
 from agt_tournament.agents.sandbox import NONE, TIERS, Sandbox
 from agt_tournament.config import CompetitionConfig
 from agt_tournament.registration import Team, is_bundled
@@ -111,7 +111,7 @@ def sandbox_check() -> int:
     for tier in TIERS[:-1]:
         reason = why_not(tier)
         console.print(f"{tier}: " + ("holds" if reason is None else f"does not hold: {reason}"), markup=False)
-    counted = "control groups" if memory_group.works() else "hard limits and a look at the resident set"
+    counted = "control groups" if control_group.works() else "hard limits and a look at the resident set"
     console.print(f"memory is limited by {counted}")
     holding = [tier for tier in TIERS[:-1] if why_not(tier) is None]
     console.print(f"sandbox=auto is {holding[0]}" if holding else f"no tier holds. Remedy: {_REMEDY}", soft_wrap=True)

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from agt_tournament.agent_manager import AgentProcess, Limits, one_cpu
+from agt_tournament.agents import readable
+from agt_tournament.agents.agent_process import AgentProcess, Limits, one_cpu
 from agt_tournament.agents.sandbox import NONE, Sandbox
 from agt_tournament.config import TournamentConfig
 from agt_tournament.game_files import game_files, log_game_result, place_of_game
@@ -90,7 +90,13 @@ def free_seats(n_teams: int, size: int) -> int:
 
 def limits_of(rules: TournamentConfig) -> Limits:
     """What the rules allow an agent's process."""
-    return Limits(rules.bid_timeout_seconds, rules.load_timeout_seconds, rules.memory_limit_mb, rules.output_limit_kb)
+    return Limits(
+        rules.bid_timeout_seconds,
+        rules.load_timeout_seconds,
+        rules.game_timeout_seconds,
+        rules.memory_limit_mb,
+        rules.output_limit_kb,
+    )
 
 
 def block_player(
@@ -104,11 +110,10 @@ def block_player(
     def play(shard: Shard) -> None:
         stage, arena, team_ids = shard.payload["stage"], shard.payload["arena"], shard.payload["teams"]
         first, last = shard.payload["games"]
-        with ExitStack() as processes:
+        if sandbox.walled:
+            readable.warm()
+        with one_cpu(), ExitStack() as processes:
             agents = open_agents(submissions, team_ids, rules, processes, sandbox=sandbox)
-            for team, agent in agents.items():
-                agent.prepare(partial(GameSeeds(seed, stage, arena, first).loading, team))
-            processes.enter_context(one_cpu())  # now that all of them load on all CPUs
             for game in range(first, last + 1):
                 seeds = GameSeeds(seed, stage, arena, game, rules.valuations_per)
                 game_id, arena_id = f"stage{stage}_arena_{arena}_game_{game}", f"arena_{arena}"

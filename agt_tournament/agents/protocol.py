@@ -1,7 +1,7 @@
 """Frames between the organiser and an agent's process: data only, standard library only.
 
-A frame is a header (length of the body, kind, number used once) and a body. The organiser asks with LOAD, GAME, TURN
-or END; to each the agent's process answers with one ANSWER that repeats the number, so that an answer given before
+A frame is a header (length of the body, kind, number used once) and a body. The organiser asks with WALLS, LOAD, GAME,
+TURN or END; to each the agent's process answers with one ANSWER that repeats the number, so that an answer given before
 the question or twice is told from the right one. The organiser never parses anything of free form: an answer is two
 codes, a double and text of bounded length.
 """
@@ -11,8 +11,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-LOAD, GAME, TURN, END, ANSWER = range(1, 6)
-"""LOAD and GAME carry JSON; TURN what `pack_turn` packs; END what `pack_outcome` packs."""
+WALLS, LOAD, GAME, TURN, END, ANSWER = range(1, 7)
+"""WALLS, LOAD and GAME carry JSON; TURN what `pack_turn` packs; END what `pack_outcome` packs."""
 
 _HEADER = struct.Struct("<IBQ")
 _OUTCOME = struct.Struct("<id")
@@ -28,7 +28,7 @@ LIBRARIES = ("numpy", "scipy")
 """What it may import beside the standard library and its own modules."""
 
 MAX_REQUEST = 1 << 20
-MAX_TEXT = 8 << 10
+MAX_TEXT = 4 << 10
 MAX_ANSWER = _ANSWER.size + MAX_TEXT
 
 NO_ROUND, NOBODY = -2, -1
@@ -42,7 +42,7 @@ PLACES = ("", "import", "__init__", "bidding_function", "update_after_each_round
 
 
 class ProtocolError(ValueError):
-    """What came is no frame that could come now."""
+    """Malformed or unexpected frame."""
 
 
 class Frame(NamedTuple):

@@ -13,6 +13,7 @@ import importlib
 import json
 import math
 import os
+import signal
 import sys
 from typing import Any
 
@@ -25,19 +26,18 @@ _Failure = tuple[str, str, str]
 
 
 def main() -> None:
-    """Answer requests until the organiser closes the channel: standard input and what was standard output."""
-    requests, answers = os.dup(0), os.dup(1)
+    """Answer requests until the organiser closes the channel, which is what was standard input."""
+    channel = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    os.dup2(2, 1)  # what the agent prints goes where its errors go, never into the channel
     frames, player = protocol.Frames(protocol.MAX_REQUEST), Player()
-    while data := os.read(requests, 1 << 16):
+    while data := os.read(channel, 1 << 16):
         if (turn := protocol.plain_turn(data)) is not None:
             number, winner, price, item = turn
-            os.write(answers, protocol.pack_reply(number, *player.turn(winner, price, item)))
+            os.write(channel, protocol.pack_reply(number, *player.turn(winner, price, item)))
         elif frame := frames.feed(data):
-            os.write(answers, protocol.pack_reply(frame.number, *player.answer(frame)))
+            os.write(channel, protocol.pack_reply(frame.number, *player.answer(frame)))
 
 
 class Player:
@@ -51,21 +51,15 @@ class Player:
         self._items: list[str] = []
         self._teams: list[str] = []
         self._last = 0  # the item asked for last
-        self._patience: dict[str, float] | None = None
 
     def turn(self, winner: int, price: float, item: int) -> tuple[float, _Failure | None]:
         """Tell the outcome of the last round and ask for a bid, NaN where there is none; who fails to hear may bid."""
-        if self._patience:
-            faulthandler.dump_traceback_later(self._patience["bid"], file=2)
         failure = self._hear(winner, price)
         self._last = item
         try:
             return as_bid(self._agent.bidding_function(self._items[item])), failure
         except (Exception, SystemExit) as error:
             return math.nan, self._failure(error, "bidding_function")
-        finally:
-            if self._patience:
-                faulthandler.cancel_dump_traceback_later()
 
     def answer(self, frame: protocol.Frame) -> tuple[float, _Failure | None]:
         """What any other request leads to: 0 or, with a failure, NaN."""
@@ -73,8 +67,10 @@ class Player:
             failure = self._hear(*protocol.unpack_outcome(frame.body))
         elif frame.kind == protocol.GAME:
             failure = self._attempt("__init__", self._start, json.loads(frame.body))
-        else:
+        elif frame.kind == protocol.LOAD:
             failure = self._attempt("import", self._load, json.loads(frame.body))
+        else:
+            failure = self._attempt("", _raise_walls, json.loads(frame.body))
         return math.nan if failure else 0.0, failure
 
     def _hear(self, winner: int, price: float) -> _Failure | None:
@@ -92,16 +88,10 @@ class Player:
             work(request)
         except (Exception, SystemExit) as error:
             return self._failure(error, where)
-        finally:
-            faulthandler.cancel_dump_traceback_later()
         return None
 
     def _load(self, request: dict[str, Any]) -> None:
-        walls.raise_walls(request["walls"])
         self._folder = request["folder"]
-        self._patience = request["patience"]
-        if self._patience:
-            faulthandler.dump_traceback_later(self._patience["load"], file=2)
         libraries.seed_randomness(request["seed"])
         sys.meta_path.insert(0, libraries.Libraries(request["libraries"]))
         sys.modules["base_agent"] = base_agent  # as the design document calls it
@@ -110,8 +100,6 @@ class Player:
         self._wants_opponents = wants_opponents(self._class)
 
     def _start(self, game: dict[str, Any]) -> None:
-        if self._patience:
-            faulthandler.dump_traceback_later(self._patience["load"], file=2)
         libraries.seed_randomness(game["seed"])
         self._items, self._teams = game["items"], game["teams"]
         me, values, budget = game["team_id"], game["valuation_vector"], game["budget"]
@@ -144,6 +132,13 @@ class Player:
             return traces.place_in(self._folder, self._class, where) if self._class else ""
         except Exception:  # a class may be made in ways that have no place
             return ""
+
+
+def _raise_walls(request: dict[str, Any]) -> None:
+    """Raise the walls; with `explains_delays` the organiser can ask by a signal where the agent is."""
+    walls.raise_walls(request["walls"])
+    if request["explains_delays"]:
+        faulthandler.register(signal.SIGUSR1, file=2, all_threads=False)
 
 
 if __name__ == "__main__":

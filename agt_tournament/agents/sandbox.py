@@ -1,9 +1,10 @@
-"""The walls around an agent's process, from outside: how it is started, what it may see, and which tier holds here.
+"""The walls around an agent's process, from outside: how it is started, and what it shall give up.
 
-``bubblewrap`` gives it namespaces of its own, in which there is nothing but the interpreter, the libraries and the
-submission; ``landlock`` takes from a process everything but reading those, for machines on which user namespaces are
-closed. In both it makes no system call but those of `seccomp_policy`, and raises the walls of `walls` itself before it
-knows the submission. ``none`` is a plain process.
+``bubblewrap`` gives it namespaces of its own, in which there is nothing but what `readable` names. ``landlock`` leaves it
+in those of the machine, for machines on which namespaces are closed. Every other layer is on in both, as far as the
+kernel has it: Landlock, a filter of system calls (`seccomp_policy`), a user id of its own, hard limits, control groups
+and clocks that show CPU time only. The process raises them itself by `walls`, before it knows the submission. ``none`` is
+a plain process.
 """
 
 from __future__ import annotations
@@ -11,31 +12,28 @@ from __future__ import annotations
 import base64
 import json
 import os
+import platform
 import shutil
-import sys
-import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from agt_tournament.agents import protocol, seccomp_policy
-from agt_tournament.agents.walls import READ_DIR, READ_FILE
+from agt_tournament.agents import clock, readable, seccomp_policy
+from agt_tournament.agents.control_group import ControlGroup
+from agt_tournament.agents.walls import CAP_DAC_READ_SEARCH, READ_DIR, READ_FILE, landlock_abi
 
 TIERS = ("bubblewrap", "landlock", "none")
 """From the highest walls to none."""
 
-_PACKAGE = Path(__file__).resolve().parents[1]
-_OWN = ("__init__.py", "base_agent.py", "agents")
-_SYSTEM_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
 _START = (
-    f"import sys; sys.path.insert(0, {str(_PACKAGE.parent)!r}); from agt_tournament.agents import runner; "
-    "del sys.path[0]; runner.main()"
+    f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r}); "
+    "from agt_tournament.agents import runner; del sys.path[0]; runner.main()"
 )
 _SPARE_ADDRESSES = 1 << 30
 """Bytes of address space beside the memory limit: what libraries map and do not use."""
+_FIRST_ID = 0x70000000
+"""User ids from here to 2^31 are in nobody's use (systemd, "Users, Groups, UIDs and GIDs on systemd Systems")."""
 
 
 @dataclass(frozen=True)
@@ -45,29 +43,57 @@ class Sandbox:
     name: str
 
     def command(self, submission: Path, information: int) -> list[str]:
-        """What is executed for an agent; under bubblewrap it says on the descriptor `information` who its child is."""
-        python = [os.path.realpath(sys.executable), "-s", "-S", "-P", "-B", "-u", "-X", "utf8", "-c", _START]
+        """What is executed for an agent; bubblewrap reports the process id of its child on the descriptor `information`."""
+        python = [str(readable.executable()), "-s", "-S", "-P", "-B", "-u", "-X", "utf8", "-c", _START]
         return [*_bubblewrap(submission, information), *python] if self.name == "bubblewrap" else python
 
-    def plan(self, submission: Path, memory_limit_mb: int) -> dict[str, Any]:
-        """What the process gives up by `walls.raise_walls`."""
+    def plan(self, submission: Path, memory_limit_mb: int, pid: int) -> dict[str, Any]:
+        """What the process gives up by `walls.raise_walls`; `pid` is the number of what was executed for it."""
         limits = {"RLIMIT_DATA": memory_limit_mb << 20}
-        if self.name == "none":
-            return {"limits": limits, "readable": None, "seccomp": ""}
+        if not self.walled:
+            return {"limits": limits}
         limits |= {"RLIMIT_AS": (memory_limit_mb << 20) + _SPARE_ADDRESSES, "RLIMIT_FSIZE": 0, "RLIMIT_CORE": 0}
-        limits |= {"RLIMIT_NOFILE": 64, "RLIMIT_MEMLOCK": 0, "RLIMIT_MSGQUEUE": 0}
-        readable = list(_readable(submission)) if self.name == "landlock" else None
-        return {"limits": limits, "readable": readable, "seccomp": base64.b64encode(seccomp_policy.compiled()).decode()}
+        limits |= {"RLIMIT_NOFILE": 64, "RLIMIT_MEMLOCK": 0, "RLIMIT_MSGQUEUE": 0, "RLIMIT_NPROC": 0}
+        capabilities = [] if _open_to_all(submission, self.in_namespaces) else [CAP_DAC_READ_SEARCH]
+        return {
+            "limits": limits,
+            "user_id": own_user_id(pid),
+            "capabilities": capabilities,
+            "readable": list(_rights(submission)),
+            "landlock": not self.in_namespaces or landlock_abi() > 0,
+            "vvar_bytes": clock.vvar_bytes(),
+            "seccomp": base64.b64encode(seccomp_policy.compiled()).decode(),
+            "seccomp_with_clocks": base64.b64encode(seccomp_policy.compiled(clocks=True)).decode(),
+        }
 
     @property
-    def reports_child(self) -> bool:
-        """Whether the agent runs in a child of what is executed, which says its number on the descriptor."""
+    def in_namespaces(self) -> bool:
+        """Whether the agent runs in namespaces of its own, as a child of what is executed."""
         return self.name == "bubblewrap"
 
     @property
     def walled(self) -> bool:
         """Whether there are walls, and the agent is stopped between its turns."""
         return self.name != "none"
+
+    def layers(self) -> dict[str, str]:
+        """By layer ``on``, or why it is not."""
+        own_id = "on" if own_user_id(os.getpid()) is not None else "only root can give other user ids"
+        group = ControlGroup.create(memory_bytes=1 << 28)
+        limited = group.controllers if group else ()
+        if group:
+            group.remove()
+        walls = {
+            "namespaces of its own": "on" if self.in_namespaces else "not in this tier",
+            "Landlock": f"on, ABI {landlock_abi()}" if landlock_abi() else "not in this kernel",
+            "filter of system calls": "on",
+            "a user id of its own": own_id,
+            "no threads, no processes": "on",
+            "memory by a control group": "on" if "memory" in limited else "no group can be made: hard limits instead",
+            "processes by a control group": "on" if "pids" in limited else "no group can be made: filter and limit",
+            "no clock but of its CPU time": "on" if platform.machine() == "x86_64" else "only on x86-64",
+        }
+        return walls if self.walled else dict.fromkeys(walls, "not in this tier")
 
 
 NONE = Sandbox("none")
@@ -83,65 +109,84 @@ def agent_pid(information: int) -> int:
     return int(json.loads(said)["child-pid"])
 
 
+# --- user ids --------------------------------------------------------------------------------------------
+
+
+def own_user_id(pid: int) -> int | None:
+    """A user id that no other process has, derived from the process number `pid`; None where none can be given.
+
+    Only root can give ids, and in a user namespace only those that are mapped there.
+    """
+    if os.geteuid() != 0:
+        return None
+    first, count = _mapped_ids()
+    if first + count > _FIRST_ID + pid >= first:
+        return _FIRST_ID + pid
+    return first + count - 1 - pid % (count // 2) if count > 1 else None  # the upper half, far from the system's
+
+
+def _mapped_ids() -> tuple[int, int]:
+    """First and number of the longest run of user ids in this user namespace."""
+    rows = (line.split() for line in Path("/proc/self/uid_map").read_text().splitlines())
+    return max(((int(first), int(count)) for first, _, count in rows), key=lambda run: run[1])
+
+
+def _open_to_all(submission: Path, in_namespaces: bool) -> bool:
+    """Whether a user without rights can read what an agent may read; in namespaces all folders above can be passed."""
+    if os.geteuid() != 0:
+        return True
+    paths = [*readable.own_modules(), *readable.interpreter(), *readable.packages(), submission]
+    above = {parent for path in paths for parent in path.parents} if not in_namespaces else set()
+    inside = {path / name for path in (*paths, submission) if path.is_dir() for name in ("__init__.py", "bidding_agent.py")}
+    return all(path.stat().st_mode & 0o001 for path in (*above, *filter(Path.is_dir, paths))) and all(
+        path.stat().st_mode & 0o004 for path in (*paths, *inside) if path.exists()
+    )
+
+
+# --- what it sees and may read ---------------------------------------------------------------------------
+
+
 def _bubblewrap(submission: Path, information: int) -> Iterator[str]:
-    yield from (_bwrap(), "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts")
-    yield from ("--unshare-cgroup-try", "--uid", "65534", "--gid", "65534", "--hostname", "agent", "--cap-drop", "ALL")
-    yield from ("--new-session", "--die-with-parent", "--as-pid-1", "--info-fd", str(information))
-    yield from ("--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev")
-    for library in _SYSTEM_LIBRARIES:
+    yield from (shutil.which("bwrap") or "bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts")
+    yield from ("--unshare-cgroup-try", "--hostname", "agent", "--cap-drop", "ALL")
+    if os.geteuid() == 0:  # it gives up being root itself, once the walls that need root stand
+        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_DAC_READ_SEARCH"):
+            yield from ("--cap-add", capability)
+    else:
+        yield from ("--unshare-user", "--uid", "65534", "--gid", "65534")
+    yield from ("--new-session", "--die-with-parent", "--as-pid-1", "--info-fd", str(information), "--dir", "/tmp")
+    for device in readable.DEVICES:
+        yield from ("--dev-bind", device, device)
+    for library in ("/lib", "/lib64"):
         if os.path.islink(library):
             yield from ("--symlink", os.readlink(library), library)
-        elif os.path.isdir(library):
-            yield from ("--ro-bind", library, library)
-    for path in (*_python(), *(_PACKAGE / name for name in _OWN), *_libraries(), submission):
-        yield from ("--ro-bind", str(path), str(path))
-    for path in _foreign_packages():
+    libraries = {_in_real_folder(file): file for file in readable.shared_libraries()}
+    trees = {str(path): str(path) for path in _trees(submission)}
+    for folder in sorted({str(parent) for path in (*libraries, *trees) for parent in Path(path).parents} - {"/"}):
+        yield from ("--dir", folder)  # else as closed to others as it is outside
+    for place, path in (libraries | trees).items():
+        yield from ("--ro-bind", path, place)
+    for path in readable.hidden():
         yield from ("--tmpfs", str(path), "--remount-ro", str(path))
-    yield from ("--remount-ro", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(submission))
+    yield from ("--remount-ro", "/", "--chdir", str(submission))
 
 
-def _readable(submission: Path) -> Iterator[tuple[str, int]]:
-    """Paths and Landlock rights: all below a folder may be read, but not what is installed beside the libraries."""
-    stdlib = Path(sysconfig.get_path("stdlib"))
-    foreign = set(_foreign_packages())
+def _in_real_folder(file: str) -> str:
+    """The place of `file` without links among the folders above it: /lib may be one."""
+    folder, name = os.path.split(file)
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def _trees(submission: Path) -> list[Path]:
+    return [*readable.interpreter(), *readable.own_modules(), *readable.packages(), submission]
+
+
+def _rights(submission: Path) -> Iterator[tuple[str, int]]:
+    """Paths and Landlock rights: all below a folder may be read, but not what is hidden in the standard library."""
+    stdlib, hidden = readable.standard_library(), set(readable.hidden())
     yield str(stdlib), READ_DIR  # names alone
-    for path in (*(path for path in stdlib.iterdir() if path not in foreign), *_python(), *_libraries(), submission):
+    for path in (*(path for path in stdlib.iterdir() if path not in hidden), *_trees(submission)):
         if path != stdlib:
             yield str(path), READ_FILE | READ_DIR if path.is_dir() else READ_FILE
-    for library in _SYSTEM_LIBRARIES:
-        if os.path.isdir(library):
-            yield library, READ_FILE | READ_DIR
-    for device in ("/dev/null", "/dev/zero", "/dev/urandom"):
-        yield device, READ_FILE
-
-
-def _python() -> list[Path]:
-    """The interpreter: executable, shared library, standard library."""
-    names = ("LIBDIR", "INSTSONAME")
-    library = Path(*(str(sysconfig.get_config_var(name)) for name in names))
-    paths = [Path(os.path.realpath(sys.executable)), library, Path(sysconfig.get_path("stdlib"))]
-    dynamic = Path(str(sysconfig.get_config_var("DESTSHARED")))
-    return [path for path in dict.fromkeys((*paths, dynamic)) if path.exists()]
-
-
-def _foreign_packages() -> list[Path]:
-    """Folders of installed packages inside the standard library."""
-    stdlib = Path(sysconfig.get_path("stdlib"))
-    return [stdlib / name for name in ("site-packages", "dist-packages") if (stdlib / name).is_dir()]
-
-
-def _libraries() -> list[Path]:
-    """The libraries that agents may import, with what they bring along."""
-    found = [Path(folder) / name for folder in library_folders() for name in protocol.LIBRARIES]
-    return [path for package in found for path in (package, package.with_name(f"{package.name}.libs")) if path.is_dir()]
-
-
-@cache
-def library_folders() -> list[str]:
-    """Where the libraries that agents may import are installed."""
-    specs = [find_spec(name) for name in protocol.LIBRARIES]
-    return sorted({str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin})
-
-
-def _bwrap() -> str:
-    return shutil.which("bwrap") or "bwrap"
+    for file in (*readable.shared_libraries(), *readable.DEVICES):
+        yield file, READ_FILE

@@ -1,6 +1,8 @@
 """Which system calls an agent may make: those that Python, numpy and scipy compute with, and nothing else.
 
-An allow-list: a call that a later kernel adds is refused before anyone has heard of it. libseccomp compiles it.
+An allow-list: a call that a later kernel adds is refused before anyone has heard of it. Neither is there a call that
+waits for a time, tells one, or shows what other processes do: an agent learns of its rivals by prices alone. libseccomp
+compiles the filter.
 """
 
 from __future__ import annotations
@@ -8,56 +10,77 @@ from __future__ import annotations
 import errno
 import tempfile
 from functools import cache
+from typing import Any
 
-_MEMORY = "brk mprotect munmap mremap madvise mincore msync membarrier"
+_MEMORY = "brk mprotect munmap mremap"
 _FILES = (
     "open openat close close_range read readv pread64 preadv write writev lseek stat lstat fstat newfstatat statx "
-    "access faccessat faccessat2 readlink readlinkat getdents64 getcwd chdir fchdir dup dup2 dup3 flock fadvise64 "
-    "statfs fstatfs umask pipe pipe2 eventfd2 epoll_create1 epoll_ctl epoll_wait epoll_pwait poll ppoll select pselect6"
+    "access faccessat faccessat2 readlink readlinkat getdents64 getcwd chdir fchdir dup dup2 dup3 umask"
 )
-_TIME = (
-    "clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times getrusage getitimer setitimer alarm "
-    "pause restart_syscall timerfd_create timerfd_settime timerfd_gettime"
+_SIGNALS = "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending sigaltstack restart_syscall"
+_SELF = (
+    "getpid getppid gettid getpgrp getpgid getsid getuid geteuid getgid getegid getgroups uname getrandom "
+    "sched_getaffinity exit exit_group"
 )
-_THREADS = (
-    "futex futex_waitv set_robust_list get_robust_list set_tid_address rseq sched_yield sched_getaffinity gettid exit "
-    "exit_group getcpu"
-)
-_SIGNALS = "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait sigaltstack"
-_SELF = "getpid getppid getpgrp getpgid getsid getuid geteuid getgid getegid getgroups uname sysinfo getrandom"
 _SET_UP = "arch_prctl getrlimit"
-ALLOWED = tuple(" ".join((_MEMORY, _FILES, _TIME, _THREADS, _SIGNALS, _SELF, _SET_UP)).split())
+ALLOWED = tuple(" ".join((_MEMORY, _FILES, _SIGNALS, _SELF, _SET_UP)).split())
 
-_CLONE_THREAD = 0x10000
+_CPU_CLOCKS = (2, 3)  # of the process and of the thread
+_SLEEPS = ("nanosleep", "clock_nanosleep")
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
-_FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 1030)  # descriptors, flags and locks; not F_SETOWN and F_SETSIG, which send signals
-_SHARED_OR_GROWING = 0x101  # of mmap: MAP_SHARED and MAP_GROWSDOWN are in no limit but that of addresses
+_FCNTLS = (0, 1, 2, 3, 4, 1030)  # descriptors and flags; no locks and leases, and nothing that sends signals
+_ADVICE = (4, 8, 14, 15)  # of madvise: DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE; none that moves pages of files
+_SHARED_GROWING_OR_HUGE = 0x40101  # of mmap: MAP_SHARED, MAP_GROWSDOWN, MAP_HUGETLB are in no limit of the process
 _PRCTLS = (15, 16, 0x53564D41)  # PR_SET_NAME, PR_GET_NAME, PR_SET_VMA
+_FUTEX_COMMAND, _FUTEX_WAITS, _FUTEX_OTHERS = 0x7F, (0, 9), (1, 10)  # WAIT and WAIT_BITSET; WAKE and WAKE_BITSET
 
 
 @cache
-def compiled() -> bytes:
-    """The filter as a BPF program; raises `OSError` or `ImportError` where libseccomp is not there."""
+def compiled(*, clocks: bool = False) -> bytes:
+    """Compile the filter to a BPF program.
+
+    Args:
+        clocks: Also allow calls that tell the time, for a process whose clocks could not be hidden (`clock.hide`).
+
+    Raises:
+        OSError, ImportError: libseccomp is not there.
+    """
     import pyseccomp as seccomp
 
     policy = seccomp.SyscallFilter(seccomp.ERRNO(errno.EPERM))
-    for name in ALLOWED:
+
+    def allow(name: str, *arguments: Any, answer: Any = seccomp.ALLOW) -> None:
         if seccomp.resolve_syscall(seccomp.system_arch(), name) >= 0:  # an architecture may lack the older of two calls
-            policy.add_rule(seccomp.ALLOW, name)
-    argument = seccomp.Arg
-    policy.add_rule(seccomp.ALLOW, "clone", argument(0, seccomp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD))
-    policy.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags lie in memory: glibc falls back to clone
+            policy.add_rule(answer, name, *arguments)
+
+    def is_(place: int, value: int) -> Any:
+        return seccomp.Arg(place, seccomp.EQ, value)
+
+    for name in (*ALLOWED, *(("clock_gettime", "clock_getres", "gettimeofday", "time") if clocks else ())):
+        allow(name)
+    allow("clone3", answer=seccomp.ERRNO(errno.ENOSYS))  # glibc falls back to clone, whose refusal it understands
+    for name in _SLEEPS:
+        allow(name, answer=seccomp.ERRNO(0))  # nothing to wait for: it returns at once
+    if not clocks:
+        for clock in _CPU_CLOCKS:
+            allow("clock_gettime", is_(0, clock))
+            allow("clock_getres", is_(0, clock))
     for command in _IOCTLS:
-        policy.add_rule(seccomp.ALLOW, "ioctl", argument(1, seccomp.EQ, command))
+        allow("ioctl", is_(1, command))
     for command in _FCNTLS:
-        policy.add_rule(seccomp.ALLOW, "fcntl", argument(1, seccomp.EQ, command))
-    policy.add_rule(seccomp.ALLOW, "mmap", argument(3, seccomp.MASKED_EQ, _SHARED_OR_GROWING, 0))
+        allow("fcntl", is_(1, command))
+    for advice in _ADVICE:
+        allow("madvise", is_(2, advice))
+    allow("mmap", seccomp.Arg(3, seccomp.MASKED_EQ, _SHARED_GROWING_OR_HUGE, 0))
     for option in _PRCTLS:
-        policy.add_rule(seccomp.ALLOW, "prctl", argument(0, seccomp.EQ, option))
-    policy.add_rule(
-        seccomp.ALLOW, "prlimit64", argument(0, seccomp.EQ, 0), argument(2, seccomp.EQ, 0)
-    )  # reading its own
-    policy.add_rule(seccomp.ALLOW, "getrlimit")
+        allow("prctl", is_(0, option))
+    allow("prlimit64", is_(0, 0), is_(2, 0))  # reading its own
+    for command in _FUTEX_OTHERS:
+        allow("futex", seccomp.Arg(1, seccomp.MASKED_EQ, _FUTEX_COMMAND, command))
+    for command in _FUTEX_WAITS:  # without another thread a lock that is taken stays so: with a time-out it is over
+        waits = seccomp.Arg(1, seccomp.MASKED_EQ, _FUTEX_COMMAND, command)
+        allow("futex", waits, is_(3, 0))
+        allow("futex", waits, seccomp.Arg(3, seccomp.NE, 0), answer=seccomp.ERRNO(errno.ETIMEDOUT))
     with tempfile.TemporaryFile() as file:
         policy.export_bpf(file)
         file.seek(0)

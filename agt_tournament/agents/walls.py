@@ -1,7 +1,7 @@
 """The walls that an agent's process raises around itself before it imports the submission; standard library only.
 
-What has been given up here cannot be taken back: limits are hard, capabilities are gone, Landlock (landlock(7)) and
-seccomp(2) hold for the process and every thread of it until it ends.
+What has been given up here cannot be taken back: limits are hard, user id and capabilities are gone, Landlock
+(landlock(7)) and seccomp(2) hold for the process until it ends.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ import os
 import resource
 from typing import Any
 
-_PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
+from agt_tournament.agents import clock
+
+_PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 4, 8, 22, 38
+_SECCOMP_MODE_FILTER = 2
 _PR_SET_PDEATHSIG, _SIGKILL = 1, 9
 _CAPABILITY_VERSION_3 = 0x20080522
+CAP_DAC_READ_SEARCH = 2
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 _LANDLOCK_VERSION_FLAG, _RULE_PATH_BENEATH = 1, 1
 READ_FILE, READ_DIR = 1 << 2, 1 << 3
@@ -38,26 +42,34 @@ class _PathBeneath(ctypes.Structure):
 
 
 def raise_walls(plan: dict[str, Any]) -> None:
-    """Give up what `plan` says; raises `OSError` if the kernel does not let it.
+    """Give up what `plan` says.
 
-    Keys: limits (by name of `resource`), readable (paths and rights, None without Landlock), seccomp (a BPF program in
-    Base64, "" without).
+    Args:
+        plan: What `sandbox.Sandbox.plan` made. limits: hard limits by their names in `resource`; without anything else
+            these are all. user_id: the id to take, None to keep the present one. capabilities: those to keep.
+            readable: paths and Landlock rights; landlock: whether to use them. vvar_bytes: for `clock.hide`. seccomp and
+            seccomp_with_clocks: a BPF program in Base64 for a process without clocks and for one that has kept them.
+
+    Raises:
+        OSError: the kernel does not let it.
     """
     for name, limit in plan["limits"].items():
         resource.setrlimit(getattr(resource, name), (limit, limit))
-    if plan["readable"] is None and not plan["seccomp"]:
+    if "seccomp" not in plan:
         return
-    # A stopped process does not notice that its organiser is gone.
-    _check(_libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
-    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
-    if plan["readable"] is not None:
+    kept_clocks = clock.hide(plan["vvar_bytes"])
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    if plan["landlock"]:
         _restrict_to(plan["readable"])
-    _drop_capabilities()
-    if plan["seccomp"]:
-        program = base64.b64decode(plan["seccomp"])
-        filtered = _Program(len(program) // 8, program)
-        done = _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(filtered), 0, 0)
-        _check(done, "prctl(PR_SET_SECCOMP)")
+    if plan["user_id"] is not None:
+        _become(plan["user_id"])
+    _keep_capabilities(plan["capabilities"] if plan["user_id"] is not None else [])
+    _prctl(_PR_SET_DUMPABLE, 0)  # no other process of the same user reads its memory
+    _prctl(_PR_SET_PDEATHSIG, _SIGKILL)  # a stopped process does not notice that its organiser is gone
+    program = base64.b64decode(plan["seccomp_with_clocks" if kept_clocks else "seccomp"])
+    filtered = _Program(len(program) // 8, program)
+    done = _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(filtered), 0, 0)
+    _check(done, "prctl(PR_SET_SECCOMP)")
 
 
 def landlock_abi() -> int:
@@ -83,10 +95,23 @@ def _restrict_to(readable: list[tuple[str, int]]) -> None:
     os.close(rules)
 
 
-def _drop_capabilities() -> None:
-    """Of a process of root's, too, nothing is left but its user id."""
+def _become(user_id: int) -> None:
+    """Take the user and the group of that id, and no other group; capabilities stay for `_keep_capabilities`."""
+    _prctl(_PR_SET_KEEPCAPS, 1)
+    os.setgroups([])
+    os.setresgid(user_id, user_id, user_id)
+    os.setresuid(user_id, user_id, user_id)
+
+
+def _keep_capabilities(kept: list[int]) -> None:
+    """Drop all capabilities but `kept`, even when running as root."""
+    bits = sum(1 << capability for capability in kept)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    _check(_libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
+    _check(_libc.capset(header, (ctypes.c_uint32 * 6)(bits, bits, 0)), "capset")
+
+
+def _prctl(option: int, value: int) -> None:
+    _check(_libc.prctl(option, value, 0, 0, 0), f"prctl({option}, {value})")
 
 
 def _check(result: int, what: str) -> int:

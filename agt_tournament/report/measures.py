@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from agt_tournament.auction_engine import HELD_UP, NOBODY
+from agt_tournament.auction_engine import NOBODY
 from agt_tournament.ratings import DRAWS, LEVEL
 from experiments.style import Estimate, count
 
@@ -20,6 +20,8 @@ Games = Sequence[Mapping[str, Any]]
 """Contents of an arena's game files, game 1 first."""
 
 _MOST_CELLS = 4_000_000  # of the table of draws × games that is held at once
+_LONG_WAIT = 0.25
+"""Of the limit of a bid: a wait for a CPU that staff should know of."""
 _WORK = 0.01  # seconds of CPU time; what takes less is not late on any machine
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -160,7 +162,7 @@ class Load:
     @property
     def harmful(self) -> bool:
         """Whether agents were late because of it, or nearly would have been."""
-        return bool(self.held_up) or self.longest > HELD_UP * (self.limit or np.inf)
+        return bool(self.held_up) or self.longest > _LONG_WAIT * (self.limit or np.inf)
 
     def __str__(self) -> str:
         if self.held_up:

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agt_tournament.agent_manager import AgentProcess
+from agt_tournament.agents.agent_process import AgentProcess
 from agt_tournament.agents.sandbox import NONE, Sandbox
 from agt_tournament.auction_engine import Answer
 from agt_tournament.config import TournamentConfig

@@ -17,8 +17,8 @@ import yaml
 from agt_tournament import preflight
 from agt_tournament.__main__ import perform
 from agt_tournament.agent_manager import AgentProcess, one_cpu
-from agt_tournament.agents import memory_group
-from agt_tournament.agents.memory_group import MemoryGroup
+from agt_tournament.agents import control_group
+from agt_tournament.agents.control_group import ControlGroup
 from agt_tournament.agents.sandbox import TIERS, Sandbox
 from agt_tournament.preflight import choose, probe, why_not
 from experiments.errors import RequestError
@@ -174,9 +174,9 @@ print(sum(map(is_open, range(64))))
         assert int(agent.take_output()) == 5  # input, output, errors; requests, answers
 
 
-@pytest.mark.skipif(not memory_group.works(), reason="this user may make no control groups here")
+@pytest.mark.skipif(not control_group.works(), reason="this user may make no control groups here")
 def test_a_control_group_ends_who_needs_more_memory_and_is_removed() -> None:
-    group = MemoryGroup.create(64 << 20)
+    group = ControlGroup.create(64 << 20)
     assert group
     waits = "import sys; sys.stdin.read(1); print(len(bytearray(b'x' * int(sys.argv[1]))))"
     ended = {}
@@ -191,11 +191,11 @@ def test_a_control_group_ends_who_needs_more_memory_and_is_removed() -> None:
     assert not group._folder.exists()
 
 
-@pytest.mark.skipif(not memory_group.works(), reason="this user may make no control groups here")
+@pytest.mark.skipif(not control_group.works(), reason="this user may make no control groups here")
 def test_organisers_side_by_side_find_the_same_place_for_groups() -> None:
-    look = "from agt_tournament.agents import memory_group as m; print(m.works(), m._parent()[0])"
+    look = "from agt_tournament.agents import control_group as m; print(m.works(), m._parent()[0])"
     organisers = [subprocess.Popen([sys.executable, "-c", look], stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    assert {organiser.communicate()[0] for organiser in organisers} == {f"True {memory_group._parent()[0]}\n"}
+    assert {organiser.communicate()[0] for organiser in organisers} == {f"True {control_group._parent()[0]}\n"}
 
 
 @pytest.mark.parametrize("tier", HOLDING)
@@ -204,12 +204,12 @@ def test_no_control_group_is_left(tier: str, submission: Path) -> None:
     with AgentProcess(submission, "agent", sandbox=Sandbox(tier)) as agent:
         agent.prepare(lambda: 0)
         assert agent.load().error is None
-        assert len(groups() - before) == memory_group.works()
+        assert len(groups() - before) == control_group.works()
     assert groups() == before
 
 
 def groups() -> set[Path]:
-    parent, _ = memory_group._parent()
+    parent, _ = control_group._parent()
     return set(parent.glob("agt_agent_*")) if parent else set()
 
 

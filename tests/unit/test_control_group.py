@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agt_tournament.agents import memory_group
-from agt_tournament.agents.memory_group import MemoryGroup
+from agt_tournament.agents import control_group
+from agt_tournament.agents.control_group import ControlGroup
 
 Machine = Callable[[str], Path]
 
@@ -22,14 +22,14 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
     def of(groups: str) -> Path:
         (tmp_path / "own").write_text(groups)
-        monkeypatch.setattr(memory_group, "_OWN", tmp_path / "own")
-        monkeypatch.setattr(memory_group, "_ROOT", tmp_path)
-        memory_group._parent.cache_clear()
+        monkeypatch.setattr(control_group, "_OWN", tmp_path / "own")
+        monkeypatch.setattr(control_group, "_ROOT", tmp_path)
+        control_group._parent.cache_clear()
         return tmp_path
 
-    monkeypatch.setattr(memory_group, "_ATTEMPTS", 3)
+    monkeypatch.setattr(control_group, "_ATTEMPTS", 3)
     yield of
-    memory_group._parent.cache_clear()
+    control_group._parent.cache_clear()
 
 
 def version_2(folder: Path, controllers: str = "cpu memory pids") -> Path:
@@ -43,15 +43,15 @@ def version_2(folder: Path, controllers: str = "cpu memory pids") -> Path:
 
 def test_version_1_limits_below_the_own_group(machine: Machine) -> None:
     own = machine("5:memory:/slice/own\n1:cpu:/\n0::/\n") / "memory" / "slice" / "own"
-    assert MemoryGroup.create(1 << 20) is None  # nothing is mounted
+    assert ControlGroup.create(1 << 20) is None  # nothing is mounted
     own.mkdir(parents=True)
-    memory_group._parent.cache_clear()
-    assert memory_group._parent() == (own, "memory.limit_in_bytes")
+    control_group._parent.cache_clear()
+    assert control_group._parent() == (own, "memory.limit_in_bytes")
 
 
 def test_version_2_limits_below_the_own_group(machine: Machine) -> None:
     scope = version_2(machine("0::/user/scope\n") / "user" / "scope")
-    assert memory_group._parent() == (scope, "memory.max")
+    assert control_group._parent() == (scope, "memory.max")
     assert (scope / "cgroup.subtree_control").read_text() == "+memory"
     assert not (scope / "agt_organiser").exists()  # nobody had to make room
 
@@ -60,14 +60,14 @@ def test_a_later_organiser_limits_where_the_first_one_does(machine: Machine) -> 
     """Whoever is started by an organiser that made room is in the group of organisers."""
     scope = version_2(machine("0::/user/scope/agt_organiser\n") / "user" / "scope")
     version_2(scope / "agt_organiser", "")
-    assert memory_group._parent() == (scope, "memory.max")
+    assert control_group._parent() == (scope, "memory.max")
 
 
 @pytest.mark.parametrize("groups", ["", "0::/\n", "0::/foreign\n", "0::/../../outside\n", "3:cpu:/\n"])
 def test_without_the_controller_there_are_no_groups(groups: str, machine: Machine) -> None:
     version_2(machine(groups) / "foreign", "cpu pids")
-    assert memory_group._parent() == (None, "")
-    assert not memory_group.works()
+    assert control_group._parent() == (None, "")
+    assert not control_group.works()
 
 
 def test_groups_of_the_dead_are_removed_and_those_of_the_living_stay(machine: Machine) -> None:
@@ -76,5 +76,5 @@ def test_groups_of_the_dead_are_removed_and_those_of_the_living_stay(machine: Ma
         pass
     for owner in (dead.pid, os.getpid(), os.getppid()):
         (scope / f"agt_agent_{owner}_0").mkdir()
-    memory_group._parent()
+    control_group._parent()
     assert [path.name for path in scope.glob("agt_agent_*")] == [f"agt_agent_{os.getppid()}_0"]

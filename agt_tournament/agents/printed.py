@@ -1,0 +1,75 @@
+"""What an agent prints and raises: cleaned, and kept only as far as its budget goes."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+
+_UNKNOWN = "?"  # of one byte, in JSON too: text does not grow when it is cleaned
+
+
+class OverBudgetError(Exception):
+    """The agent used more than it may; `error` is the class of the error in the logs."""
+
+    def __init__(self, error: str, text: str, *, held_up: bool = False) -> None:
+        """`held_up`: the machine is to blame, on which others had the CPU."""
+        super().__init__(text)
+        self.error, self.held_up = error, held_up
+
+
+class Printed:
+    """The output of an agent in a game, over all of its processes: the first bytes are kept, the rest is counted."""
+
+    def __init__(self, kept_bytes: int, most_bytes: int) -> None:
+        """Keep text that takes at most `kept_bytes` in a file; `most_bytes` printed are over the budget."""
+        self._kept_bytes, self._most_bytes = kept_bytes, most_bytes
+        self._kept, self._total = bytearray(), 0
+
+    def add(self, data: bytes) -> None:
+        """Take what was read from the agent."""
+        self._total += len(data)
+        self._kept += data[: max(self._kept_bytes - len(self._kept), 0)]
+
+    def check(self) -> None:
+        """Raise `OverBudgetError` if more was printed than an agent may print in a game."""
+        if self._total > self._most_bytes:
+            printed, most = self._total >> 10, self._most_bytes >> 10
+            raise OverBudgetError("output", f"{printed:,} kB were printed, {most:,} kB a game are allowed")
+
+    def cut_from(self, mark: bytes) -> str:
+        """Remove what begins at the last `mark` and return it; empty if it is not there."""
+        before, found, after = self._kept.rpartition(mark)
+        if not found:
+            return ""
+        self._kept = bytearray(before)
+        self._total -= len(mark) + len(after)
+        return after.decode(errors="replace")
+
+    def take(self) -> str:
+        """Return what was kept, and begin anew."""
+        cleaned = printable(self._kept.decode(errors="replace"))
+        text = cut(cleaned, self._kept_bytes)
+        dropped = self._total - len(self._kept) + len(cleaned.encode()) - len(text.encode())
+        if dropped > 0:
+            text += f"\n[{dropped:,} further bytes were dropped]"
+        self._kept, self._total = bytearray(), 0
+        return text
+
+
+def printable(text: str) -> str:
+    """Replace control characters and what is no text: it is shown on terminals."""
+    if text.isprintable() and "\N{REPLACEMENT CHARACTER}" not in text:
+        return text
+    text = text.replace("\N{REPLACEMENT CHARACTER}", _UNKNOWN)
+    return "".join(c if c.isprintable() or c in "\n\t" else _UNKNOWN for c in text)
+
+
+def cut(text: str, most_bytes: int) -> str:
+    """Cut `text` to what takes at most `most_bytes` as a JSON string without its quotes."""
+    if _stored_bytes(text) <= most_bytes:
+        return text
+    return text[: bisect_right(range(1, len(text) + 1), most_bytes, key=lambda length: _stored_bytes(text[:length]))]
+
+
+def _stored_bytes(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode(errors="replace")) - 2
