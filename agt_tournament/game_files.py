@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,33 @@ def log_game_result(path: Path, result: GameResult, outputs: Mapping[str, str]) 
         write_json(printed, output_file)
     else:
         output_file.unlink(missing_ok=True)
-    write_atomic(game_file, (json.dumps(result.as_json(), allow_nan=False, ensure_ascii=False) + "\n").encode())
+    content = result.as_json()
+    content["failures"] = _each_text_once(content["failures"])
+    write_atomic(game_file, (json.dumps(content, allow_nan=False, ensure_ascii=False) + "\n").encode())
 
 
 def read_game(path: Path) -> dict[str, Any]:
     """The content of a game file."""
     content: dict[str, Any] = json.loads(path.read_bytes())
+    content["failures"] = _all_texts(content["failures"])
     return content
+
+
+def _each_text_once(failures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """`failures` with ``text_of``, the place of an earlier one, instead of a text that is the same: it may be long."""
+    first: dict[str, int] = {}
+    stored = []
+    for place, failure in enumerate(failures):
+        earlier = first.setdefault(failure["text"], place)
+        shared = {"text": failure["text"]} if earlier == place else {"text_of": earlier}
+        stored.append({**{key: value for key, value in failure.items() if key != "text"}, **shared})
+    return stored
+
+
+def _all_texts(stored: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What `_each_text_once` was given."""
+    failures: list[dict[str, Any]] = []
+    for failure in stored:
+        text = failures[failure["text_of"]]["text"] if "text_of" in failure else failure["text"]
+        failures.append({**{key: value for key, value in failure.items() if key != "text_of"}, "text": text})
+    return failures

@@ -19,6 +19,8 @@ from agt_tournament.game_manager import Game
 from agt_tournament.seeding import GameSeeds, Purpose, stream
 from launchers import Shard, mark_of, unmark
 
+_RAISED_IN_TRIALS_KB = 1024
+
 
 @dataclass(frozen=True)
 class Arena:
@@ -135,8 +137,13 @@ def open_agents(
     sandbox: Sandbox = NONE,
     explain_delays: bool = False,
 ) -> dict[str, AgentProcess]:
-    """An agent for each team with a folder in `submissions`; the processes end with the context `processes`."""
+    """An agent for each team with a folder in `submissions`; the processes end with the context `processes`.
+
+    With `explain_delays` errors are told in full: it is for trying a submission out, not for results that are stored.
+    """
     limits = limits_of(rules)
+    if explain_delays:
+        limits = limits._replace(raised_limit_kb=_RAISED_IN_TRIALS_KB)
 
     def of(team: str) -> AgentProcess:
         return AgentProcess(submissions / team, team, limits, sandbox=sandbox, explain_delays=explain_delays)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from agt_tournament.agents import protocol
 from agt_tournament.agents.meter import Meter, Times, wall_seconds
-from agt_tournament.agents.printed import OverBudgetError, Printed, cut, printable
+from agt_tournament.agents.printed import OverBudgetError, Printed, cut, printable, stored_bytes
 from agt_tournament.agents.process import Process
 from agt_tournament.agents.readable import library_folders
 from agt_tournament.agents.sandbox import NONE, Sandbox
@@ -27,7 +27,6 @@ from agt_tournament.auction_engine import NOBODY, Answer
 _MOST_FAILED_STARTS = 3
 _QUICK = 0.001  # seconds
 _START_SECONDS = 120.0  # of wall time, until the walls stand: the agent has no part in it
-_RAISED_BYTES = 4 << 10
 _KEPT_SHARE = 64
 """How many times what is kept of its output an agent may print."""
 _POSITION = b"Stack (most recent call first)"
@@ -47,6 +46,8 @@ class Limits(NamedTuple):
     memory_limit_mb: int = 256
     output_limit_kb: int = 16
     """Of what it prints in a game, as far as it is kept; the rest is read and dropped."""
+    raised_limit_kb: int = 4
+    """Of the texts of its errors in a game, each text counted once."""
 
     @property
     def game_wall_seconds(self) -> float:
@@ -192,7 +193,7 @@ class AgentProcess:
     def _begin_budgets(self) -> None:
         """Grant what a game may cost."""
         self._cpu_left = self._limits.game_timeout_seconds
-        self._raised_left = _RAISED_BYTES
+        self._raised_left, self._raised_before = self._limits.raised_limit_kb << 10, {""}
 
     def _await_walls(self, process: Process) -> None:
         process.identify()
@@ -254,11 +255,13 @@ class AgentProcess:
 
     def _raised(self, text: str) -> str:
         """As much of an error's text as the budget of a game allows."""
-        if not text:
-            return ""
-        kept = cut(printable(text), self._raised_left)
-        self._raised_left -= len(json.dumps(kept))
-        return kept or "[no more text of errors is kept in this game]"
+        text = printable(text)
+        if text in self._raised_before:
+            return text
+        text = cut(text, self._raised_left) or "[no more text of errors is kept in this game]"
+        self._raised_left -= stored_bytes(text)
+        self._raised_before.add(text)
+        return text
 
     def _position(self, process: Process, over: OverBudgetError) -> str:
         """The innermost line of the submission in which a late agent is, if delays are to be explained."""

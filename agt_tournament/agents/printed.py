@@ -65,11 +65,12 @@ def printable(text: str) -> str:
 
 
 def cut(text: str, most_bytes: int) -> str:
-    """Cut `text` to what takes at most `most_bytes` as a JSON string without its quotes."""
-    if _stored_bytes(text) <= most_bytes:
+    """Cut `text` to what takes at most `most_bytes` in a file."""
+    if stored_bytes(text) <= most_bytes:
         return text
-    return text[: bisect_right(range(1, len(text) + 1), most_bytes, key=lambda length: _stored_bytes(text[:length]))]
+    return text[: bisect_right(range(1, len(text) + 1), most_bytes, key=lambda length: stored_bytes(text[:length]))]
 
 
-def _stored_bytes(text: str) -> int:
+def stored_bytes(text: str) -> int:
+    """What `text` takes in a file as a JSON string, without its quotes."""
     return len(json.dumps(text, ensure_ascii=False).encode(errors="replace")) - 2

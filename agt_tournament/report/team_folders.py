@@ -32,7 +32,8 @@ COLUMNS = (
 
 _MOST_ERRORS = 10  # kinds of errors on the page
 _MOST_PLACES = 6  # of each of them
-_MOST_OUTPUT = 4_000_000  # letters of output.txt
+_MOST_OUTPUT = 400_000  # letters of output.txt, for a stage
+_MOST_TEXT = 100  # letters of an error in rounds.csv
 _MOST_BARS = 60
 _CURVE = (300, 90)  # width and height of a small curve
 
@@ -144,7 +145,8 @@ def _read_output(path: Path) -> dict[str, str]:
 def _write_folder(folder: Path, team: Team, stages: Sequence[Own], printed: str, rules: Mapping[str, Any]) -> None:
     rounds = pd.concat([own.rounds[list(COLUMNS)] for own in stages], ignore_index=True)
     errors = _errors(stages)
-    write_csv(rounds.assign(error_text=rounds["error_text"].map(no_formula)), folder / "rounds.csv")
+    texts = rounds["error_text"].str.slice(0, _MOST_TEXT).map(no_formula)  # whole in errors.txt, each once
+    write_csv(rounds.assign(error_text=texts), folder / "rounds.csv")
     _write_or_remove(folder / "errors.txt", "\n\n".join(_described(error) for error in errors))
     _write_or_remove(folder / "output.txt", printed)
     html = render(

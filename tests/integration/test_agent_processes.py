@@ -24,6 +24,7 @@ from agt_tournament.agent_manager import (
     one_cpu,
     validate_agent,
 )
+from agt_tournament.agents.sandbox import NONE
 from agt_tournament.auction_engine import Bidder
 from agt_tournament.game_manager import Game, GameResult
 from agt_tournament.registration import examples, read_submission, store_submission
@@ -314,7 +315,9 @@ def test_one_agent_by_hand(tmp_path: Path) -> None:
             briefing = {"team_id": "ana", "valuation_vector": {"item_3": 2.0}, "budget": 60.0, "items": ["item_3"]}
             assert agent.start_game({**briefing, "teams": ["ana"], "seed": 1}).error is None
             assert execute_bid_with_timeout(agent, "item_3") == 1.0
-    with load_agent(submission(tmp_path / "bad", "x = 1"), "bad", limits_of(QUICK)) as agent:
+            assert agent.pid
+            assert "Seccomp:\t2" in Path(f"/proc/{agent.pid}/status").read_text()  # behind walls, unless told otherwise
+    with load_agent(submission(tmp_path / "bad", "x = 1"), "bad", limits_of(QUICK), sandbox=NONE) as agent:
         assert not validate_agent(agent)
 
 
@@ -445,7 +448,7 @@ MISDEEDS: dict[str, tuple[str, str | None, bool]] = {
         True,
     ),
     "an answer too many": (
-        "from agt_tournament.agents import protocol\nframe = protocol.pack(5, 1, protocol.pack_answer(60.0))\n"
+        "from agt_tournament.agents import protocol\nframe = protocol.pack(6, 1, protocol.pack_answer(60.0))\n"
         "for fd in range(3, 256):\n    try: os.write(fd, frame)\n    except OSError: pass",
         "protocol",
         True,
@@ -455,10 +458,10 @@ MISDEEDS: dict[str, tuple[str, str | None, bool]] = {
     "sleeps": ("time.sleep(60)", "timeout", True),
     "computes": ("while True: pass", "timeout", True),
     "stops itself": ("os.kill(os.getpid(), 19)", "timeout", True),
-    "prints without end": ("while True: print('x' * 1000)", "timeout", True),
-    "prints megabytes": ("print('x' * (4 << 20))\nprint('y' * (4 << 20), file=sys.stderr)", None, False),
+    "prints without end": ("while True: print('x' * 1000)", "output", True),
+    "prints more than is kept": ("print('x' * (40 << 10))\nprint('y' * (20 << 10), file=sys.stderr)", None, False),
     "prints bytes that are no text": (
-        "os.write(1, bytes(range(256)) * 999)\nos.write(2, b'\\xff' * 99999)",
+        "os.write(1, bytes(range(256)) * 99)\nos.write(2, b'\\xff' * 9999)",
         None,
         False,
     ),
@@ -603,17 +606,13 @@ def test_who_is_late_costs_only_itself(
 
 
 COMPUTES = """
-import threading, time
+import time
 from base_agent import BiddingAgent
-
-def compute(seconds):
-    while time.thread_time() < seconds: pass
 
 class Agent(BiddingAgent):
     def bidding_function(self, item_id):
-        for _ in range({threads}):
-            threading.Thread(target=compute, args=(60,), daemon=True).start()
-        compute(time.thread_time() + 0.6)
+        start = time.thread_time()
+        while time.thread_time() < start + {seconds}: pass
         return 1.0
 """
 
@@ -636,24 +635,38 @@ def busy_machine(processes: int) -> Iterator[None]:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="others cannot be kept on one CPU here")
-def test_who_is_late_because_others_had_the_cpu_is_excused(tmp_path: Path) -> None:
+def test_a_busy_machine_makes_nobody_late(tmp_path: Path) -> None:
+    """Wall time is over the limit of CPU time in each round."""
+    few = rules(bid_timeout_seconds=0.5, auction_rounds=3)
     with busy_machine(4):
-        (result,), _ = solo(submission(tmp_path / "ana", COMPUTES.format(threads=0)))
+        (result,), _ = solo(submission(tmp_path / "ana", COMPUTES.format(seconds=0.3)), rules_=few)
+    assert not result.failures
+    for entry in result.auction_log:
+        assert entry["cpu_seconds"]["ana"] < 0.5 < entry["seconds"]["ana"]
+        assert entry["waited_seconds"]["ana"] > 0.2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "round_", "told"), [(0.7, 1, "what may take 0.5 s"), (0.3, 4, "left of what a game may take")]
+)
+def test_who_computes_longer_than_a_bid_or_a_game_may_take_is_late(
+    seconds: float, round_: int, told: str, tmp_path: Path
+) -> None:
+    few = rules(bid_timeout_seconds=0.5, game_timeout_seconds=1.0)
+    (result,), _ = solo(submission(tmp_path / "ana", COMPUTES.format(seconds=seconds)), rules_=few)
     (failure,) = result.failures
-    assert failure["error"] == "timeout"
-    assert "the machine is too busy" in failure["text"]
-    assert failure["waited_seconds"] > 0.25
-    assert result.auction_log[0]["waited_seconds"]["ana"] == pytest.approx(failure["waited_seconds"], abs=1e-6)
-    assert result.auction_log[1]["waited_seconds"]["ana"] is None
+    assert (failure["error"], failure["round"]) == ("timeout", round_)
+    assert told in failure["text"]
+    assert "waited_seconds" not in failure
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="others cannot be kept on one CPU here")
-def test_waiting_for_threads_of_its_own_is_no_excuse(tmp_path: Path) -> None:
-    with one_cpu():
-        (result,), _ = solo(submission(tmp_path / "ana", COMPUTES.format(threads=4)))
-    assert result.failures[0]["error"] == "timeout"
-    seconds, cpu, waited = (result.auction_log[0][f"{kind}seconds"]["ana"] for kind in ("", "cpu_", "waited_"))
-    assert waited <= seconds - cpu + 1e-6
+def test_the_first_import_of_a_process_counts_for_itself_and_later_ones_for_their_game(tmp_path: Path) -> None:
+    """Else who dies in each game makes each game as long as an import may be."""
+    source = COMPUTES.format(seconds=9).replace("class", "START = time.thread_time()\nwhile time.thread_time() < START + 0.7: pass\nclass")
+    few = rules(bid_timeout_seconds=0.2, load_timeout_seconds=2.0, game_timeout_seconds=0.5)
+    results, _ = solo(submission(tmp_path / "ana", source), games=2, rules_=few)
+    assert [failure["where"] for result in results for failure in result.failures] == ["", "import"]
+    assert "left of what a game may take" in results[1].failures[0]["text"]
 
 
 def test_an_error_after_the_last_round_is_noted_and_costs_nothing(tmp_path: Path) -> None:
@@ -731,50 +744,13 @@ import os, sys, time
 from agt_tournament.agents import protocol
 
 frame = sys._getframe()
-while "answers" not in frame.f_locals:
+while "channel" not in frame.f_locals:
     frame = frame.f_back
-requests, answers = frame.f_locals["requests"], frame.f_locals["answers"]
+channel = frame.f_locals["channel"]
 
 def answer(number):
-    os.write(answers, protocol.pack(protocol.ANSWER, number, protocol.pack_answer(0.0)))
+    os.write(channel, protocol.pack(protocol.ANSWER, number, protocol.pack_answer(0.0)))
 """
-CLOSING = """
-import fcntl
-fcntl.fcntl(requests, 1031, 4096)  # F_SETPIPE_SZ: the next request does not fit
-answer(frame.f_locals["frame"].number)
-number = protocol._HEADER.unpack_from(os.read(requests, 4096))[2]
-os.close(requests)
-time.sleep(0.3)
-answer(number)
-time.sleep(60)
-"""
-READING_BACK = """
-mine = os.open(f"/proc/self/fd/{answers}", os.O_RDONLY | os.O_NONBLOCK)
-
-def misbehave():
-    os.write(answers, protocol._HEADER.pack(8000, protocol.ANSWER, 1))
-    time.sleep(0.05)
-    os.fork()
-    while True:
-        os.write(answers, b"x")
-        try: os.read(mine, 1)
-        except BlockingIOError: pass
-"""
-
-
-def test_who_stops_reading_in_the_middle_of_a_request_costs_only_itself(tmp_path: Path) -> None:
-    many = rules(total_items=300, mixed_value_items=290, bid_timeout_seconds=1.0, load_timeout_seconds=3.0)
-    (result,), _ = solo(submission(tmp_path / "ana", TAKEN + CLOSING), rules_=many)
-    assert bids(result) == [None] * 15
-    assert len(result.failures) == 1
-
-
-def test_who_takes_its_answers_back_costs_only_itself(tmp_path: Path) -> None:
-    """What the organiser was told is there to be read may be gone when it reads."""
-    source = TAKEN + READING_BACK + BASE.replace("return", "misbehave(); return")
-    (result,), _ = solo(submission(tmp_path / "ana", source))
-    assert bids(result) == [None] * 15
-    assert len(result.failures) == 1
 
 
 def test_an_answer_in_pieces_is_one_answer(tmp_path: Path) -> None:
@@ -799,7 +775,7 @@ os.write = slowly
 
 
 def test_an_answer_that_never_ends_is_late(tmp_path: Path) -> None:
-    source = TAKEN + BASE.replace("return", "os.write(answers, protocol._HEADER.pack(99, 5, 1)); time.sleep(9); return")
+    source = TAKEN + BASE.replace("return", "os.write(channel, protocol._HEADER.pack(99, 6, 1)); time.sleep(9); return")
     (result,), _ = solo(submission(tmp_path / "ana", source))
     assert [failure["error"] for failure in result.failures] == ["timeout"]
 

@@ -133,7 +133,7 @@ RULES = rules(
 
 def against_one(folder: Path, rules_: Any) -> GameResult:
     """A game of the agent in `folder` and a bidder that bids 1 throughout."""
-    with AgentProcess(folder, "ana", limits_of(rules_)) as agent:
+    with AgentProcess(folder, "ana", limits_of(rules_)._replace(raised_limit_kb=1024)) as agent:
         everyone: dict[str, Bidder] = {"ana": agent, "ben": ScriptedBidder(lambda _: 1.0)}
         return play(everyone, rules_, GameSeeds(1, 1, 1, 1))
 
@@ -206,7 +206,7 @@ def forge(descriptor, answer):  # its header holds the length, the kind and the 
     if not asked:
         return write(descriptor, answer)
     asked, body = False, BODIES.pop(0)
-    frame = struct.pack("<IB", len(body), 5) + answer[5:13] + body
+    frame = struct.pack("<IB", len(body), protocol.ANSWER) + answer[5:13] + body
     return write(descriptor, {frame})
 
 os.write = forge
@@ -253,7 +253,7 @@ def test_a_forged_text_has_no_controls(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [b"", body(1.0)[:-1], body(1.0, error=5), body(1.0, where=5), body(1.0, 255, 255), body(1.0, 1, 1, b"x" * 8193)],
+    [b"", body(1.0)[:-1], body(1.0, error=5), body(1.0, where=5), body(1.0, 255, 255), body(1.0, 1, 1, b"x" * (protocol.MAX_TEXT + 1))],
     ids=["empty", "short", "error", "place", "codes", "long"],
 )
 def test_a_forged_answer_that_is_none_ends_the_process(tmp_path: Path, wrong: bytes) -> None:
@@ -268,7 +268,7 @@ def test_a_forged_answer_that_is_none_ends_the_process(tmp_path: Path, wrong: by
         "frame[:5] + bytes([frame[5] ^ 1]) + frame[6:]",
         "frame + b'x'",
         "frame + frame",
-        "frame[:4] + b'\\4' + frame[5:]",
+        "frame[:4] + b'\\5' + frame[5:]",
     ],
     ids=["to another question", "with a byte too many", "twice", "of another kind"],
 )
