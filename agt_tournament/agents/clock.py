@@ -54,14 +54,13 @@ _STUBS = {
         "4d 85 c0 74 03"  #              test r8, r8; jz done
         "49 89 00 c3"  #                 mov [r8], rax; done: ret
     ),
-    "__vdso_getcpu": bytes.fromhex("b8 35 01 00 00 0f 05 c3"),  # mov eax, 309; syscall; ret
     "__vdso_getrandom": bytes.fromhex(  # (buffer, size, flags, state, size of state)
         "49 ff c0 74 08"  #              inc r8; jz unsupported               ; ~0 asks what a state needs
         "b8 3e 01 00 00 0f 05 c3"  #     mov eax, 318; syscall; ret           ; getrandom needs no state
         "48 c7 c0 da ff ff ff c3"  #     unsupported: mov rax, -ENOSYS; ret
     ),
 }
-"""Machine code that replaces the functions of the vDSO by system calls, which do not read ``[vvar]``."""
+"""Machine code that replaces the functions of the vDSO which read ``[vvar]``; __vdso_getcpu reads only the CPU."""
 
 # (signal, siginfo, ucontext). OpenBLAS executes rdtsc when it is loaded, so this must not end the process.
 # The signal is blocked in its handler: a fault here ends the process by SIGSEGV, as every other fault has to.
