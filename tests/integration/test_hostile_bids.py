@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from agt_tournament.agent_manager import AgentProcess
+from agt_tournament.agents import protocol
 from agt_tournament.auction_engine import Bidder
 from agt_tournament.game_manager import GameResult
 from agt_tournament.seeding import GameSeeds
