@@ -118,6 +118,9 @@ class AgentProcess:
                 self._process = Process(self._sandbox, self._submission, self._limits.memory_limit_mb, self._printed)
                 body = json.dumps({"walls": self._process.plan(), "explains_delays": self._explain_delays}).encode()
             except OSError as error:
+                if not self._submission.is_dir():  # without walls it may have removed its own folder
+                    self._failed_starts = _MOST_FAILED_STARTS
+                    return
                 raise StartError(f"the agent of {self.team_id} cannot be started: {error}") from error
             self._process.channel.send(protocol.WALLS, body)
 
@@ -134,7 +137,9 @@ class AgentProcess:
             return Answer(0.0, 0.0, "exit", "not started: it could not be loaded before", "import", valid=False)
         self._await_walls(self._process)
         request = {"folder": str(self._submission), "libraries": library_folders(), "seed": self._seed}
-        budget, self._starts = self._cpu_left, self._starts + 1
+        game_budget, self._starts = self._cpu_left, self._starts + 1
+        if self._starts == 1:
+            self._cpu_left = math.inf
         answer = self._ask(protocol.LOAD, json.dumps(request).encode(), self._limits.load_timeout_seconds)
         if answer.error:
             self._kill()
@@ -143,7 +148,7 @@ class AgentProcess:
         else:
             self._loaded, self._failed_starts = True, 0
         if self._starts == 1:
-            self._cpu_left = budget
+            self._cpu_left = game_budget
         return answer._replace(where=answer.where or "import")
 
     def start_game(self, briefing: Mapping[str, Any]) -> Answer:
@@ -193,6 +198,7 @@ class AgentProcess:
     def _begin_budgets(self) -> None:
         """Grant what a game may cost."""
         self._cpu_left = self._limits.game_timeout_seconds
+        self._printed.begin_game()
         self._raised_left, self._raised_before = self._limits.raised_limit_kb << 10, {""}
 
     def _await_walls(self, process: Process) -> None:

@@ -24,6 +24,11 @@ class Printed:
         """Keep text that takes at most `kept_bytes` in a file; `most_bytes` printed are over the budget."""
         self._kept_bytes, self._most_bytes = kept_bytes, most_bytes
         self._kept, self._total = bytearray(), 0
+        self.begin_game()
+
+    def begin_game(self) -> None:
+        """Grant the budget of another game."""
+        self._allowed = self._total + self._most_bytes
 
     def add(self, data: bytes) -> None:
         """Take what was read from the agent."""
@@ -32,9 +37,8 @@ class Printed:
 
     def check(self) -> None:
         """Raise `OverBudgetError` if more was printed than an agent may print in a game."""
-        if self._total > self._most_bytes:
-            printed, most = self._total >> 10, self._most_bytes >> 10
-            raise OverBudgetError("output", f"{printed:,} kB were printed, {most:,} kB a game are allowed")
+        if self._total > self._allowed:
+            raise OverBudgetError("output", f"more than {self._most_bytes >> 10:,} kB were printed in a game")
 
     def cut_from(self, mark: bytes) -> str:
         """Remove what begins at the last `mark` and return it; empty if it is not there."""
@@ -52,6 +56,7 @@ class Printed:
         dropped = self._total - len(self._kept) + len(cleaned.encode()) - len(text.encode())
         if dropped > 0:
             text += f"\n[{dropped:,} further bytes were dropped]"
+        self._allowed -= self._total
         self._kept, self._total = bytearray(), 0
         return text
 

@@ -24,6 +24,7 @@ from agt_tournament.agent_manager import (
     one_cpu,
     validate_agent,
 )
+from agt_tournament.agents.printed import stored_bytes
 from agt_tournament.agents.sandbox import NONE
 from agt_tournament.auction_engine import Bidder
 from agt_tournament.game_manager import Game, GameResult
@@ -703,8 +704,8 @@ def test_what_an_agent_prints_is_kept_up_to_the_limit(tmp_path: Path) -> None:
     _, (printed,) = solo(submission(tmp_path / "ana", source), rules_=few)
     kept, _, dropped = printed.rpartition("\n")
     assert kept.startswith("loaded\nzzz")
-    assert len(kept.encode()) == 8 << 10
-    assert dropped == f"[{7 + 15 * 3001 - (8 << 10):,} further bytes were dropped]"
+    assert stored_bytes(kept) == 8 << 10
+    assert dropped == f"[{7 + 15 * 3001 - len(kept):,} further bytes were dropped]"
 
 
 def test_who_cannot_be_started_three_times_is_not_started_again(tmp_path: Path) -> None:
@@ -790,7 +791,7 @@ def test_an_answer_given_before_the_question_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_late_answer_is_none_of_the_next_game(tmp_path: Path) -> None:
-    source = "import time\n" + BASE.replace("return", "time.sleep(1.2 if item_id else 0); return")
+    source = "import time\n" + BASE.replace("return", "time.sleep(4 if item_id else 0); return")
     (one, two), _ = solo(submission(tmp_path / "ana", source), games=2)
     for result in (one, two):
         assert [(failure["error"], failure["round"]) for failure in result.failures] == [("timeout", 1)]

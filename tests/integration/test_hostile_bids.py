@@ -207,7 +207,7 @@ def forge(descriptor, answer):  # its header holds the length, the kind and the 
     if not asked:
         return write(descriptor, answer)
     asked, body = False, BODIES.pop(0)
-    frame = struct.pack("<IB", len(body), protocol.ANSWER) + answer[5:13] + body
+    frame = struct.pack("<IB", len(body), 6) + answer[5:13] + body
     return write(descriptor, {frame})
 
 os.write = forge
