@@ -1,0 +1,74 @@
+"""Names of paths that an agent is told of, as it may open what it cannot list; and what is the same everywhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from agt_tournament.agents import protocol
+from agt_tournament.agents.sandbox import library_folders
+
+_ROOTS = ("/proc", "/sys", "/dev", "/etc", "/run", "/tmp", "/var", "/proc/self", "/proc/thread-self")
+_NEAR = ("/", "/usr", "/home", "/root", "/opt", "/srv", "/mnt")
+_FOREIGN = ("site-packages", "dist-packages")
+_MOST_PER_ROOT = 40_000
+
+
+@cache
+def names_of_paths() -> list[str]:
+    """All paths of this machine that hold its state or configuration, of the interpreter and of the libraries.
+
+    Of a root that holds more than 40,000 an even sample is taken.
+    """
+    stdlib = sysconfig.get_path("stdlib")
+    found = dict.fromkeys(path for root in _NEAR for path in _below(root, depth=2))
+    for root in (*_ROOTS, stdlib, *_library_roots()):
+        below = list(_below(root))
+        found.update(dict.fromkeys(below[:: len(below) // _MOST_PER_ROOT + 1]))
+    return list(found)
+
+
+def few_names_of_paths() -> list[str]:
+    """What is tried before each run: kernel settings, devices, and the folders near the root."""
+    near = (path for root in (*_NEAR, *_ROOTS) for path in _below(root, depth=1))
+    return list(dict.fromkeys((*_below("/proc/sys"), *near)))
+
+
+def prefixes(submission: Path) -> list[tuple[str, str]]:
+    """Paths that differ between machines and what the reviewed list calls them; the longer ones first."""
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    shared = Path(*(str(sysconfig.get_config_var(name)) for name in ("LIBDIR", "INSTSONAME")))
+    known = {
+        **{str(stdlib / name): "{packages}" for name in _FOREIGN},
+        **{root: "{libraries}" for root in _library_roots()},
+        str(stdlib): "{interpreter}",
+        str(shared): "{interpreter}",
+        os.path.realpath(sys.executable): "{interpreter}",
+        str(Path(__file__).resolve().parents[1]): "{project}",
+        str(submission): "{submission}",
+    }
+    return sorted(known.items(), key=lambda pair: len(pair[0]), reverse=True)
+
+
+def _library_roots() -> list[str]:
+    """The folders of the libraries that agents may import, and of the shared libraries that these bring along."""
+    packages = [Path(folder) / name for folder in library_folders() for name in protocol.LIBRARIES]
+    return [str(path) for package in packages for path in (package, package.with_name(f"{package.name}.libs"))]
+
+
+def _below(root: str, depth: int = 100) -> Iterator[str]:
+    """`root` and every path below it, links not followed; no deeper levels than `depth`, no installed packages."""
+    yield root
+    try:
+        entries = list(os.scandir(root)) if depth else []
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False) and entry.name not in _FOREIGN:
+            yield from _below(entry.path, depth - 1)
+        else:
+            yield entry.path
