@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
-import sysconfig
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from agt_tournament.agents import protocol
-from agt_tournament.agents.sandbox import library_folders
+from agt_tournament.agents import readable
 
 _ROOTS = ("/proc", "/sys", "/dev", "/etc", "/run", "/tmp", "/var", "/proc/self", "/proc/thread-self")
 _NEAR = ("/", "/usr", "/home", "/root", "/opt", "/srv", "/mnt")
@@ -24,9 +21,8 @@ def names_of_paths() -> list[str]:
 
     Of a root that holds more than 40,000 an even sample is taken.
     """
-    stdlib = sysconfig.get_path("stdlib")
     found = dict.fromkeys(path for root in _NEAR for path in _below(root, depth=2))
-    for root in (*_ROOTS, stdlib, *_library_roots()):
+    for root in (*_ROOTS, *map(str, (*readable.interpreter(), *readable.packages()))):
         below = list(_below(root))
         found.update(dict.fromkeys(below[:: len(below) // _MOST_PER_ROOT + 1]))
     return list(found)
@@ -40,24 +36,16 @@ def few_names_of_paths() -> list[str]:
 
 def prefixes(submission: Path) -> list[tuple[str, str]]:
     """Paths that differ between machines and what the reviewed list calls them; the longer ones first."""
-    stdlib = Path(sysconfig.get_path("stdlib"))
-    shared = Path(*(str(sysconfig.get_config_var(name)) for name in ("LIBDIR", "INSTSONAME")))
-    known = {
-        **{str(stdlib / name): "{packages}" for name in _FOREIGN},
-        **{root: "{libraries}" for root in _library_roots()},
-        str(stdlib): "{interpreter}",
-        str(shared): "{interpreter}",
-        os.path.realpath(sys.executable): "{interpreter}",
-        str(Path(__file__).resolve().parents[1]): "{project}",
-        str(submission): "{submission}",
-    }
+    known = {str(readable.standard_library() / name): "{packages}" for name in _FOREIGN}
+    known |= {str(path): "{libraries}" for path in readable.packages()}
+    known |= {str(path): "{interpreter}" for path in readable.interpreter()}
+    known |= {str(path): "{project}" for path in readable.own_modules()}
+    for path in readable.shared_libraries():  # inside, folders may be real that are links outside
+        folder, name = os.path.split(path)
+        places = (path, os.path.realpath(path), os.path.join(os.path.realpath(folder), name))
+        known |= dict.fromkeys(places, "{shared library}")
+    known[str(submission)] = "{submission}"
     return sorted(known.items(), key=lambda pair: len(pair[0]), reverse=True)
-
-
-def _library_roots() -> list[str]:
-    """The folders of the libraries that agents may import, and of the shared libraries that these bring along."""
-    packages = [Path(folder) / name for folder in library_folders() for name in protocol.LIBRARIES]
-    return [str(path) for package in packages for path in (package, package.with_name(f"{package.name}.libs"))]
 
 
 def _below(root: str, depth: int = 100) -> Iterator[str]:

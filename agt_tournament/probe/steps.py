@@ -56,6 +56,8 @@ def _by_argument() -> Iterator[Step]:
     yield _varied("fcntl", [-1, 0, 0], 1, {"range": [0, 2048]})
     yield _varied("prctl", [0, -1, -1, -1, -1], 0, [*range(128), 0x53564D41, 0x59616D61])
     yield _varied("madvise", [0, 0, 0], 2, {"range": [0, 200]})
+    yield _varied("clock_gettime", [0, 0], 0, {"range": [0, 16]})
+    yield _varied("clock_getres", [0, -1], 0, {"range": [0, 16]})
     yield _varied("socket", [0, -1, 0], 0, {"range": [0, 64]})
     yield _varied("prlimit64", [0, -1, 0, -1], 2, {"reading": 0, "setting": -1})
     invalid = {"thread": 0x10000, "process": 0x800, "namespace": 0x20200}  # combinations of flags that the kernel refuses

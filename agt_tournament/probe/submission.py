@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agt_tournament.agent_manager import AgentProcess, Limits
+from agt_tournament.agents.agent_process import AgentProcess, Limits
 from agt_tournament.agents import protocol
 from agt_tournament.agents.sandbox import Sandbox
 from agt_tournament.probe.names import prefixes
@@ -20,7 +20,7 @@ from agt_tournament.probe.names import prefixes
 _INSIDE = Path(__file__).resolve().parent / "inside"
 _KNOWN = 'import base64, json, zlib\nKNOWN = json.loads(zlib.decompress(base64.b85decode("{}")))\n'
 MEMORY_MB = 256
-LIMITS = Limits(load_timeout_seconds=20.0, memory_limit_mb=MEMORY_MB)
+LIMITS = Limits(load_timeout_seconds=20.0, memory_limit_mb=MEMORY_MB, output_limit_kb=512)
 
 
 class ProbeError(Exception):

@@ -130,7 +130,8 @@ def _batch(sandbox: Sandbox, steps: list[Step], limits: Any, found: list[Opening
     if begun < 0:
         raise failure(printed, answer.text, answer.error)
     ended = steps[begun]
-    if _KILLED_BY_FILTER not in answer.text:
+    refused = _KILLED_BY_FILTER in answer.text or ended["way"] != "syscall"  # machine code ends where it is refused
+    if not refused:
         happened = "blocks the process" if answer.error == "timeout" else "ends the process"
         found.append(Opening("system call", ended["label"], happened))
     return [step for step in steps[begun + 1 :] if step["family"] != ended["family"]]

@@ -14,6 +14,7 @@ import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from agt_tournament.base_agent import BiddingAgent
 
@@ -21,6 +22,7 @@ KNOWN = importlib.import_module("known").KNOWN
 MOST_SHOWN = 150
 MOST_READ = 1 << 16  # bytes of a file below /proc and /sys
 COUNTERS = ("/proc/", "/sys/")
+SYSTEM_FOLDERS = ("/", "/dev", "/lib", "/lib64", "/tmp", "/usr", "/usr/lib", "/usr/lib64")
 KERNEL_LOGS = ("/proc/kmsg", "/sys/kernel/debug/", "/sys/kernel/tracing/")  # reading them takes something away
 ACT_WHEN_OPENED = ("/dev/watchdog", "/dev/st", "/dev/nst", "/dev/lp", "/dev/ttyS", "/sys/kernel/debug/")
 WRITING = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -240,10 +242,12 @@ def system_counters() -> dict[str, object]:
 
 def clocks() -> dict[str, float]:
     """Seconds of everything that may be a clock, by libc, which may ask the vDSO and not the kernel."""
-    found: dict[str, float] = {"times": os.times().elapsed, "time": time.time()}
-    for number in range(12):
+    readings: dict[str, Callable[[], float]] = {"times": lambda: os.times().elapsed, "time": time.time}
+    readings |= {f"clock_gettime {number}": partial(time.clock_gettime, number) for number in range(12)}
+    found = {}
+    for name, read in readings.items():
         try:
-            found[f"clock_gettime {number}"] = time.clock_gettime(number)
+            found[name] = read()
         except OSError:
             continue
     return found
@@ -259,6 +263,8 @@ def named(path: str) -> str:
             return str(name)
         if path.startswith(prefix + "/"):
             return f"{name}/**"
+    if path not in SYSTEM_FOLDERS and any(prefix.startswith(path + "/") for prefix, _ in KNOWN["prefixes"]):
+        return "{above}"
     if not path.startswith("/proc/"):
         return path
     return "/".join("N" if part.isdecimal() else part for part in path.split("/"))
@@ -302,13 +308,14 @@ class Walk:
         self._clocks = clocks()
 
     def report(self) -> dict[str, object]:
+        moved = self._moved()  # first, before this process has used its own time
         return {
             "tried": self.paths.tried,
             "open": {
                 "writable": summary(targets(self.paths.writable)),
                 "readable": summary(targets(self.paths.readable)),
                 "visible": summary(set(self.paths.seen) - set(self.paths.readable)),
-                **self._moved(),
+                **moved,
             },
         }
 
