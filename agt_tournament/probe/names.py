@@ -28,10 +28,21 @@ def names_of_paths() -> list[str]:
     return list(found)
 
 
-def few_names_of_paths() -> list[str]:
-    """What is tried before each run: kernel settings, devices, and the folders near the root."""
+def sample_of_paths(share: int) -> list[str]:
+    """The kernel's settings, the folders near the root and of the rest one path in `share`."""
+    return list(dict.fromkeys((*kernel_settings(), *folders_near(), *names_of_paths()[::share])))
+
+
+def kernel_settings() -> list[str]:
+    """All paths below /proc/sys, and those beside it by which the kernel is told something."""
+    return [*_below("/proc/sys"), "/proc/sysrq-trigger", "/sys/power/state", "/sys/kernel/uevent_helper"]
+
+
+def folders_near() -> list[str]:
+    """The folders that are not far from the root, and those of the interpreter and the libraries."""
     near = (path for root in (*_NEAR, *_ROOTS) for path in _below(root, depth=1))
-    return list(dict.fromkeys((*_below("/proc/sys"), *near)))
+    own = map(str, (*readable.interpreter(), *readable.packages(), *readable.own_modules()))
+    return [path for path in dict.fromkeys((*near, *own)) if os.path.isdir(path)]
 
 
 def prefixes(submission: Path) -> list[tuple[str, str]]:

@@ -63,9 +63,7 @@ def _lines(kind: str, entry: dict[str, Any]) -> list[Reviewed]:
 def unreviewed(walked: Walked, lines: Iterable[Reviewed] | None = None) -> list[Opening]:
     """What is open and on no line of the list: new with this kernel, this bubblewrap, or a change of the walls."""
     lines = reviewed_list() if lines is None else tuple(lines)
-    return [
-        opening for opening in walked.openings if not any(line.covers(opening, walked.tier) for line in lines)
-    ]
+    return [opening for opening in walked.openings if not any(line.covers(opening, walked.tier) for line in lines)]
 
 
 def stale(walks: Iterable[Walked], lines: Iterable[Reviewed] | None = None) -> list[Reviewed]:
@@ -86,26 +84,24 @@ def stale(walks: Iterable[Walked], lines: Iterable[Reviewed] | None = None) -> l
 def described(walked: Walked, user: str = "") -> str:
     """What a walk tried and found, for a terminal of 80 columns."""
     behind = f"{walked.tier}, started by {user}" if user else walked.tier
-    lines = [f"{behind}: {walked.paths:,} paths, {walked.calls:,} system calls in {walked.seconds:.1f} s"]
+    lines = [f"{behind}: {walked.described_effort()}"]
     counts = Counter(opening.kind for opening in walked.openings)
-    for kind, count in sorted(counts.items()):
-        lines.append(f"  {kind:<20}{count:>5} open")
+    lines += [f"  {kind:<20}{count:>5} open" for kind, count in sorted(counts.items())]
     new = unreviewed(walked)
     if not new:
-        lines.append("  All of it is on the reviewed list.")
-        return "\n".join(lines)
+        return "\n".join((*lines, "  All of it is on the reviewed list."))
     lines.append(f"  NOT REVIEWED: {len(new)}, new with this kernel, this bubblewrap or a change of the walls")
-    lines += [f"    {opening.kind}: {opening.name}{_detail(opening)}" for opening in new[:_MOST_NAMED]]
-    if len(new) > _MOST_NAMED:
-        lines.append(f"    and {len(new) - _MOST_NAMED} more")
-    return "\n".join(lines)
+    return "\n".join((*lines, *named_openings(new)))
+
+
+def named_openings(openings: list[Opening]) -> list[str]:
+    """A line for each opening, the last one for those that are too many."""
+    lines = [f"    {each.kind}: {each.name}{f' ({each.detail})' if each.detail else ''}" for each in openings]
+    more = len(lines) - _MOST_NAMED
+    return lines if more <= 0 else [*lines[:_MOST_NAMED], f"    and {more} more"]
 
 
 def described_stale(lines: Iterable[Reviewed]) -> str:
     """A note on lines that may be taken from the list; empty if there are none."""
     names = [f"  {line.kind}: {line.name}" for line in lines]
     return "\n".join(("Reviewed, but not open here any more:", *names)) if names else ""
-
-
-def _detail(opening: Opening) -> str:
-    return f" ({opening.detail})" if opening.detail else ""

@@ -60,7 +60,11 @@ def _by_argument() -> Iterator[Step]:
     yield _varied("clock_getres", [0, -1], 0, {"range": [0, 16]})
     yield _varied("socket", [0, -1, 0], 0, {"range": [0, 64]})
     yield _varied("prlimit64", [0, -1, 0, -1], 2, {"reading": 0, "setting": -1})
-    invalid = {"thread": 0x10000, "process": 0x800, "namespace": 0x20200}  # combinations of flags that the kernel refuses
+    invalid = {
+        "thread": 0x10000,
+        "process": 0x800,
+        "namespace": 0x20200,
+    }  # combinations of flags that the kernel refuses
     yield _varied("clone", [0, 0, 0, 0, 0], 0, invalid)
     flags = {"private": 0x22, "shared": 0x21, "growing": 0x122, "locked": 0x2022, "populated": 0x8022, "huge": 0x40022}
     yield _varied("mmap", [0, 0, 0, 0, -1, 0], 3, flags)
@@ -69,7 +73,7 @@ def _by_argument() -> Iterator[Step]:
 
 
 def _varied(name: str, arguments: list[int], place: int, values: Any) -> Step:
-    """Calls of `name` with each of `values` at `place`: a list, a range as ``{"range": [first, end]}``, or by meaning."""
+    """Calls of `name` with each of `values` at `place`: a list, ``{"range": [first, end]}``, or by meaning."""
     import pyseccomp
 
     number = pyseccomp.resolve_syscall(pyseccomp.system_arch(), name)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agt_tournament.agents.agent_process import AgentProcess, Limits
 from agt_tournament.agents import protocol
+from agt_tournament.agents.agent_process import AgentProcess, Limits, StartError
 from agt_tournament.agents.sandbox import Sandbox
 from agt_tournament.probe.names import prefixes
 
@@ -35,23 +35,25 @@ def planted(module: str, known: dict[str, Any]) -> Iterator[Path]:
         submission.mkdir()
         Path(folder).chmod(0o755)  # agents may run as another user
         shutil.copy(_INSIDE / f"{module}.py", submission / f"{protocol.SUBMISSION}.py")
-        packed = base64.b85encode(zlib.compress(json.dumps(known | {"prefixes": prefixes(submission)}).encode())).decode()
+        content = json.dumps(known | {"prefixes": prefixes(submission)})
+        packed = base64.b85encode(zlib.compress(content.encode())).decode()
         (submission / "known.py").write_text(_KNOWN.format(packed))
         yield submission
 
 
-def started(submission: Path, sandbox: Sandbox, limits: Limits = LIMITS) -> AgentProcess:
-    """A process that begins to load the submission.
+@contextmanager
+def started(submission: Path, sandbox: Sandbox, limits: Limits = LIMITS) -> Iterator[AgentProcess]:
+    """A process that is about to load the submission.
 
     Raises:
-        ProbeError: if it cannot be started, say without libseccomp.
+        ProbeError: if it cannot be started or cannot raise its walls, say without libseccomp.
     """
-    agent = AgentProcess(submission, "probe", limits, sandbox=sandbox)
-    try:
-        agent.prepare(lambda: 0)
-    except (OSError, ImportError, RuntimeError) as error:
-        raise ProbeError(f"{type(error).__name__}: {error}") from error
-    return agent
+    with AgentProcess(submission, "probe", limits, sandbox=sandbox) as agent:
+        try:
+            agent.prepare(lambda: 0)
+            yield agent
+        except (StartError, ImportError, RuntimeError) as error:
+            raise ProbeError(f"{type(error).__name__}: {error}") from error
 
 
 def failure(printed: str, text: str, error: str | None) -> ProbeError:

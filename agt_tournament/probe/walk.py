@@ -11,8 +11,8 @@ from typing import Any
 from agt_tournament.agents.sandbox import Sandbox
 from agt_tournament.probe import steps as catalogue
 from agt_tournament.probe.churn import busy_machine
-from agt_tournament.probe.steps import Step, system_call_name
-from agt_tournament.probe.submission import LIMITS, ProbeError, briefing, failure, planted, started
+from agt_tournament.probe.steps import Step
+from agt_tournament.probe.submission import LIMITS, briefing, failure, planted, started
 
 _STOPPED_SECONDS = 0.3
 _BLOCKED = LIMITS._replace(load_timeout_seconds=1.0)
@@ -42,6 +42,10 @@ class Walked:
     seconds: float = 0.0
     openings: list[Opening] = field(default_factory=list)
 
+    def described_effort(self) -> str:
+        """How much was tried, as text."""
+        return f"{self.paths:,} paths and {self.calls:,} system calls in {self.seconds:.1f} s"
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
@@ -52,9 +56,7 @@ class Walked:
         return cls(**{**content, "openings": [Opening(**opening) for opening in content["openings"]]})
 
 
-def walk(
-    sandbox: Sandbox, paths: Iterable[str], steps: Iterable[Step], roots: tuple[str, ...] = ("/",)
-) -> Walked:
+def walk(sandbox: Sandbox, paths: Iterable[str], steps: Iterable[Step], roots: tuple[str, ...] = ("/",)) -> Walked:
     """Try every path and every step from inside `sandbox`.
 
     Args:

@@ -13,7 +13,7 @@ import resource
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from agt_tournament.base_agent import BiddingAgent
@@ -206,11 +206,14 @@ def file_systems(paths: Iterable[str]) -> dict[str, tuple[int, ...]]:
     return values
 
 
+_MEMORY = ("totalram", "freeram", "sharedram", "bufferram", "totalswap", "freeswap")
+
+
 class _Sysinfo(ctypes.Structure):
     _fields_ = (
         ("uptime", ctypes.c_long),
         ("loads", ctypes.c_ulong * 3),
-        *((name, ctypes.c_ulong) for name in "totalram freeram sharedram bufferram totalswap freeswap".split()),
+        *((name, ctypes.c_ulong) for name in _MEMORY),
         ("procs", ctypes.c_ushort),
         ("rest", ctypes.c_char * 64),
     )
@@ -334,7 +337,7 @@ class Walk:
         }
 
 
-def differing(before: dict, after: dict) -> list[str]:  # type: ignore[type-arg]
+def differing(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
     """The keys whose values differ."""
     return [key for key, value in before.items() if after.get(key) != value]
 

@@ -36,7 +36,9 @@ def system_call(number: int, arguments: list[int]) -> int:
 
 def machine_code(code: bytes) -> Callable[[int], int]:
     """`code` as a function, in memory that may be executed; raises `OSError` where there is none."""
-    memory = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    memory = mmap.mmap(
+        -1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+    )
     memory.write(code)
     kept.append(memory)
     return ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_long)(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
