@@ -1,20 +1,18 @@
-"""An agent that tries what the walls promise to prevent, and prints as JSON what happened to each promise.
+"""An agent that tries what the walls promise to prevent, and prints as JSON what happened to each promise."""
 
-It runs as any submission, under the tier that is to be checked; what it needs to know is in the names of its files.
-"""
-
+import _thread
 import ctypes
 import errno
+import importlib
 import json
 import os
 import socket
-import threading
+import time
 from collections.abc import Callable
 
 from agt_tournament.base_agent import BiddingAgent
 
-with open(os.path.join(os.path.dirname(__file__), "known.json")) as known:
-    KNOWN = json.load(known)
+KNOWN = importlib.import_module("known").KNOWN
 
 
 def read(path: str) -> str:
@@ -27,6 +25,57 @@ def write(path: str) -> str:
         file.write("here")
     os.remove(path)
     return f"wrote {path}"
+
+
+def folders_below(roots: list[str]) -> list[str]:
+    """All folders that may be listed."""
+    found = list(roots)
+    for folder in found:  # which grows
+        try:
+            with os.scandir(folder) as entries:
+                found += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue
+    return found
+
+
+def write_anywhere() -> str:
+    """Create a file in every folder."""
+    folders = dict.fromkeys((*folders_below(KNOWN["roots"]), *KNOWN["folders"]))
+    for folder in folders:
+        path = f"{folder}/agt_probe_{os.getpid()}"
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+        except OSError:
+            continue
+        os.unlink(path)
+        return f"wrote {path}"
+    raise OSError(f"none of {len(folders)} folders")
+
+
+def open_settings() -> str:
+    """Open the kernel's settings for writing."""
+    for path in KNOWN["settings"]:
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
+        except OSError:
+            continue
+        return f"opened {path} for writing"
+    raise OSError("none")
+
+
+def thread() -> str:
+    _thread.start_new_thread(time.process_time, ())
+    return "started a thread"
+
+
+def clock() -> str:
+    """Sleeping uses no CPU time: a clock that runs meanwhile is one of the machine."""
+    began, used = time.monotonic(), time.process_time()
+    time.sleep(0.02)
+    if time.monotonic() - began > time.process_time() - used + 0.01:
+        return "a clock runs while the process sleeps"
+    raise OSError("none")
 
 
 def connect() -> str:
@@ -58,8 +107,11 @@ def look_at(name: str) -> str:
         return f"read {len(file.read(100))} bytes of /proc/{KNOWN['organiser']}/{name}"
 
 
-def system_call(name: str, number: int, *arguments: int) -> Callable[[], str]:
+def system_call(name: str, *arguments: int) -> Callable[[], str]:
+    """The call `name`, whose number the organiser has told where this architecture has it."""
+
     def attempt() -> str:
+        number = KNOWN["numbers"].get(name, -1)
         if ctypes.CDLL(None, use_errno=True).syscall(number, *arguments) >= 0:
             return f"{name} was let through"
         code = ctypes.get_errno()
@@ -99,41 +151,43 @@ def memory() -> str:
 
 
 def works() -> str:
-    """What an honest agent needs."""
+    """Do what an honest agent needs."""
     import numpy
 
-    numbers = []
-    thread = threading.Thread(target=lambda: numbers.append(float(numpy.linalg.inv(numpy.eye(60)).sum())))
-    thread.start()
-    thread.join()
-    assert numbers == [60.0]
+    assert float(numpy.linalg.inv(numpy.eye(60)).sum()) == 60.0
     if not KNOWN["thorough"]:
-        return "numpy and a thread work"
+        return "numpy works"
     import scipy.optimize
     import scipy.stats
 
     assert abs(scipy.stats.norm.cdf(0) - 0.5) < 1e-12
     assert abs(scipy.optimize.minimize_scalar(lambda x: (x - 2) ** 2).x - 2) < 1e-6
-    return "numpy, scipy.stats, scipy.optimize and a thread work"
+    return "numpy, scipy.stats and scipy.optimize work"
 
 
 PREVENTED: dict[str, Callable[[], str]] = {
     "files of the machine": lambda: read("/etc/passwd"),
     "files of the organiser": lambda: read(KNOWN["secret_file"]),
     "writing files": lambda: write(KNOWN["writable"]),
-    "writing /tmp": lambda: write("/tmp/agt_probe"),
+    "writing any folder": write_anywhere,
+    "settings of the kernel": open_settings,
     "the organiser's environment": environment,
     "the organiser's descriptors": descriptors,
     "the organiser's memory": lambda: look_at("mem"),
-    "the organiser's environment in /proc": lambda: look_at("environ"),
+    "the organiser's environ file": lambda: look_at("environ"),
     "the network, TCP": connect,
     "the network, UDP": datagram,
     "starting processes": fork,
     "signals to the organiser": signal_parent,
-    "ptrace": system_call("ptrace", 101, 16, 0x3FFFFFFF),  # a process that there is not
-    "new namespaces": system_call("unshare", 272, 0x10000000),
-    "keyctl": system_call("keyctl", 250, 0, 0),
-    "io_uring": system_call("io_uring_setup", 425, 1, 0),
+    "threads": thread,
+    "clocks, but for its CPU time": clock,
+    "counters of the machine": system_call("sysinfo", 0),
+    "locks on files": system_call("flock", -1, 0),
+    "looking at cached pages": system_call("mincore", 0, 0, 0),
+    "ptrace": system_call("ptrace", 16, 0x3FFFFFFF),  # a process that there is not
+    "new namespaces": system_call("unshare", 0x10000000),
+    "keyctl": system_call("keyctl", 0, 0),
+    "io_uring": system_call("io_uring_setup", 1, 0),
     "memory beyond the limit": memory,
 }
 
@@ -143,7 +197,7 @@ def report() -> dict[str, object]:
     for promise, attempt in PREVENTED.items():
         try:
             held[promise] = attempt()
-        except (OSError, MemoryError):
+        except (OSError, MemoryError, RuntimeError):  # no thread is a RuntimeError
             held[promise] = None
     try:
         usable = works()
