@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from agt_tournament import show
+from agt_tournament import preflight, show
 from agt_tournament.agents.sandbox import NONE, Sandbox
 from agt_tournament.competition_directory import (
     SUBMISSIONS,
@@ -20,7 +20,6 @@ from agt_tournament.competition_directory import (
     stored_teams,
 )
 from agt_tournament.config import CompetitionConfig, TournamentConfig
-from agt_tournament.preflight import walls, why_not
 from agt_tournament.registration import Team, example_team
 from agt_tournament.report import Load, generate_analytics_report, write_team_folders
 from agt_tournament.results_manager import (
@@ -39,6 +38,7 @@ from agt_tournament.tournament_manager import (
     fill_arenas,
     free_seats,
     is_played,
+    limits_of,
     unplayed,
 )
 from experiments.errors import RequestError
@@ -51,7 +51,7 @@ def run(config: CompetitionConfig) -> int:
     """Play the stages that were asked for and write every result; 1 if an agent failed, 0 otherwise."""
     rules = config.tournament
     teams = _with_fillers(registered(config), rules)
-    sandbox = walls(config, teams)
+    sandbox = preflight.walls(config, teams)
     with competition_directory(config, teams, sandbox) as run_dir:
         stage1 = stage_one(teams, rules, config.seed)
         if config.stage in (None, 1):
@@ -103,6 +103,7 @@ def play_stage(run_dir: Path, config: CompetitionConfig, stage: TournamentStage,
     pending = unplayed(run_dir, folder, shards)
     if pending:
         show.sandbox(sandbox.name)
+        show.longest_game(max(len(arena.team_ids) for arena in stage.arenas), limits_of(rules))
     what = f"stage {stage.number}, {len(stage.arenas)} arena{'s' if len(stage.arenas) > 1 else ''}"
     make_player = partial(_player, run_dir, config, folder, sandbox)
     fan_out(make_player, pending, folder, what=what, unit="games", launcher=config.launcher)
@@ -110,7 +111,7 @@ def play_stage(run_dir: Path, config: CompetitionConfig, stage: TournamentStage,
 
 def _player(run_dir: Path, config: CompetitionConfig, folder: Path, sandbox: Sandbox) -> Callable[[Shard], None]:
     """The worker of a stage; raises `RequestError` if the walls that were chosen do not hold where it works."""
-    if sandbox != NONE and (reason := why_not(sandbox.name)):
+    if sandbox != NONE and (reason := preflight.why_not(sandbox.name)):
         expected = f"walls that hold on {platform.node()} too ({reason}): choose another tier or other nodes"
         raise RequestError("sandbox", sandbox.name, expected)
     return block_player(run_dir, run_dir / SUBMISSIONS, config.tournament, config.seed, folder, sandbox)

@@ -16,6 +16,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from agt_tournament.agents.agent_process import Limits
     from agt_tournament.report import Load
 
 _OUT = Console(highlight=False)
@@ -91,6 +92,17 @@ def where(page: Path, run_dir: Path) -> None:
 def sandbox(tier: str) -> None:
     """Behind which walls agents run now."""
     print(f"sandbox: {tier}", file=sys.stderr)
+
+
+def longest_game(agents: int, limits: Limits) -> None:
+    """How long a game can take at most, by what its agents may use."""
+    cpu, wall = agents * limits.game_timeout_seconds, agents * limits.game_wall_seconds
+    loading = agents * limits.load_timeout_seconds
+    print(
+        f"a game of {agents} ends within {cpu:g} s of CPU time, at worst {wall:g} s; loading all agents adds at most "
+        f"{loading:g} s to the first game of a block",
+        file=sys.stderr,
+    )
 
 
 def guessable(seed: int) -> None:

@@ -15,7 +15,7 @@ from agt_tournament.game_manager import Game
 from agt_tournament.preflight import walls
 from agt_tournament.registration import game_teams
 from agt_tournament.seeding import GameSeeds
-from agt_tournament.tournament_manager import open_agents
+from agt_tournament.tournament_manager import limits_of, open_agents
 from experiments.errors import RequestError
 
 GAME_FILE = "game.json"
@@ -30,6 +30,7 @@ def play_game(config: CompetitionConfig) -> int:
     with competition_directory(config, teams, sandbox) as run_dir:
         if not (run_dir / GAME_FILE).exists():
             show.sandbox(sandbox.name)
+            show.longest_game(len(teams), limits_of(config.tournament))
             team_ids = [team.team_id for team in teams]
             play_single(run_dir, run_dir / SUBMISSIONS, team_ids, config.tournament, config.seed, sandbox)
         return show_game(run_dir / GAME_FILE)

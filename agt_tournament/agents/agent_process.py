@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agt_tournament.agents import protocol
-from agt_tournament.agents.meter import Meter, Times, wall_seconds
+from agt_tournament.agents.meter import Meter, Times, own_seconds, wall_seconds
 from agt_tournament.agents.printed import OverBudgetError, Printed, cut, printable, stored_bytes
 from agt_tournament.agents.process import Process
 from agt_tournament.agents.readable import library_folders
@@ -137,9 +137,9 @@ class AgentProcess:
             return Answer(0.0, 0.0, "exit", "not started: it could not be loaded before", "import", valid=False)
         self._await_walls(self._process)
         request = {"folder": str(self._submission), "libraries": library_folders(), "seed": self._seed}
-        game_budget, self._starts = self._cpu_left, self._starts + 1
+        game_budget, self._starts = (self._cpu_left, self._wall_left), self._starts + 1
         if self._starts == 1:
-            self._cpu_left = math.inf
+            self._cpu_left = self._wall_left = math.inf
         answer = self._ask(protocol.LOAD, json.dumps(request).encode(), self._limits.load_timeout_seconds)
         if answer.error:
             self._kill()
@@ -148,7 +148,7 @@ class AgentProcess:
         else:
             self._loaded, self._failed_starts = True, 0
         if self._starts == 1:
-            self._cpu_left = game_budget
+            self._cpu_left, self._wall_left = game_budget
         return answer._replace(where=answer.where or "import")
 
     def start_game(self, briefing: Mapping[str, Any]) -> Answer:
@@ -197,7 +197,7 @@ class AgentProcess:
 
     def _begin_budgets(self) -> None:
         """Grant what a game may cost."""
-        self._cpu_left = self._limits.game_timeout_seconds
+        self._cpu_left, self._wall_left = self._limits.game_timeout_seconds, self._limits.game_wall_seconds
         self._printed.begin_game()
         self._raised_left, self._raised_before = self._limits.raised_limit_kb << 10, {""}
 
@@ -223,8 +223,9 @@ class AgentProcess:
         """Ask, wait for the answer and stop the process; one that gives none within its budgets is ended."""
         process = self._process
         assert process is not None
-        within = f"for what may take {limit:g} s" if limit <= self._cpu_left else "left of what a game may take"
-        meter = Meter(process, min(limit, self._cpu_left), within)
+        whole = limit <= self._cpu_left and wall_seconds(limit) <= self._wall_left
+        what = f"for what may take {limit:g} s" if whole else "left of what a game may take"
+        meter = Meter(process, min(limit, self._cpu_left), min(wall_seconds(limit), self._wall_left), what)
         process.channel.send(kind, body)
         process.resume()  # once the question is there: whoever waits with a time-out cannot tell how long it was stopped
         try:
@@ -240,6 +241,7 @@ class AgentProcess:
         except protocol.ProtocolError as problem:
             return self._lose(meter.times(), "protocol", str(problem))
         self._cpu_left -= times["cpu_seconds"]
+        self._wall_left -= own_seconds(times)
         if math.isfinite(bid) and bid >= 0:
             bid += 0.0  # minus zero is zero
             return Answer(bid, error=error, text=self._raised(text), where=where, **times)

@@ -100,7 +100,7 @@ def _parents() -> dict[str, tuple[Path, str]]:
             delegated = _delegated(subtree)
             if delegated:
                 _clear(subtree)
-            found |= {controller: (subtree, "memory.max") for controller in delegated}
+            found |= dict.fromkeys(delegated, (subtree, "memory.max"))
     return found
 
 

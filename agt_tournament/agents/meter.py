@@ -30,12 +30,23 @@ def wall_seconds(limit: float) -> float:
     return 2 * limit + 1
 
 
+def own_seconds(times: Times) -> float:
+    """Wall time without waiting for a CPU."""
+    return times["seconds"] - (times["waited_seconds"] or 0.0)
+
+
 class Meter:
     """The clocks of one question to a process."""
 
-    def __init__(self, process: Process, limit: float, what: str) -> None:
-        """Count from now on; `limit` is in seconds of CPU time, `what` it is for is said to the team."""
-        self._process, self._limit, self._what = process, limit, what
+    def __init__(self, process: Process, cpu: float, wall: float, what: str) -> None:
+        """Count from now on.
+
+        Args:
+            cpu: The limit of CPU time in seconds.
+            wall: The limit of wall time in seconds, waiting for a CPU not counted.
+            what: What the limits are for; it is said to the team.
+        """
+        self._process, self._limit, self._wall, self._what = process, cpu, wall, what
         self._began = time.perf_counter()
         self._cpu, self._waited = process.cpu_seconds(), process.waited_seconds()
 
@@ -44,12 +55,13 @@ class Meter:
         times = self.times()
         if times["cpu_seconds"] > self._limit:
             raise OverBudgetError("timeout", f"more than {self._limit:.3g} s of CPU time {self._what}")
-        wall = wall_seconds(self._limit)
-        if self.own_seconds(times) > wall:
-            raise OverBudgetError("timeout", f"no answer within {wall:.3g} s {self._what}")
-        if times["seconds"] > _PATIENCE * wall:
+        if own_seconds(times) > self._wall:
+            raise OverBudgetError("timeout", f"no answer within {self._wall:.3g} s {self._what}")
+        if times["seconds"] > _PATIENCE * self._wall:
             waited = times["waited_seconds"] or 0.0
-            text = f"no answer within {times['seconds']:.3g} s {self._what}, of which it waited {waited:.3g} s for a CPU"
+            text = (
+                f"no answer within {times['seconds']:.3g} s {self._what}, of which it waited {waited:.3g} s for a CPU"
+            )
             raise OverBudgetError("timeout", f"{text}: the machine is too busy", held_up=True)
 
     def times(self) -> Times:
@@ -60,8 +72,3 @@ class Meter:
         if waited is not None and self._waited is not None:
             waited = min(waited - self._waited, max(seconds - cpu, 0.0))
         return {"seconds": seconds, "cpu_seconds": cpu, "waited_seconds": waited}
-
-    @staticmethod
-    def own_seconds(times: Times) -> float:
-        """Wall time without waiting for a CPU."""
-        return times["seconds"] - (times["waited_seconds"] or 0.0)

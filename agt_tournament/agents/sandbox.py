@@ -137,7 +137,9 @@ def _open_to_all(submission: Path, in_namespaces: bool) -> bool:
         return True
     paths = [*readable.own_modules(), *readable.interpreter(), *readable.packages(), submission]
     above = {parent for path in paths for parent in path.parents} if not in_namespaces else set()
-    inside = {path / name for path in (*paths, submission) if path.is_dir() for name in ("__init__.py", "bidding_agent.py")}
+    inside = {
+        path / name for path in (*paths, submission) if path.is_dir() for name in ("__init__.py", "bidding_agent.py")
+    }
     return all(path.stat().st_mode & 0o001 for path in (*above, *filter(Path.is_dir, paths))) and all(
         path.stat().st_mode & 0o004 for path in (*paths, *inside) if path.exists()
     )

@@ -663,7 +663,9 @@ def test_who_computes_longer_than_a_bid_or_a_game_may_take_is_late(
 
 def test_the_first_import_of_a_process_counts_for_itself_and_later_ones_for_their_game(tmp_path: Path) -> None:
     """Else who dies in each game makes each game as long as an import may be."""
-    source = COMPUTES.format(seconds=9).replace("class", "START = time.thread_time()\nwhile time.thread_time() < START + 0.7: pass\nclass")
+    source = COMPUTES.format(seconds=9).replace(
+        "class", "START = time.thread_time()\nwhile time.thread_time() < START + 0.7: pass\nclass"
+    )
     few = rules(bid_timeout_seconds=0.2, load_timeout_seconds=2.0, game_timeout_seconds=0.5)
     results, _ = solo(submission(tmp_path / "ana", source), games=2, rules_=few)
     assert [failure["where"] for result in results for failure in result.failures] == ["", "import"]

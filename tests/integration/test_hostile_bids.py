@@ -254,7 +254,14 @@ def test_a_forged_text_has_no_controls(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [b"", body(1.0)[:-1], body(1.0, error=5), body(1.0, where=5), body(1.0, 255, 255), body(1.0, 1, 1, b"x" * (protocol.MAX_TEXT + 1))],
+    [
+        b"",
+        body(1.0)[:-1],
+        body(1.0, error=5),
+        body(1.0, where=5),
+        body(1.0, 255, 255),
+        body(1.0, 1, 1, b"x" * (protocol.MAX_TEXT + 1)),
+    ],
     ids=["empty", "short", "error", "place", "codes", "long"],
 )
 def test_a_forged_answer_that_is_none_ends_the_process(tmp_path: Path, wrong: bytes) -> None:

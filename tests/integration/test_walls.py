@@ -16,7 +16,7 @@ import yaml
 
 from agt_tournament import preflight
 from agt_tournament.__main__ import perform
-from agt_tournament.agent_manager import AgentProcess, one_cpu
+from agt_tournament.agent_manager import AgentProcess
 from agt_tournament.agents import control_group
 from agt_tournament.agents.control_group import ControlGroup
 from agt_tournament.agents.sandbox import TIERS, Sandbox
@@ -133,24 +133,49 @@ def test_an_agent_does_not_run_between_its_turns(tier: str, submission: Path) ->
     assert not Path(f"/proc/{pid}").exists()
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is but one CPU")
 @pytest.mark.parametrize("tier", HOLDING)
-def test_threads_that_were_started_while_loading_share_the_cpu_of_the_game(tier: str, submission: Path) -> None:
-    computing = """
-import threading
-def compute():
-    while True: pass
-for _ in range(3):
-    threading.Thread(target=compute, daemon=True).start()
+def test_an_agent_is_never_root_and_has_no_threads(tier: str, submission: Path) -> None:
+    asking = """
+import os, threading
+try:
+    threading.Thread(target=print).start()
+except RuntimeError as problem:
+    print(problem)
 """
-    (submission / "bidding_agent.py").write_text(computing + AGENT)
+    (submission / "bidding_agent.py").write_text(asking + AGENT)
+    with (
+        AgentProcess(submission, "agent", sandbox=Sandbox(tier)) as agent,
+        AgentProcess(submission, "other", sandbox=Sandbox(tier)) as other,
+    ):
+        for each in (agent, other):
+            each.prepare(lambda: 0)
+            assert each.load().error is None
+            assert "can't start new thread" in each.take_output()
+        ids = [user_of(each.pid) for each in (agent, other)]
+        assert 0 not in ids
+        assert os.geteuid() or len(set(ids)) == 2  # root gives each an id of its own
+
+
+def user_of(pid: int | None) -> int:
+    """The real user id of a process."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("Uid:")).split()[1])
+
+
+@pytest.mark.parametrize("tier", HOLDING)
+def test_other_system_files_than_the_needed_libraries_cannot_be_read(tier: str, submission: Path) -> None:
+    readings = """
+for path in ("/usr/lib/os-release", "/etc/passwd", "/proc/self/status", "/usr/bin/env"):
+    try:
+        print(open(path).read(1))
+    except OSError:
+        print("refused")
+"""
+    (submission / "bidding_agent.py").write_text(readings + AGENT)
     with AgentProcess(submission, "agent", sandbox=Sandbox(tier)) as agent:
         agent.prepare(lambda: 0)
-        with one_cpu():
-            assert agent.load().error is None
-            threads = os.listdir(f"/proc/{agent.pid}/task")
-            assert len(threads) == 4
-            assert all(os.sched_getaffinity(int(thread)) == os.sched_getaffinity(0) for thread in threads)
+        assert agent.load().error is None
+        assert agent.take_output().split() == ["refused"] * 4
 
 
 @pytest.mark.parametrize("tier", TIERS)
@@ -171,7 +196,7 @@ print(sum(map(is_open, range(64))))
     with AgentProcess(submission, "agent", sandbox=Sandbox(tier)) as agent:
         agent.prepare(lambda: 0)
         assert agent.load().error is None
-        assert int(agent.take_output()) == 5  # input, output, errors; requests, answers
+        assert int(agent.take_output()) == 4  # input, output, errors; requests and answers
 
 
 @pytest.mark.skipif(not control_group.works(), reason="this user may make no control groups here")
@@ -188,14 +213,16 @@ def test_a_control_group_ends_who_needs_more_memory_and_is_removed() -> None:
             ended[size] = process.returncode
     assert list(ended.values()) == [0, -signal.SIGKILL]
     group.remove()
-    assert not group._folder.exists()
+    assert not any(folder.exists() for folder in group._folders.values())
 
 
 @pytest.mark.skipif(not control_group.works(), reason="this user may make no control groups here")
 def test_organisers_side_by_side_find_the_same_place_for_groups() -> None:
-    look = "from agt_tournament.agents import control_group as m; print(m.works(), m._parent()[0])"
+    look = "from agt_tournament.agents import control_group as m; print(m.works(), m._parents()['memory'][0])"
     organisers = [subprocess.Popen([sys.executable, "-c", look], stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    assert {organiser.communicate()[0] for organiser in organisers} == {f"True {control_group._parent()[0]}\n"}
+    assert {organiser.communicate()[0] for organiser in organisers} == {
+        f"True {control_group._parents()['memory'][0]}\n"
+    }
 
 
 @pytest.mark.parametrize("tier", HOLDING)
@@ -204,13 +231,12 @@ def test_no_control_group_is_left(tier: str, submission: Path) -> None:
     with AgentProcess(submission, "agent", sandbox=Sandbox(tier)) as agent:
         agent.prepare(lambda: 0)
         assert agent.load().error is None
-        assert len(groups() - before) == control_group.works()
+        assert len(groups() - before) == len({parent for parent, _ in control_group._parents().values()})
     assert groups() == before
 
 
 def groups() -> set[Path]:
-    parent, _ = control_group._parent()
-    return set(parent.glob("agt_agent_*")) if parent else set()
+    return {group for parent, _ in control_group._parents().values() for group in parent.glob("agt_agent_*")}
 
 
 def stopped(pid: int) -> bool:

@@ -24,12 +24,12 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         (tmp_path / "own").write_text(groups)
         monkeypatch.setattr(control_group, "_OWN", tmp_path / "own")
         monkeypatch.setattr(control_group, "_ROOT", tmp_path)
-        control_group._parent.cache_clear()
+        control_group._parents.cache_clear()
         return tmp_path
 
     monkeypatch.setattr(control_group, "_ATTEMPTS", 3)
     yield of
-    control_group._parent.cache_clear()
+    control_group._parents.cache_clear()
 
 
 def version_2(folder: Path, controllers: str = "cpu memory pids") -> Path:
@@ -45,28 +45,49 @@ def test_version_1_limits_below_the_own_group(machine: Machine) -> None:
     own = machine("5:memory:/slice/own\n1:cpu:/\n0::/\n") / "memory" / "slice" / "own"
     assert ControlGroup.create(1 << 20) is None  # nothing is mounted
     own.mkdir(parents=True)
-    control_group._parent.cache_clear()
-    assert control_group._parent() == (own, "memory.limit_in_bytes")
+    control_group._parents.cache_clear()
+    assert control_group._parents() == {"memory": (own, "memory.limit_in_bytes")}
 
 
 def test_version_2_limits_below_the_own_group(machine: Machine) -> None:
     scope = version_2(machine("0::/user/scope\n") / "user" / "scope")
-    assert control_group._parent() == (scope, "memory.max")
-    assert (scope / "cgroup.subtree_control").read_text() == "+memory"
+    assert control_group._parents() == dict.fromkeys(("memory", "pids"), (scope, "memory.max"))
+    assert (scope / "cgroup.subtree_control").read_text() == "+memory +pids"
     assert not (scope / "agt_organiser").exists()  # nobody had to make room
+
+
+def test_a_group_limits_memory_and_processes(machine: Machine) -> None:
+    scope = version_2(machine("0::/scope\n") / "scope")
+    group = ControlGroup.create(1 << 20)
+    assert group
+    assert group.controllers == ("memory", "pids")
+    (folder,) = scope.glob("agt_agent_*")
+    assert (folder / "memory.max").read_text() == str(1 << 20)
+    assert int((folder / "pids.max").read_text()) < 10
+
+
+def test_under_version_1_each_controller_has_its_own_folder(machine: Machine) -> None:
+    root = machine("5:memory:/own\n8:pids:/own\n")
+    for controller in ("memory", "pids"):
+        (root / controller / "own").mkdir(parents=True)
+    group = ControlGroup.create(1 << 20)
+    assert group
+    assert group.controllers == ("memory", "pids")
+    assert list((root / "pids" / "own").glob("agt_agent_*/pids.max"))
+    assert list((root / "memory" / "own").glob("agt_agent_*/memory.limit_in_bytes"))
 
 
 def test_a_later_organiser_limits_where_the_first_one_does(machine: Machine) -> None:
     """Whoever is started by an organiser that made room is in the group of organisers."""
     scope = version_2(machine("0::/user/scope/agt_organiser\n") / "user" / "scope")
     version_2(scope / "agt_organiser", "")
-    assert control_group._parent() == (scope, "memory.max")
+    assert control_group._parents() == dict.fromkeys(("memory", "pids"), (scope, "memory.max"))
 
 
 @pytest.mark.parametrize("groups", ["", "0::/\n", "0::/foreign\n", "0::/../../outside\n", "3:cpu:/\n"])
 def test_without_the_controller_there_are_no_groups(groups: str, machine: Machine) -> None:
-    version_2(machine(groups) / "foreign", "cpu pids")
-    assert control_group._parent() == (None, "")
+    version_2(machine(groups) / "foreign", "cpu")
+    assert control_group._parents() == {}
     assert not control_group.works()
 
 
@@ -76,5 +97,5 @@ def test_groups_of_the_dead_are_removed_and_those_of_the_living_stay(machine: Ma
         pass
     for owner in (dead.pid, os.getpid(), os.getppid()):
         (scope / f"agt_agent_{owner}_0").mkdir()
-    control_group._parent()
+    control_group._parents()
     assert [path.name for path in scope.glob("agt_agent_*")] == [f"agt_agent_{os.getppid()}_0"]
