@@ -94,6 +94,7 @@ class AgentProcess:
         self._outcome = (protocol.NO_ROUND, 0.0)
         kept = limits.output_limit_kb << 10
         self._printed = Printed(kept, _KEPT_SHARE * kept)
+        self._cpu_left = self._wall_left = 0.0
         self._begin_budgets()
 
     def __enter__(self) -> AgentProcess:
@@ -227,7 +228,7 @@ class AgentProcess:
         what = f"for what may take {limit:g} s" if whole else "left of what a game may take"
         meter = Meter(process, min(limit, self._cpu_left), min(wall_seconds(limit), self._wall_left), what)
         process.channel.send(kind, body)
-        process.resume()  # once the question is there: whoever waits with a time-out cannot tell how long it was stopped
+        process.resume()  # only now: a wait with a time-out shall not tell how long it was stopped
         try:
             bid, error, where, text = process.channel.receive(lambda: self._check(process, meter))
             process.stop()
