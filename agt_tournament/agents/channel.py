@@ -86,7 +86,7 @@ class Channel:
                 due = now + _CHECK_SECONDS
 
     def drain(self) -> None:
-        """Take what has been printed and not been read; of an agent that goes on printing, no more than a socket holds."""
+        """Take what has been printed and not been read; of who goes on printing, no more than a socket holds."""
         for _ in range(_MOST_CHUNKS):
             if not self._drain():
                 return

@@ -1,8 +1,8 @@
 """What an agent has used of its time: CPU time first, wall time laxly, as judges of programming contests count.
 
-CPU time is the agent's own whatever else the machine does. Wall time ends what waits for something that never comes; time
-in which the agent was ready to run and others had the CPU does not count. An agent has one thread, so it cannot make
-itself wait.
+CPU time is the agent's own whatever else the machine does. Wall time ends what waits for something that never comes;
+time in which the agent was ready to run and others had the CPU does not count. An agent has one thread, so it cannot
+make itself wait.
 """
 
 from __future__ import annotations
@@ -59,10 +59,9 @@ class Meter:
             raise OverBudgetError("timeout", f"no answer within {self._wall:.3g} s {self._what}")
         if times["seconds"] > _PATIENCE * self._wall:
             waited = times["waited_seconds"] or 0.0
-            text = (
-                f"no answer within {times['seconds']:.3g} s {self._what}, of which it waited {waited:.3g} s for a CPU"
-            )
-            raise OverBudgetError("timeout", f"{text}: the machine is too busy", held_up=True)
+            text = f"no answer within {times['seconds']:.3g} s {self._what}"
+            text += f", of which it waited {waited:.3g} s for a CPU: the machine is too busy"
+            raise OverBudgetError("timeout", text, held_up=True)
 
     def times(self) -> Times:
         """The times since the question."""

@@ -48,9 +48,9 @@ class Process:
         try:
             self._executed = subprocess.Popen(
                 sandbox.command(submission, outside),
-                stdin=its_requests,
-                stdout=its_output,
-                stderr=its_output,
+                stdin=its_requests.fileno(),
+                stdout=its_output.fileno(),
+                stderr=its_output.fileno(),
                 cwd=submission,
                 env=_ENVIRONMENT,
                 pass_fds=(outside,) if sandbox.in_namespaces else (),

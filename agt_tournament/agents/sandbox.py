@@ -1,10 +1,10 @@
 """The walls around an agent's process, from outside: how it is started, and what it shall give up.
 
-``bubblewrap`` gives it namespaces of its own, in which there is nothing but what `readable` names. ``landlock`` leaves it
-in those of the machine, for machines on which namespaces are closed. Every other layer is on in both, as far as the
+``bubblewrap`` gives it namespaces of its own, in which there is nothing but what `readable` names. ``landlock`` leaves
+it in those of the machine, for machines on which namespaces are closed. Every other layer is on in both, as far as the
 kernel has it: Landlock, a filter of system calls (`seccomp_policy`), a user id of its own, hard limits, control groups
-and clocks that show CPU time only. The process raises them itself by `walls`, before it knows the submission. ``none`` is
-a plain process.
+and clocks that show CPU time only. The process raises them itself by `walls`, before it knows the submission. ``none``
+is a plain process.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ _START = (
 )
 _SPARE_ADDRESSES = 1 << 30
 """Bytes of address space beside the memory limit: what libraries map and do not use."""
+_SAMPLES = ("__init__.py", "bidding_agent.py")
+"""Files whose rights tell those of the others beside them."""
 _FIRST_ID = 0x70000000
 """User ids from here to 2^31 are in nobody's use (systemd, "Users, Groups, UIDs and GIDs on systemd Systems")."""
 
@@ -43,7 +45,7 @@ class Sandbox:
     name: str
 
     def command(self, submission: Path, information: int) -> list[str]:
-        """What is executed for an agent; bubblewrap reports the process id of its child on the descriptor `information`."""
+        """What is executed for an agent; bubblewrap says on the descriptor `information` which process its child is."""
         python = [str(readable.executable()), "-s", "-S", "-P", "-B", "-u", "-X", "utf8", "-c", _START]
         return [*_bubblewrap(submission, information), *python] if self.name == "bubblewrap" else python
 
@@ -137,12 +139,9 @@ def _open_to_all(submission: Path, in_namespaces: bool) -> bool:
         return True
     paths = [*readable.own_modules(), *readable.interpreter(), *readable.packages(), submission]
     above = {parent for path in paths for parent in path.parents} if not in_namespaces else set()
-    inside = {
-        path / name for path in (*paths, submission) if path.is_dir() for name in ("__init__.py", "bidding_agent.py")
-    }
-    return all(path.stat().st_mode & 0o001 for path in (*above, *filter(Path.is_dir, paths))) and all(
-        path.stat().st_mode & 0o004 for path in (*paths, *inside) if path.exists()
-    )
+    files = {path / name for path in paths if path.is_dir() for name in _SAMPLES}
+    passable = all(path.stat().st_mode & 0o001 for path in (*above, *filter(Path.is_dir, paths)))
+    return passable and all(path.stat().st_mode & 0o004 for path in (*paths, *files) if path.exists())
 
 
 # --- what it sees and may read ---------------------------------------------------------------------------
@@ -166,8 +165,8 @@ def _bubblewrap(submission: Path, information: int) -> Iterator[str]:
     trees = {str(path): str(path) for path in _trees(submission)}
     for folder in sorted({str(parent) for path in (*libraries, *trees) for parent in Path(path).parents} - {"/"}):
         yield from ("--dir", folder)  # else as closed to others as it is outside
-    for place, path in (libraries | trees).items():
-        yield from ("--ro-bind", path, place)
+    for place, source in (libraries | trees).items():
+        yield from ("--ro-bind", source, place)
     for path in readable.hidden():
         yield from ("--tmpfs", str(path), "--remount-ro", str(path))
     yield from ("--remount-ro", "/", "--chdir", str(submission))

@@ -47,8 +47,8 @@ def raise_walls(plan: dict[str, Any]) -> None:
     Args:
         plan: What `sandbox.Sandbox.plan` made. limits: hard limits by their names in `resource`; without anything else
             these are all. user_id: the id to take, None to keep the present one. capabilities: those to keep.
-            readable: paths and Landlock rights; landlock: whether to use them. vvar_bytes: for `clock.hide`. seccomp and
-            seccomp_with_clocks: a BPF program in Base64 for a process without clocks and for one that has kept them.
+            readable: paths and Landlock rights; landlock: whether to use them. vvar_bytes: for `clock.hide`. seccomp
+            and seccomp_with_clocks: a BPF program in Base64 for a process without clocks, and for one that kept them.
 
     Raises:
         OSError: the kernel does not let it.
