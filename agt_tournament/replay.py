@@ -21,10 +21,11 @@ from agt_tournament.config import CompetitionConfig, TournamentConfig
 from agt_tournament.game_files import place_of_game, read_game
 from agt_tournament.game_manager import Ledger, TeamGameResult, tie_stream
 from agt_tournament.preflight import walls
-from agt_tournament.registration import Team, digest, examples, read_submission
+from agt_tournament.registration import Team, examples
 from agt_tournament.results_manager import StageData, public_feed, read_stage
 from agt_tournament.seeding import GameSeeds
 from agt_tournament.single_game import GAME_FILE, play_single
+from agt_tournament.submissions import digest, read_submission
 from agt_tournament.tournament_manager import TournamentStage, block_player
 from agt_tournament.valuation_generator import draw_items, generate_arena_valuations
 from experiments.errors import RequestError
@@ -135,7 +136,7 @@ def _of_submissions(run_dir: Path, stored: Mapping[str, Any]) -> Iterator[Differ
     for key, text in stored["identity"].items():
         if key.startswith("teams."):
             team_id, then = key.removeprefix("teams."), text.partition(",")[0]
-            now = digest(read_submission(run_dir / SUBMISSIONS / team_id, "run_dir"))
+            now = digest(read_submission(run_dir / SUBMISSIONS / team_id, "run_dir").files)
             if now != then:
                 yield Difference(f"{SUBMISSIONS}/{team_id}", "digest", now, then)
 
@@ -204,11 +205,11 @@ def _rerun_stage(stage: StageData, run_dir: Path, again: Path, stored: Mapping[s
 
 def _handed_in(teams: Iterable[Team], run_dir: Path) -> list[Team]:
     """The stored teams with where their agents are: those of the project are told from others by their content."""
-    bundled = {digest(read_submission(path, "run_dir")): str(path) for path in examples().values()}
+    bundled = {digest(read_submission(path, "run_dir").files): str(path) for path in examples().values()}
     found = []
     for team in teams:
         stored = run_dir / SUBMISSIONS / team.team_id
-        content = digest(read_submission(stored, "run_dir"))
+        content = digest(read_submission(stored, "run_dir").files)
         found.append(replace(team, agent_file_path=bundled.get(content, str(stored))))
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from agt_tournament.report import Load
+    from agt_tournament.submissions import Ignored
 
 _OUT = Console(highlight=False)
 _ERR = Console(stderr=True, highlight=False)
+_MOST_IGNORED = 3  # files of a team
 
 
 def leaderboard(stage: int, board: pd.DataFrame) -> None:
@@ -91,6 +93,14 @@ def where(page: Path, run_dir: Path) -> None:
 def sandbox(tier: str) -> None:
     """Behind which walls agents run now."""
     print(f"sandbox: {tier}", file=sys.stderr)
+
+
+def ignored(team_id: str, files: Sequence[Ignored]) -> None:
+    """A warning: files of a team's submission that do not play, in one line."""
+    if files:
+        named = "; ".join(f"{file.name}: {file.reason}" for file in files[:_MOST_IGNORED])
+        more = f"; and {len(files) - _MOST_IGNORED} more" if len(files) > _MOST_IGNORED else ""
+        print(f"{team_id}: ignored in its submission: {named}{more}", file=sys.stderr)
 
 
 def guessable(seed: int) -> None:

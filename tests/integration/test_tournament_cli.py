@@ -186,6 +186,24 @@ def test_a_machine_that_was_too_busy_is_said_at_the_end(tmp_path: Path, capsys: 
     assert said in capsys.readouterr().err
 
 
+def test_files_that_do_not_play_are_named_in_a_line_for_each_team(tmp_path: Path) -> None:
+    teams = submit(tmp_path / "teams", a="truthful_bidder", b="random_bidder", c="random_bidder")
+    (teams / "a" / "random.py").write_text("x = 1")
+    for number in range(5):
+        (teams / "b" / f"{number}.csv").write_text("1")
+    runs = (f"teams_dir={teams}", "stage=1"), ("action=game", f"teams=[{teams / 'a'},{teams / 'b'}]")
+    for number, keys in enumerate(runs):
+        done = tournament(*keys, f"run_dir={tmp_path / str(number)}", cwd=tmp_path)
+        lines = [line for line in done.stderr.splitlines() if "ignored" in line]
+        assert [line.partition(":")[0] for line in lines] == ["a", "b"]
+        assert "random.py: random is the name of a module" in lines[0]
+        assert "0.csv: only .py files are read" in lines[1]
+        assert "and 2 more" in lines[1]
+        assert sorted(path.name for path in tmp_path.glob(f"{number}/submissions/*/*")) == ["bidding_agent.py"] * (
+            3 - number
+        )
+
+
 def test_fillers_fill_and_do_not_advance(tmp_path: Path) -> None:
     teams = submit(tmp_path / "teams", weak="random_bidder")
     fill = "tournament.fillers=[adaptive_bidder,truthful_bidder]"
