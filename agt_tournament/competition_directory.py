@@ -13,6 +13,7 @@ from agt_tournament.config import CompetitionConfig, TournamentConfig, identity
 from agt_tournament.registration import BUNDLED, Team, read_teams
 from agt_tournament.seeding import GUESSABLE
 from agt_tournament.submissions import digest, read_submission, store_submission
+from experiments.errors import RequestError
 from experiments.run_directory import run_directory, write_json
 from launchers.provenance import provenance
 
@@ -53,9 +54,21 @@ def _identity(team: Team, files: dict[str, bytes]) -> str:
 
 def stored_teams(stored: Mapping[str, Any]) -> list[Team]:
     """The teams of a run directory's configuration, fillers included."""
-    return [Team.of_json(entry) for entry in stored["roster"]]
+    with _readable("roster"):
+        return [Team.of_json(entry) for entry in stored["roster"]]
 
 
 def rules_of(stored: Mapping[str, Any]) -> TournamentConfig:
     """The rules that a run directory was made with."""
-    return TournamentConfig.model_validate(stored["tournament"])
+    with _readable("tournament"):
+        return TournamentConfig.model_validate(stored["tournament"])
+
+
+@contextmanager
+def _readable(section: str) -> Iterator[None]:
+    """Raise `RequestError` where a section of the stored configuration is not as it was written."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise RequestError("run_dir", "config.yaml", f"a configuration as it was written, {section}: {said}") from None
