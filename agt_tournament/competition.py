@@ -56,7 +56,7 @@ def run(config: CompetitionConfig) -> int:
         stage1 = stage_one(teams, rules, config.seed)
         if config.stage in (None, 1):
             play_stage(run_dir, config, stage1, sandbox)
-        elif not all(is_played(run_dir, _marks(run_dir, 1), shard) for shard in stage1.blocks(rules.block_games)):
+        elif not all(is_played(run_dir, marks_folder(run_dir, 1), shard) for shard in stage1.blocks(rules.block_games)):
             raise RequestError("stage", 2, f"stage=1 to be finished first in run_dir={run_dir}")
         everyone = {team.team_id: team for team in teams}
         if config.stage in (None, 2):
@@ -97,7 +97,7 @@ def _with_fillers(teams: list[Team], rules: TournamentConfig) -> list[Team]:
 
 def play_stage(run_dir: Path, config: CompetitionConfig, stage: TournamentStage, sandbox: Sandbox) -> None:
     """Play the blocks of `stage` that have not been played."""
-    rules, folder = config.tournament, _marks(run_dir, stage.number)
+    rules, folder = config.tournament, marks_folder(run_dir, stage.number)
     shards = stage.blocks(rules.block_games)
     write_manifest(folder, [shard.key for shard in shards])
     pending = unplayed(run_dir, folder, shards)
@@ -125,11 +125,7 @@ def write_results(run_dir: Path, teams: Mapping[str, Team], settings: Mapping[st
     stages = [stage for number in (1, 2) if (stage := read_stage(run_dir, number, teams))]
     _check_complete(run_dir, stages, rules_of(settings))
     boards = leaderboards(stages, settings["seed"])
-    for format in FORMATS:
-        export_results(run_dir, stages, boards, format)
-    write_json(competition_metrics(boards), run_dir / "metrics.json")
-    write_team_folders(run_dir, stages, boards, settings)
-    page = generate_analytics_report(run_dir, stages, boards, settings)
+    page = write_files(run_dir, stages, boards, settings)
     for stage in stages:
         show.leaderboard(stage.number, boards[stage.number])
     failures = pd.concat([stage.failures for stage in stages], ignore_index=True)
@@ -138,6 +134,20 @@ def write_results(run_dir: Path, teams: Mapping[str, Team], settings: Mapping[st
     if (load := Load.of(stages, settings["tournament"]["bid_timeout_seconds"])).harmful:
         show.busy(load)
     return 1 if len(failures) else 0
+
+
+def write_files(
+    run_dir: Path, stages: Sequence[StageData], boards: Mapping[int, pd.DataFrame], settings: Mapping[str, Any]
+) -> Path:
+    """Write every table and page to `run_dir`, which holds the games; the path of the staff's page.
+
+    The same games give the same bytes.
+    """
+    for format in FORMATS:
+        export_results(run_dir, stages, boards, format)
+    write_json(competition_metrics(boards), run_dir / "metrics.json")
+    write_team_folders(run_dir, stages, boards, settings)
+    return generate_analytics_report(run_dir, stages, boards, settings)
 
 
 def _check_complete(run_dir: Path, stages: Sequence[StageData], rules: TournamentConfig) -> None:
@@ -163,5 +173,6 @@ def report(run_dir: Path, stored: Mapping[str, Any]) -> int:
     return write_results(run_dir, teams, stored)
 
 
-def _marks(run_dir: Path, stage: int) -> Path:
+def marks_folder(run_dir: Path, stage: int) -> Path:
+    """Where the blocks of a stage are marked as played."""
     return run_dir / "shards" / f"stage{stage}"

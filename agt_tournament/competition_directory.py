@@ -10,8 +10,10 @@ from typing import Any
 from agt_tournament import show
 from agt_tournament.agents.sandbox import Sandbox
 from agt_tournament.config import CompetitionConfig, TournamentConfig, identity
-from agt_tournament.registration import BUNDLED, Team, digest, read_submission, read_teams, store_submission
+from agt_tournament.registration import BUNDLED, Team, read_teams
 from agt_tournament.seeding import GUESSABLE
+from agt_tournament.submissions import digest, read_submission, store_submission
+from experiments.errors import RequestError
 from experiments.run_directory import run_directory, write_json
 from launchers.provenance import provenance
 
@@ -29,13 +31,15 @@ def competition_directory(config: CompetitionConfig, teams: Sequence[Team], sand
 
     `sandbox` is the tier in force, which config.yaml names in the place of ``auto``.
     """
-    files = {team.team_id: read_submission(Path(team.agent_file_path), f"team {team.team_id}") for team in teams}
+    read = {team.team_id: read_submission(Path(team.agent_file_path), f"team {team.team_id}") for team in teams}
+    files = {team_id: submission.files for team_id, submission in read.items()}
     decided = {f"teams.{team.team_id}": _identity(team, files[team.team_id]) for team in teams}
     stored = {**config.model_dump(mode="json", by_alias=True), "roster": [team.as_json() for team in teams]}
     stored["sandbox"] = {"name": sandbox.name}
     with run_directory(Path(config.run_dir), stored, identity(config) | decided) as run_dir:
-        for team_id, content in files.items():
-            store_submission(content, run_dir / SUBMISSIONS / team_id)
+        for team_id, submission in read.items():
+            store_submission(submission.files, run_dir / SUBMISSIONS / team_id)
+            show.ignored(team_id, submission.ignored)
         if not (run_dir / "provenance.json").exists():
             write_json({**provenance(config.seed), "sandbox": sandbox.name}, run_dir / "provenance.json")
         if config.teams_dir is not None and config.seed < GUESSABLE:
@@ -50,9 +54,21 @@ def _identity(team: Team, files: dict[str, bytes]) -> str:
 
 def stored_teams(stored: Mapping[str, Any]) -> list[Team]:
     """The teams of a run directory's configuration, fillers included."""
-    return [Team.of_json(entry) for entry in stored["roster"]]
+    with _readable("roster"):
+        return [Team.of_json(entry) for entry in stored["roster"]]
 
 
 def rules_of(stored: Mapping[str, Any]) -> TournamentConfig:
     """The rules that a run directory was made with."""
-    return TournamentConfig.model_validate(stored["tournament"])
+    with _readable("tournament"):
+        return TournamentConfig.model_validate(stored["tournament"])
+
+
+@contextmanager
+def _readable(section: str) -> Iterator[None]:
+    """Raise `RequestError` where a section of the stored configuration is not as it was written."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise RequestError("run_dir", "config.yaml", f"a configuration as it was written, {section}: {said}") from None

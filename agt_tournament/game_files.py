@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
+
+from agt_tournament.auction_engine import NOBODY
 from agt_tournament.game_manager import GameResult
+from experiments.errors import RequestError
 from experiments.run_directory import write_json
 from launchers.shards import write_atomic
 
@@ -36,10 +41,17 @@ def log_game_result(path: Path, result: GameResult, outputs: Mapping[str, str]) 
 
 
 def read_game(path: Path) -> dict[str, Any]:
-    """The content of a game file."""
-    content: dict[str, Any] = json.loads(path.read_bytes())
+    """The content of a game file; raises `RequestError` naming the file if that is damaged."""
+    content = _read(path, _GAME)
+    if problem := _contradiction(content):
+        raise _damaged(path, problem)
     content["failures"] = _all_texts(content["failures"])
     return content
+
+
+def read_output(path: Path) -> dict[str, str]:
+    """What each team's agent printed in a game, {} without a file; raises `RequestError` if that is damaged."""
+    return _read(path, _OUTPUT) if path.exists() else {}
 
 
 def _each_text_once(failures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -57,6 +69,98 @@ def _all_texts(stored: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What `_each_text_once` was given."""
     failures: list[dict[str, Any]] = []
     for failure in stored:
-        text = failures[failure["text_of"]]["text"] if "text_of" in failure else failure["text"]
+        text = failure["text"] if "text" in failure else failures[failure["text_of"]]["text"]
         failures.append({**{key: value for key, value in failure.items() if key != "text_of"}, "text": text})
     return failures
+
+
+# --- damaged files ---------------------------------------------------------------------------------------
+
+_ByTeam = dict[str, FiniteFloat]
+_Seconds = dict[str, FiniteFloat | None]
+
+
+@dataclass
+class _Result:
+    utility: FiniteFloat
+    budget_spent: FiniteFloat
+    items_won: list[str]
+    valuation_vector: dict[str, FiniteFloat]
+    max_single_item_utility: FiniteFloat
+
+
+@dataclass
+class _Entry:
+    round: int
+    item_id: str
+    winner: str
+    price: FiniteFloat
+    all_bids: _ByTeam
+    asked: _Seconds
+    caps: _ByTeam
+    seconds: _Seconds
+    cpu_seconds: _Seconds
+    errors: dict[str, str]
+    notes: dict[str, str]
+
+
+@dataclass
+class _Failure:
+    team_id: str
+    round: int | None
+    error: str
+    where: str
+    text: str = ""
+    text_of: int = 0
+
+
+@dataclass
+class _Game:
+    game_id: str
+    arena_id: str
+    stage: int
+    timestamp: str
+    team_results: dict[str, _Result]
+    auction_log: list[_Entry]
+    failures: list[_Failure]
+
+
+_GAME, _OUTPUT = TypeAdapter(_Game), TypeAdapter(dict[str, str])
+"""What is read of the files. More may stand in them: `replay` says so."""
+
+
+def _read(path: Path, content_type: TypeAdapter[Any]) -> Any:
+    try:
+        text = path.read_bytes()
+        content_type.validate_json(text, strict=True)
+        return json.loads(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise _damaged(path, f"{place}: {first['msg']}".removeprefix(": ")) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(path, " ".join(str(error).split())) from None
+
+
+def _contradiction(game: Mapping[str, Any]) -> str | None:
+    """A team or an item that one part of the game knows and another does not."""
+    teams = set(game["team_results"])
+    for place, entry in enumerate(game["auction_log"]):
+        for name in ("all_bids", "asked", "caps", "seconds", "cpu_seconds"):
+            if set(entry[name]) != teams:
+                return f"auction_log.{place}.{name}: other teams than in team_results"
+        if entry["winner"] not in teams | {NOBODY}:
+            return f"auction_log.{place}.winner: {entry['winner']!r} is no team of the game"
+        if not all(entry["item_id"] in result["valuation_vector"] for result in game["team_results"].values()):
+            return f"auction_log.{place}.item_id: an item without a valuation"
+    for place, failure in enumerate(game["failures"]):
+        told = "text" in failure
+        if told == ("text_of" in failure) or not (told or 0 <= failure["text_of"] < place):
+            return f"failures.{place}: neither a text nor the place of an earlier one"
+    strangers = {failure["team_id"] for failure in game["failures"]} - teams
+    return f"failures: {min(strangers)} is no team of the game" if strangers else None
+
+
+def _damaged(path: Path, problem: str) -> RequestError:
+    expected = f"a whole file of a game ({problem}). Remove it, and the command that played the game plays it again"
+    return RequestError("run_dir", path, expected)

@@ -1,9 +1,8 @@
-"""Who takes part: a teams.yaml or a folder per team, and what they submitted (design document, Team)."""
+"""Who takes part: a teams.yaml or a folder per team, examples by name (design document, Team)."""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -15,16 +14,14 @@ import yaml
 from omegaconf import OmegaConf
 from pydantic import Field
 
-from agt_tournament.agents.protocol import SUBMISSION
 from agt_tournament.config import TEAM_ID
+from agt_tournament.submissions import AGENT_FILE, agent_file, digest, read_submission
 from experiments import schema
 from experiments.errors import RequestError
 
 BUNDLED = Path(__file__).resolve().parent / "example_teams"
 EXAMPLES = Path(__file__).resolve().parent / "examples"
-AGENT_FILE = f"{SUBMISSION}.py"
 _ROSTER = "teams.yaml"
-_MOST_FILES, _MOST_BYTES, _MOST_DEPTH = 1000, 20 << 20, 20
 
 
 @dataclass(frozen=True)
@@ -78,9 +75,9 @@ def read_teams(teams_dir: Path, key: str = "teams_dir") -> list[Team]:
         if team.team_id.casefold() in seen:  # some file systems do not tell A from a
             raise RequestError("team_id", team.team_id, f"an id that no other team of {teams_dir} has")
         seen.add(team.team_id.casefold())
-    missing = [team for team in teams if not _agent_file(Path(team.agent_file_path)).is_file()]
+    missing = [team for team in teams if not agent_file(Path(team.agent_file_path)).is_file()]
     if missing:
-        named = "; ".join(f"{team.team_id}: {_agent_file(Path(team.agent_file_path))}" for team in missing)
+        named = "; ".join(f"{team.team_id}: {agent_file(Path(team.agent_file_path))}" for team in missing)
         raise RequestError(key, teams_dir, f"the agent of every team, missing are {named}")
     return teams
 
@@ -147,74 +144,6 @@ def _timestamp(key: str, value: Any) -> datetime | None:
     return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
 
 
-# --- submissions -----------------------------------------------------------------------------------------
-
-
-def _agent_file(path: Path) -> Path:
-    return path / AGENT_FILE if path.is_dir() else path
-
-
-def read_submission(path: Path, key: str) -> dict[str, bytes]:
-    """The files of a submission by their place in it; raises `RequestError` naming `key`.
-
-    A link is refused, not followed: it could lead anywhere on the organiser's machine.
-    """
-    if path.is_file() and not path.is_symlink():
-        if path.stat().st_size > _MOST_BYTES:
-            raise RequestError(key, path, f"a file of at most {_MOST_BYTES >> 20} MiB")
-        return {AGENT_FILE: path.read_bytes()}
-    if not path.is_dir() or not (path / AGENT_FILE).is_file():
-        raise RequestError(key, path, f"a Python file, or a folder with {AGENT_FILE}")
-    files: dict[str, bytes] = {}
-    left = _MOST_BYTES
-    for entry in _entries(path):
-        name = entry.relative_to(path).as_posix()
-        if not name.isprintable() or name.count("/") > _MOST_DEPTH:
-            raise RequestError(key, ascii(name), f"names that can be printed, at most {_MOST_DEPTH} folders deep")
-        if entry.is_symlink() or not entry.is_file():
-            raise RequestError(key, entry, "regular files only, no links or devices, in a submission")
-        left -= entry.stat().st_size
-        if left < 0 or len(files) == _MOST_FILES:
-            raise RequestError(key, path, f"at most {_MOST_FILES:,} files of together {_MOST_BYTES >> 20} MiB")
-        files[name] = entry.read_bytes()
-    return files
-
-
-def _entries(folder: Path, depth: int = 0) -> Iterator[Path]:
-    """The files in `folder` and, as deep as we care to look, below it."""
-    for entry in sorted(folder.iterdir()):
-        if entry.name.startswith(".") or entry.name == "__pycache__":
-            continue
-        if entry.is_dir() and not entry.is_symlink() and depth <= _MOST_DEPTH:
-            yield from _entries(entry, depth + 1)
-        else:
-            yield entry
-
-
-def digest(files: dict[str, bytes]) -> str:
-    """What two equal submissions share."""
-    total = hashlib.sha256()
-    for name, content in sorted(files.items()):
-        total.update(f"{name}\0{len(content)}\0".encode() + content)
-    return total.hexdigest()[:16]
-
-
-def store_submission(files: dict[str, bytes], folder: Path) -> None:
-    """Write a submission to `folder`, at once or not at all; what is there already stays, if it is the same."""
-    if folder.is_dir():
-        stored = {path.relative_to(folder).as_posix(): path.read_bytes() for path in _entries(folder)}
-        if stored == files:
-            return
-        shutil.rmtree(folder)
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    for name, content in files.items():
-        path = part / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    part.replace(folder)
-
-
 # --- who plays -------------------------------------------------------------------------------------------
 
 
@@ -268,7 +197,7 @@ def run_name(action: str, tournament: str, seed: int, teams: Any) -> str:
     for name in map(str, teams):
         path = examples().get(name) or Path(name)
         with suppress(RequestError, OSError):  # what is wrong with a submission is said when it is read to be played
-            parts.append(digest(read_submission(path, "teams")))
+            parts.append(digest(read_submission(path, "teams").files))
     names = "_".join(Path(str(name)).stem for name in teams)[:60]
     readable = "".join(c if c.isalnum() or c in "-_" else "_" for c in names)
     return f"game_{readable}_{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:6]}"

@@ -21,6 +21,7 @@ import pandas as pd
 from agt_tournament import ratings
 from agt_tournament.game_files import game_files, log_game_result, place_of_game, read_game
 from agt_tournament.registration import Team
+from experiments.errors import RequestError
 from experiments.run_directory import write_json, write_table
 from launchers.shards import write_atomic
 
@@ -118,11 +119,27 @@ class StageData:
 
 
 def read_stage(run_dir: Path, number: int, teams: Mapping[str, Team]) -> StageData | None:
-    """The games of stage `number` that are stored under `run_dir`; None without any."""
-    arenas = sorted((run_dir / f"stage{number}").glob("arena_*"), key=_number)
-    games = {arena.name: [read_game(path) for path in _game_paths(arena)] for arena in arenas}
-    games = {arena_id: found for arena_id, found in games.items() if found}
+    """The games of stage `number` that are stored under `run_dir`; None without any.
+
+    Raises `RequestError` naming a game file that is damaged, or whose teams or rounds are not those of its arena.
+    """
+    folder = run_dir / f"stage{number}"
+    arenas = sorted((path for path in folder.glob("arena_*") if path.name[6:].isdecimal()), key=_number)
+    games = {}
+    for arena in arenas:
+        if paths := _game_paths(arena):
+            games[arena.name] = [read_game(path) for path in paths]
+            _check_arena(paths, games[arena.name], teams)
     return StageData(number, teams, games) if games else None
+
+
+def _check_arena(paths: Sequence[Path], games: Sequence[Mapping[str, Any]], teams: Mapping[str, Team]) -> None:
+    seats, rounds = list(games[0]["team_results"]), len(games[0]["auction_log"])
+    for path, game in zip(paths, games, strict=True):
+        wrong = list(game["team_results"]) != seats or not teams.keys() >= set(seats)
+        if wrong or len(game["auction_log"]) != rounds or not rounds:
+            expected = "a game of the teams of its arena, of as many rounds as the others. Remove it, and action=run"
+            raise RequestError("run_dir", path, f"{expected} plays it again")
 
 
 def _game_paths(arena: Path) -> list[Path]:
@@ -253,6 +270,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     write_atomic(path, table.to_csv(index=False, lineterminator="\n").encode())
 
 
+_WRITTEN = datetime(1980, 1, 1, tzinfo=UTC)  # says the workbook, so that the same results are the same bytes
 _SHEET_ROWS = 50_000  # ten seconds; the rounds of more games are in rounds.parquet alone
 
 
@@ -264,6 +282,7 @@ def _write_workbook(path: Path, stages: Sequence[StageData], boards: Mapping[int
     content = io.BytesIO()
     options = {"strings_to_formulas": False, "strings_to_urls": False, "in_memory": True}
     with pd.ExcelWriter(content, engine="xlsxwriter", engine_kwargs={"options": options}) as workbook:
+        workbook.book.set_properties({"created": _WRITTEN})
         for stage in stages:
             sheets = {
                 "leaderboard": boards[stage.number],

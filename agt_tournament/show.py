@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     from agt_tournament.agents.agent_process import Limits
     from agt_tournament.report import Load
+    from agt_tournament.submissions import Ignored
 
 _OUT = Console(highlight=False)
 _ERR = Console(stderr=True, highlight=False)
+_MOST_IGNORED = 3  # files of a team
 
 
 def leaderboard(stage: int, board: pd.DataFrame) -> None:
@@ -103,6 +105,14 @@ def longest_game(agents: int, limits: Limits) -> None:
         f"{loading:g} s to the first game of a block",
         file=sys.stderr,
     )
+
+
+def ignored(team_id: str, files: Sequence[Ignored]) -> None:
+    """A warning: files of a team's submission that do not play, in one line."""
+    if files:
+        named = "; ".join(f"{file.name}: {file.reason}" for file in files[:_MOST_IGNORED])
+        more = f"; and {len(files) - _MOST_IGNORED} more" if len(files) > _MOST_IGNORED else ""
+        print(f"{team_id}: ignored in its submission: {named}{more}", file=sys.stderr)
 
 
 def guessable(seed: int) -> None:

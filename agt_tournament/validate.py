@@ -6,8 +6,9 @@ from pathlib import Path
 
 from agt_tournament.config import CompetitionConfig
 from agt_tournament.preflight import walls
-from agt_tournament.registration import AGENT_FILE, Team, read_submission
+from agt_tournament.registration import Team
 from agt_tournament.show import sandbox as show_sandbox
+from agt_tournament.submissions import AGENT_FILE, read_submission
 from agt_tournament.validation.trial import Trial
 from agt_tournament.validation.verdict import Verdict, progress, show, write
 from experiments.errors import RequestError
@@ -21,13 +22,13 @@ def validate(config: CompetitionConfig) -> int:
         raise RequestError("json", config.json_, "a file to write, or - for the terminal")
     path = Path(config.agent)
     try:
-        files = read_submission(path, "agent")
+        submission = read_submission(path, "agent")
     except OSError as error:
         raise RequestError("agent", path, f"files that can be read ({error.strerror})") from None
     sandbox = walls(config, [Team("you", "you", str(path))])
     show_sandbox(sandbox.name)
     with progress() as tell:
-        trial = Trial(path, files, config.tournament, config.seed, sandbox).run(tell)
+        trial = Trial(path, submission, config.tournament, config.seed, sandbox).run(tell)
     verdict = Verdict.of(trial)
     if config.json_ is not None:
         write(verdict, config.json_)

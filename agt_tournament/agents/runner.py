@@ -9,7 +9,6 @@ again there.
 from __future__ import annotations
 
 import faulthandler
-import importlib
 import json
 import math
 import os
@@ -17,8 +16,7 @@ import signal
 import sys
 from typing import Any
 
-from agt_tournament import base_agent
-from agt_tournament.agents import libraries, protocol, traces, walls
+from agt_tournament.agents import imports, libraries, protocol, randomness, traces, walls
 from agt_tournament.agents.interface import InvalidError, agent_class_of, as_bid, wants_opponents
 
 _Failure = tuple[str, str, str]
@@ -92,15 +90,13 @@ class Player:
 
     def _load(self, request: dict[str, Any]) -> None:
         self._folder = request["folder"]
-        libraries.seed_randomness(request["seed"])
+        randomness.seed_randomness(request["seed"])
         sys.meta_path.insert(0, libraries.Libraries(request["libraries"]))
-        sys.modules["base_agent"] = base_agent  # as the design document calls it
-        sys.path.insert(0, self._folder)
-        self._class = agent_class_of(importlib.import_module(protocol.SUBMISSION))
+        self._class = agent_class_of(imports.load_submission(self._folder))
         self._wants_opponents = wants_opponents(self._class)
 
     def _start(self, game: dict[str, Any]) -> None:
-        libraries.seed_randomness(game["seed"])
+        randomness.seed_randomness(game["seed"])
         self._items, self._teams = game["items"], game["teams"]
         me, values, budget = game["team_id"], game["valuation_vector"], game["budget"]
         if self._wants_opponents:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agt_tournament.game_files import game_files, place_of_game
+from agt_tournament.game_files import game_files, place_of_game, read_output
 from agt_tournament.registration import Team
 from agt_tournament.report.measures import conduct, known, no_formula, records, stage_title, when
 from agt_tournament.results_manager import StageData, write_csv
@@ -118,7 +117,7 @@ def _printed(run_dir: Path, stage: StageData) -> Iterator[tuple[str, str]]:
         lengths: dict[str, int] = {}
         for number in range(1, len(games) + 1):
             _, path = game_files(run_dir / place_of_game(stage.number, arena_id, number))
-            for team_id, text in _read_output(path).items():
+            for team_id, text in read_output(path).items():
                 heading = f"--- stage {stage.number}, {arena_id}, game {number} ---\n"
                 room = _MOST_OUTPUT - lengths.get(team_id, 0)
                 if room > 0:
@@ -129,14 +128,6 @@ def _printed(run_dir: Path, stage: StageData) -> Iterator[tuple[str, str]]:
                     texts.setdefault(team_id, []).append(part)
         for team_id, own in texts.items():
             yield team_id, "".join(own)
-
-
-def _read_output(path: Path) -> dict[str, str]:
-    try:
-        content: dict[str, str] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    return content
 
 
 # --- files -----------------------------------------------------------------------------------------------

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 
 from agt_tournament.validation import hints
-from agt_tournament.validation.problems import Finding
+from agt_tournament.validation.problems import Finding, printable
 from agt_tournament.validation.trial import Asked, Trial
 
 _SLOW_BID, _SLOW_START = 1 / 4, 1 / 2
 """Of the limit. Another machine, or a busy one, may be as much slower."""
 _MUCH_OUTPUT = 1 / 4
 """Of the limit."""
+_MOST_IGNORED = 20  # files that are warned of one by one
 _OFTEN_CUT = 1 / 10
 """Of the bids: even a truthful bidder's are cut down now and then."""
 _DROPPED = re.compile(r"\[([\d,]+) further bytes were dropped\]\Z")
@@ -21,7 +22,17 @@ _DROPPED = re.compile(r"\[([\d,]+) further bytes were dropped\]\Z")
 def find_cautions(trial: Trial) -> list[Finding]:
     """All that there is to warn of."""
     looks = (_slow_start, _slow_bids, _cut_down, _no_bid, _no_win, _prints, _differs)
-    return [finding for look in looks if (finding := look(trial))]
+    return [*_ignored(trial), *(finding for look in looks if (finding := look(trial)))]
+
+
+def _ignored(trial: Trial) -> Iterator[Finding]:
+    """Each file that does not play, up to a number."""
+    for file in trial.ignored[:_MOST_IGNORED]:
+        yield Finding(f"ignored: {printable(file.name)}", "in the folder", "ignored", hints.ignored(file))
+    if len(trial.ignored) > _MOST_IGNORED:
+        rest = trial.ignored[_MOST_IGNORED:]
+        what = f"ignored: {printable(rest[0].name)} and others"
+        yield Finding(what, "in the folder", "ignored", hints.ignored(rest[0]), count=len(rest))
 
 
 def _slow_start(trial: Trial) -> Finding | None:

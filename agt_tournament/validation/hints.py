@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from agt_tournament.config import TournamentConfig
+from agt_tournament.submissions import Ignored
 
 _PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
 
@@ -35,9 +37,15 @@ NO_WIN = "It bids less than the others on every item. The value itself is never 
 OUTPUT = "Printing takes time from your bids: remove the prints that are for testing."
 OUTPUT_DROPPED = "The rest is dropped, and printing takes time from your bids: remove the prints that are for testing."
 UNSEEDED = (
-    "`random` and `numpy.random` are seeded for you. Make your own generator from them: "
-    "numpy.random.default_rng(random.getrandbits(64)). Bids may not hang on the clock, os.urandom, id() or threads."
+    "Random numbers of Python and numpy are seeded for you and repeat. Bids may not depend on the clock, on id() or "
+    "hash() of objects, or on the order of a set of objects."
 )
+
+
+def ignored(file: Ignored) -> str:
+    """What to do about a file that does not play."""
+    return f"It does not play, as {file.reason}: {file.remedy}."
+
 
 # --- problems --------------------------------------------------------------------------------------------
 
@@ -54,6 +62,10 @@ class Mistake(NamedTuple):
     rules: TournamentConfig
     folder: Path | None
     """Of a file that was submitted alone."""
+    files: Collection[str] = ()
+    """The modules of the submission."""
+    ignored: Sequence[Ignored] = ()
+    """What lies in the submission and does not play."""
 
 
 def problem(mistake: Mistake) -> str:
@@ -155,6 +167,8 @@ _OF_EXCEPTION = {
 def _crash(mistake: Mistake) -> str:
     name, _, reason = mistake.message.partition(":")
     name, reason = name.rpartition(".")[2], reason.strip()
+    if hint := _of_ignored(name, reason, mistake.ignored):
+        return hint
     if name == "ModuleNotFoundError":
         return _missing(reason, mistake)
     if name == "ImportError":
@@ -178,12 +192,29 @@ def _crash(mistake: Mistake) -> str:
     return _OF_EXCEPTION.get(name, "The bid of such a round counts 0. The traceback is in the JSON, json=FILE.")
 
 
+_OF_FILES = ("FileNotFoundError", "PermissionError", "OSError")
+_OF_IMPORTS = ("ModuleNotFoundError", "ImportError")
+
+
+def _of_ignored(name: str, reason: str, ignored: Sequence[Ignored]) -> str:
+    """For a module or file that lies in the submission and is ignored, where that is what the agent misses."""
+    quoted = re.findall(r"'([^']+)'", reason)
+    files = {PurePosixPath(path).name for path in quoted} if name in _OF_FILES else ()
+    modules = quoted if name in _OF_IMPORTS or (name == "AttributeError" and reason.startswith("module ")) else ()
+    for file in ignored:
+        if PurePosixPath(file.name).name in files or any(f"{file.module}.".startswith(f"{name}.") for name in modules):
+            return f"{file.name} lies in your folder but is ignored, as {file.reason}: {file.remedy}."
+    return ""
+
+
 def _missing(reason: str, mistake: Mistake) -> str:
     quoted = re.search(r"'([^']+)'", reason)
     module = quoted[1] if quoted else "it"
     top = module.partition(".")[0]
     if mistake.folder and _lies_in(mistake.folder, top):
         return f"{top} lies beside your file, which was given alone: give the folder, your file as bidding_agent.py."
+    if other := next((file for file in mistake.files if file.lower() == f"{top}.py".lower()), None):
+        return f"Your file is called {other}: capital letters count, in its name as in the import."
     if "BiddingAgent" in mistake.source:
         return "Write from agt_tournament.base_agent import BiddingAgent."
     if top in sys.stdlib_module_names:

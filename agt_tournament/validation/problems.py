@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agt_tournament.registration import AGENT_FILE
+from agt_tournament.submissions import AGENT_FILE
 from agt_tournament.validation import hints
 from agt_tournament.validation.trial import Asked, Trial
 
@@ -58,7 +58,8 @@ def _problem(trial: Trial, asked: Asked, error: str) -> Finding:
     source = _source(trial.files[file], line) if file and line else None
     message = _message(text)
     folder = trial.path.parent if trial.path.is_file() else None
-    hint = hints.problem(hints.Mistake(error, method, message, source or "", trial.rules, folder))
+    mistake = hints.Mistake(error, method, message, source or "", trial.rules, folder, trial.files, trial.ignored)
+    hint = hints.problem(mistake)
     if folder:  # the one file is called otherwise in the trial
         message = message.replace(AGENT_FILE, trial.path.name)
         file = trial.path.name if file == AGENT_FILE else file

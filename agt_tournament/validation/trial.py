@@ -17,8 +17,9 @@ from agt_tournament.agents.sandbox import NONE, Sandbox
 from agt_tournament.auction_engine import Answer
 from agt_tournament.config import TournamentConfig
 from agt_tournament.game_manager import Game, GameResult, TeamGameResult
-from agt_tournament.registration import examples, read_submission, store_submission
+from agt_tournament.registration import examples
 from agt_tournament.seeding import GameSeeds
+from agt_tournament.submissions import Submission, read_submission, store_submission
 from agt_tournament.tournament_manager import open_agents
 
 _ME = "you"
@@ -72,17 +73,19 @@ class _EnoughError(Exception):
 
 
 class Trial:
-    """All that was seen of the submission at `path`: `files` as they were read, played by `rules` from `seed`."""
+    """All that was seen of the submission at `path`: its modules `files`, and what of it is `ignored`."""
 
     def __init__(
         self,
         path: Path,
-        files: Mapping[str, bytes],
+        submission: Submission,
         rules: TournamentConfig,
         seed: int,
         sandbox: Sandbox = NONE,
     ) -> None:
-        self.path, self.files, self.rules = path, dict(files), rules
+        """It is played by `rules` from `seed`."""
+        self.path, self.rules = path, rules
+        self.files, self.ignored = submission
         self.asked: list[Asked] = []
         self.games: list[PlayedGame] = []
         self.again: GameResult | None = None
@@ -113,7 +116,7 @@ class Trial:
         """Load the submission, and play the games in its process, which lives on from game to game."""
         lineups = {_ITSELF: self.files}
         if self.rules.arena_size > 1:
-            lineups |= {name: read_submission(path, "agent") for name, path in examples().items()}
+            lineups |= {name: read_submission(path, "agent").files for name, path in examples().items()}
         with ExitStack() as processes:
             me = self._open(_ME, self.files, processes)
             try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
+import marshal
 import os
 import random
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -28,8 +31,9 @@ from agt_tournament.agents.printed import stored_bytes
 from agt_tournament.agents.sandbox import NONE
 from agt_tournament.auction_engine import Bidder
 from agt_tournament.game_manager import Game, GameResult
-from agt_tournament.registration import examples, read_submission, store_submission
+from agt_tournament.registration import examples
 from agt_tournament.seeding import GameSeeds
+from agt_tournament.submissions import read_submission, store_submission
 from agt_tournament.tournament_manager import limits_of
 from tests.support import REPO
 from tests.tournament import ScriptedBidder, children, descriptors, inhabitants, play, repeatable, rules, submission
@@ -58,7 +62,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Submissions of four example agents."""
     folder = tmp_path_factory.mktemp("honest")
     for name in HONEST:
-        store_submission(read_submission(examples()[name], name), folder / name)
+        store_submission(read_submission(examples()[name], name).files, folder / name)
     return {name: folder / name for name in HONEST}
 
 
@@ -217,6 +221,88 @@ def test_an_agent_may_bring_modules_and_use_numpy_and_scipy(tmp_path: Path) -> N
     assert bids(result) == pytest.approx([0.5] * 15)
 
 
+def test_modules_and_packages_are_found_under_the_names_that_students_use(tmp_path: Path) -> None:
+    source = """
+    import sys
+    import helpers
+    import pkg.sub
+    import bare.deep.end as end
+    from pkg import sub as again
+    from pkg.sub import three
+    from base_agent import BiddingAgent
+    import agt_tournament.base_agent
+
+    assert pkg.sub is again and pkg.early == 3 and sys.modules["helpers"] is helpers
+    assert BiddingAgent is agt_tournament.base_agent.BiddingAgent
+
+    class Agent(BiddingAgent):
+        def bidding_function(self, item_id):
+            import late
+            return helpers.one + three + end.four + late.ten
+    """
+    folder = submission(tmp_path / "ana", source, helpers="one = 1", late="ten = 10")
+    files = {"pkg/__init__": "from .sub import three as early", "pkg/sub": "from pkg import other; three = other.n"}
+    for name, text in {**files, "pkg/other": "n = 3", "bare/deep/end": "four = 4"}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.py").write_text(text)
+    (result,), _ = solo(folder)
+    assert not result.failures
+    assert set(bids(result)) == {18.0}
+
+
+PLANTED = """
+def bidding_function(*_): return 7.0
+def update_after_each_round(*_): pass
+BiddingAgent = type("BiddingAgent", (), {**globals(), "__init__": lambda *_: None, "__module__": __name__})
+"""
+
+
+def compiled(path: Path, source: str, told: Path | None = None) -> None:
+    """Bytecode of `source` at `path`, as that of the file `told` and unchecked (PEP 552)."""
+    code = compile(source, str(told or path), "exec")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8) + marshal.dumps(code))
+
+
+@pytest.mark.parametrize("place", ["package", "namespace", "bytecode", "beside"])
+def test_no_other_agent_plays_than_the_file_that_was_read(tmp_path: Path, place: str) -> None:
+    folder = submission(tmp_path / "ana", BASE)
+    if place == "package":
+        submission(folder / "bidding_agent", PLANTED)
+        (folder / "bidding_agent" / "bidding_agent.py").rename(folder / "bidding_agent" / "__init__.py")
+    elif place == "namespace":
+        (folder / "bidding_agent").mkdir()
+    elif place == "bytecode":
+        file = folder / "bidding_agent.py"
+        compiled(Path(importlib.util.cache_from_source(str(file))), PLANTED, file)
+    else:
+        compiled(folder / "bidding_agent.pyc", PLANTED)
+    (result,), _ = solo(folder)
+    values = result.team_results["ana"].valuation_vector
+    assert bids(result) == [values[entry["item_id"]] for entry in result.auction_log]
+
+
+@pytest.mark.parametrize("planted", ["fast.pyc", "pkg/fast.pyc", f"fast{sysconfig.get_config_var('EXT_SUFFIX')}"])
+def test_only_source_can_be_imported(tmp_path: Path, planted: str) -> None:
+    name = planted.replace("/", ".").partition(".pyc")[0].partition(".c")[0]
+    folder = submission(tmp_path / "ana", f"import {name}\n{BASE}")
+    (folder / "pkg").mkdir()
+    (folder / "pkg" / "__init__.py").touch()
+    if planted.endswith(".pyc"):
+        compiled(folder / planted, "")
+    else:  # if it was found, the error would be another
+        (folder / planted).write_bytes(b"\x7fELF")
+    (result,), _ = solo(folder)
+    assert f"ModuleNotFoundError: No module named '{name}'" in result.failures[0]["text"]
+
+
+@pytest.mark.parametrize("name", ["random", "numpy", "base_agent", "heapq"])
+def test_a_module_of_ones_own_hides_none_of_pythons(tmp_path: Path, name: str) -> None:
+    source = f"import {name}\nassert not hasattr({name}, 'mine')\nimport statistics\n{BASE}"
+    (result,), _ = solo(submission(tmp_path / "ana", source, **{name: "mine = 1"}), rules_=SLOWLY)
+    assert not result.failures
+
+
 LISTENING = """
 import json
 from base_agent import BiddingAgent
@@ -304,8 +390,8 @@ def test_an_agent_sees_nothing_of_the_organisers_environment(tmp_path: Path, mon
         "PYTHONHASHSEED",
         *(n for n in environment if "THREADS" in n),
     }
-    assert path[0] == str(tmp_path / "ana")
-    assert not [folder for folder in path if "site-packages" in folder or str(REPO) in folder]
+    strange = ("site-packages", str(REPO), str(tmp_path))  # a submission's own modules are found by other means
+    assert not [folder for folder in path if any(part in folder for part in strange)]
 
 
 def test_one_agent_by_hand(tmp_path: Path) -> None:
@@ -367,6 +453,46 @@ def test_an_agents_random_numbers_follow_from_the_game_and_the_team(tmp_path: Pa
         assert bids(play(agents, SLOWLY, seeds(2))) == drawn[0][2]  # alone, against another, without the first game
 
 
+SOURCES = (
+    "random.Random().random()",
+    "random.seed() or random.random()",
+    "random.SystemRandom().random()",
+    "secrets.token_hex(8)",
+    "os.urandom(8).hex()",
+    "os.getrandom(8).hex()",
+    "str(uuid.uuid4())",
+    "_random.Random().random()",
+    "ssl.RAND_bytes(8).hex()",
+    "numpy.random.default_rng().random()",
+    "numpy.random.SeedSequence().entropy",
+    "numpy.random.seed() or numpy.random.random()",
+    "numpy.random.RandomState().random_sample()",
+    "numpy.random.Generator(numpy.random.MT19937()).random()",
+)
+"""What asks the operating system for random numbers, in Python and in numpy."""
+GAMBLER = f"""
+import _random, json, os, random, secrets, ssl, uuid, numpy
+from base_agent import BiddingAgent
+
+class Gambler(BiddingAgent):
+    def bidding_function(self, item_id):
+        print(json.dumps([{", ".join(SOURCES)}]))
+        return random.random()
+"""
+
+
+def test_all_random_numbers_follow_from_the_game(tmp_path: Path) -> None:
+    folder = submission(tmp_path / "ana", GAMBLER)
+    results, printed = solo(folder, games=2, rules_=SLOWLY)
+    again, printed_again = solo(folder, games=2, rules_=SLOWLY)
+    assert [bids(result) for result in results] == [bids(result) for result in again]
+    rows, rows_again = ([json.loads(line) for line in "".join(text).splitlines()] for text in (printed, printed_again))
+    assert len(rows) == 2 * 15
+    for source, drawn, drawn_again in zip(SOURCES, zip(*rows, strict=True), zip(*rows_again, strict=True), strict=True):
+        assert drawn == drawn_again, source
+        assert len(set(drawn)) == 2 * 15, f"{source}: numbers repeat from round to round or from game to game"
+
+
 def test_an_agent_that_goes_through_a_set_bids_the_same_again(tmp_path: Path) -> None:
     """The order of a set of text depends on the hashes of text, which Python draws anew for each process."""
     source = BASE.replace(
@@ -402,7 +528,7 @@ def test_a_game_of_a_block_can_be_run_again_alone(tmp_path: Path) -> None:
     names = ("random_bidder", "truthful_bidder", "budget_aware_bidder", "shading_bidder", "template")
     for name in names:
         path = examples().get(name) or examples()["random_bidder"].with_name(f"{name}.py")
-        store_submission(read_submission(path, name), tmp_path / name)
+        store_submission(read_submission(path, name).files, tmp_path / name)
     folders = {name: tmp_path / name for name in names}
     with opened(folders) as agents:
         block = [repeatable(play(agents, QUICK, seeds(game))) for game in (1, 2, 3)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -101,12 +103,19 @@ def test_a_replay_agrees_and_names_what_was_touched(
     assert touched.returncode == 1
     assert f"stage1/arena_2/game_3.json: auction_log[7].all_bids.{team} is" in touched.stderr
     again = tournament("action=replay", "rerun=true", f"run_dir={run_dir}", cwd=tmp_path)
-    assert f"rerun[7].asked.{team} is" in again.stderr
+    named = [line for line in again.stderr.splitlines() if "alone again" in line]
+    assert len(named) == 1, "its rivals are not blamed"
+    assert named[0].startswith(
+        f"stage1/arena_2/game_3.json: {team}, round 8: answered {entry['asked'][team]!r}, alone "
+    )
 
 
 @pytest.mark.parametrize("field", ["winner", "price", "utility", "rank", "valuation", "submission", "missing"])
 def test_whatever_is_touched_is_found(
-    field: str, played: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+    field: str,
+    played: tuple[Path, subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run_dir = tmp_path / "copy"
     shutil.copytree(played[0] / "outputs" / "agt_tournament" / "agt", run_dir)
@@ -114,7 +123,8 @@ def test_whatever_is_touched_is_found(
     game = json.loads(path.read_text())
     team, result = next(iter(game["team_results"].items()))
     if field in ("winner", "price"):
-        game["auction_log"][0][field] = {"winner": "nobody", "price": 1.25}[field]
+        entry = game["auction_log"][0]
+        entry[field] = {"winner": min(set(entry["asked"]) - {entry["winner"]}), "price": 1.25}[field]
     elif field == "utility":
         result["utility"] += 1e-9
     elif field == "valuation":
@@ -128,9 +138,199 @@ def test_whatever_is_touched_is_found(
             file.write("\n")
     elif field == "missing":
         path.unlink()
-    done = tournament("action=replay", f"run_dir={run_dir}", cwd=tmp_path)
-    assert done.returncode == 1, done.stdout
-    assert {"submission": "digest", "missing": "games is 4, expected 5"}.get(field, field) in done.stderr
+    status, said = replayed(run_dir, capsys)
+    assert status == 1
+    assert {"submission": "digest", "missing": "games is 4, expected 5"}.get(field, field) in "\n".join(said)
+
+
+def replayed(run_dir: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, list[str]]:
+    """The exit status and what is said to differ."""
+    capsys.readouterr()
+    status = perform(competition_tree("action=replay", f"run_dir={run_dir}", *more))
+    return status, capsys.readouterr().err.splitlines()
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_every_file_of_the_results_is_compared(
+    played: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "copy"
+    shutil.copytree(played[0] / "outputs" / "agt_tournament" / "agt", run_dir)
+    rounds = pd.read_parquet(run_dir / "rounds.parquet")
+    rounds.loc[3, "asked"] += 1e-9
+    rounds.to_parquet(run_dir / "rounds.parquet", index=False)
+    with zipfile.ZipFile(run_dir / "results.xlsx") as parts:
+        sheets = {name: parts.read(name) for name in parts.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    sheets[sheet] = re.sub(rb'(<c r="E3"[^>]*><v>)[^<]*', rb"\g<1>99", sheets[sheet])
+    with zipfile.ZipFile(run_dir / "results.xlsx", "w") as parts:
+        for name, content in sheets.items():
+            parts.writestr(name, content)
+    edit(run_dir / "leaderboards" / "stage1_final.json", '"rank": 2', '"rank": 1')
+    edit(run_dir / "leaderboards" / "stage2_pairwise.csv", "arena_1,", "arena_2,")
+    edit(run_dir / "metrics.json", '"games": 5', '"games": 6')
+    edit(run_dir / "public" / "rounds.csv", ",1,1,item_", ",1,1,item")
+    edit(run_dir / "teams" / "random_1" / "rounds.csv", ",1,1,item_", ",1,1,item")
+    edit(run_dir / "teams" / "random_1" / "report.html", "</body>", "<p>paid</p></body>")
+    edit(run_dir / "analytics" / "competition_report.html", "</body>", "<p>paid</p></body>")
+    edit(run_dir / "analytics" / "figures" / "prices_stage2_arena_1.svg", "</svg>", "<text>x</text></svg>")
+    with (run_dir / "analytics" / "figures" / "prices_stage2_arena_1.png").open("ab") as file:
+        file.write(b"x")
+    (run_dir / "teams" / "random_2" / "report.html").unlink()
+    added = ["teams/random_1/errors.txt", "leaderboards/more.csv", "notes.txt", "stage1/arena_1/game_9.json"]
+    added += ["submissions/random_1/random.pyc", "submissions/stranger/bidding_agent.py", "stage1/notes/game_1.json"]
+    for name in added:
+        (run_dir / name).parent.mkdir(exist_ok=True)
+        (run_dir / name).write_text("{}")
+    status, said = replayed(run_dir, capsys)
+    assert status == 1
+    expected = {
+        "rounds.parquet: rows[3].asked is",
+        "results.xlsx: stage 1 leaderboard.E3 is '99'",
+        "leaderboards/stage1_final.json: [1].rank is 1, expected 2",
+        "leaderboards/stage2_pairwise.csv: rows[0].arena_id is 'arena_2'",
+        "metrics.json: stage1.adaptive_1.games is 6, expected 5",
+        "public/rounds.csv: rows[0].item_id is",
+        "teams/random_1/rounds.csv: rows[0].item_id is",
+        "teams/random_1/report.html: line ",
+        "analytics/competition_report.html: line ",
+        "analytics/figures/prices_stage2_arena_1.svg: line ",
+        "analytics/figures/prices_stage2_arena_1.png: bytes is",
+        "teams/random_2/report.html: file is 'missing'",
+        *(f"{name}: file is 'there'" for name in added),
+    }
+    for part in expected:
+        assert [line for line in said if line.startswith(part)], f"{part} in {said}"
+    assert len(said) == len(expected), said
+
+
+@pytest.mark.parametrize("file", ["rounds.parquet", "results.xlsx", "leaderboards/stage1_final.json"])
+def test_a_table_that_is_cut_off_is_named_in_a_line(
+    file: str, played: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "copy"
+    shutil.copytree(played[0] / "outputs" / "agt_tournament" / "agt", run_dir)
+    content = (run_dir / file).read_bytes()
+    (run_dir / file).write_bytes(content[: len(content) // 2])
+    status, said = replayed(run_dir, capsys)
+    assert status == 1
+    assert [line.partition(", ")[0] for line in said] == [f"{file}: content is 'unreadable"]
+    assert perform(competition_tree("action=report", f"run_dir={run_dir}")) == 0
+    assert replayed(run_dir, capsys) == (0, [])
+
+
+GAME_EDITS = {
+    "extra": (lambda game: game.update(note="x"), "note is 'x', expected missing"),
+    "extra_of_a_round": (
+        lambda game: game["auction_log"][2].update(note=None),
+        "auction_log[2].note is None, expected",
+    ),
+    "arena": (lambda game: game.update(arena_id="arena_3"), "arena_id is 'arena_3', expected"),
+    "number": (lambda game: game.update(game_id="stage2_arena_1_game_9"), "game_id is"),
+    "stage": (lambda game: game.update(stage=3), "stage is 3, expected"),
+    "failure": (
+        lambda game: game["failures"].append(
+            {"team_id": next(iter(game["team_results"])), "round": 3, "error": "crash", "where": "", "text": ""}
+        ),
+        "length of failures of bids is 1, expected 0",
+    ),
+    "time": (
+        lambda game: game.update(timestamp="2020-01-01T00:00:00+00:00"),
+        "content is 'changed since it was played'",
+    ),
+}
+
+
+def test_every_part_of_a_game_file_is_compared(
+    played: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last edit stands in an arena of its own: what does not follow from bids is known of a block of games only."""
+    run_dir = tmp_path / "copy"
+    shutil.copytree(played[0] / "outputs" / "agt_tournament" / "agt", run_dir)
+    paths = [*sorted(run_dir.glob("stage1/arena_*/game_?.json")), run_dir / "stage2" / "arena_1" / "game_1.json"]
+    edited = dict(zip(GAME_EDITS, [*paths[: len(GAME_EDITS) - 1], paths[-1]], strict=True))
+    for name, path in edited.items():
+        game = json.loads(path.read_text())
+        GAME_EDITS[name][0](game)
+        path.write_text(json.dumps(game))
+    status, said = replayed(run_dir, capsys)
+    assert status == 1
+    for name, path in edited.items():
+        file = path.relative_to(run_dir).as_posix()
+        assert [line for line in said if line.startswith(file) and GAME_EDITS[name][1] in line], (name, said)
+
+
+DAMAGED = {
+    "cut off": lambda text: text[: len(text) // 2],
+    "empty": lambda text: "",
+    "a list": lambda text: "[]",
+    "another": lambda text: '{"team_results": {}}',
+    "not a number": lambda text: re.sub(r'"price": [\d.]+', '"price": "high"', text, count=1),
+    "nan": lambda text: re.sub(r'"price": [\d.]+', '"price": NaN', text, count=1),
+    "a team less": lambda text: re.sub(r'"all_bids": \{"\w+": [\d.]+, ', '"all_bids": {', text, count=1),
+    "another winner": lambda text: re.sub(r'"winner": "\w+"', '"winner": "nobody"', text, count=1),
+    "another item": lambda text: re.sub(r'"item_id": "\w+"', '"item_id": "cake"', text, count=1),
+    "a round less": lambda text: json.dumps({**json.loads(text), "auction_log": json.loads(text)["auction_log"][1:]}),
+    "deep": lambda text: "[" * 100_000,
+    "other teams": lambda text: text.replace("random_1", "nobody").replace("random_2", "nobody"),
+    "bytes": lambda text: "\udcff",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("file", ["game_2.json", "game_2.output.json"])
+def test_a_damaged_game_file_is_named_in_one_line_by_replay_and_report(
+    name: str, file: str, played: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "copy"
+    shutil.copytree(played[0] / "outputs" / "agt_tournament" / "agt", run_dir)
+    path = run_dir / "stage1" / "arena_1" / file
+    text = path.with_name("game_2.json").read_text()
+    path.write_bytes(DAMAGED[name](text).encode(errors="surrogateescape"))
+    for action in ("replay", "report"):
+        with pytest.raises(RequestError) as said:
+            perform(competition_tree(f"action={action}", f"run_dir={run_dir}"))
+        assert str(path) in str(said.value)
+        assert "emove it, and" in str(said.value)
+        assert len(str(said.value).splitlines()) == 1
+
+
+def test_a_damaged_game_is_played_again_when_the_run_is_resumed(
+    played: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "copy"
+    shutil.copytree(played[0] / "outputs" / "agt_tournament" / "agt", run_dir)
+    path = run_dir / "stage1" / "arena_1" / "game_2.json"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert perform(competition_tree(f"run_dir={run_dir}")) == 0
+    assert replayed(run_dir, capsys) == (0, [])
+
+
+UNREPEATABLE = """
+import time
+from agt_tournament.base_agent import BiddingAgent
+class Agent(BiddingAgent):
+    def bidding_function(self, item_id):
+        return 4 + time.perf_counter_ns() % 1009 / 200
+"""
+
+
+def test_a_rerun_names_the_agent_that_differs_and_none_of_its_rivals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    teams = submit(tmp_path / "teams", a="adaptive_bidder", b="shading_bidder", c="random_bidder", clock=UNREPEATABLE)
+    request = (f"teams_dir={teams}", "stage=1", "tournament.games=2", f"run_dir={tmp_path / 'run'}")
+    assert perform(competition_tree(*request)) == 0
+    status, said = replayed(tmp_path / "run", capsys, "rerun=true")
+    assert status == 1
+    named = [line for line in said if "alone again" in line]
+    assert [line.partition(", ")[0] for line in named] == [f"stage1/arena_1/game_{game}.json: clock" for game in (1, 2)]
+    assert all(re.search(r"round \d+: answered [\d.]+, alone again [\d.]+", line) for line in named)
 
 
 def test_one_stage_after_the_other_is_the_whole(tmp_path: Path) -> None:
@@ -184,6 +384,24 @@ def test_a_machine_that_was_too_busy_is_said_at_the_end(tmp_path: Path, capsys: 
     assert perform(competition_tree("action=report", f"run_dir={tmp_path / 'run'}")) == 1
     said = "machine was too busy: 1 of 2 late answers waited 6.50 s for a CPU"
     assert said in capsys.readouterr().err
+
+
+def test_files_that_do_not_play_are_named_in_a_line_for_each_team(tmp_path: Path) -> None:
+    teams = submit(tmp_path / "teams", a="truthful_bidder", b="random_bidder", c="random_bidder")
+    (teams / "a" / "random.py").write_text("x = 1")
+    for number in range(5):
+        (teams / "b" / f"{number}.csv").write_text("1")
+    runs = (f"teams_dir={teams}", "stage=1"), ("action=game", f"teams=[{teams / 'a'},{teams / 'b'}]")
+    for number, keys in enumerate(runs):
+        done = tournament(*keys, f"run_dir={tmp_path / str(number)}", cwd=tmp_path)
+        lines = [line for line in done.stderr.splitlines() if "ignored" in line]
+        assert [line.partition(":")[0] for line in lines] == ["a", "b"]
+        assert "random.py: random is the name of a module" in lines[0]
+        assert "0.csv: only .py files are read" in lines[1]
+        assert "and 2 more" in lines[1]
+        assert sorted(path.name for path in tmp_path.glob(f"{number}/submissions/*/*")) == ["bidding_agent.py"] * (
+            3 - number
+        )
 
 
 def test_fillers_fill_and_do_not_advance(tmp_path: Path) -> None:

@@ -380,11 +380,11 @@ def test_printing_too_much_is_warned_of(tmp_path: Path) -> None:
 
 
 UNSEEDED = {
-    "generator": ("numpy.random.default_rng().random()", True),
+    "generator": ("numpy.random.default_rng().random()", False),
     "seeded_generator": ("numpy.random.default_rng(random.getrandbits(64)).random()", False),
     "numpy": ("numpy.random.uniform()", False),
     "random": ("random.random()", False),
-    "system": ("random.SystemRandom().random()", True),
+    "system": ("random.SystemRandom().random()", False),
     "clock": ("time.time() % 1", True),
     "object": ("id(object()) % 997 / 997", True),
 }
@@ -400,7 +400,7 @@ def test_what_a_rerun_does_not_repeat_is_warned_of(name: str, tmp_path: Path) ->
     found = [warning for warning in verdict["warnings"] if warning["error"] == "not_reproducible"]
     assert len(found) == differs
     if found:
-        assert "numpy.random.default_rng(random.getrandbits(64))" in found[0]["hint"]
+        assert "may not depend on the clock" in found[0]["hint"]
 
 
 # --- what is fine ----------------------------------------------------------------------------------------
@@ -459,6 +459,46 @@ def test_a_module_that_was_left_behind(tmp_path: Path) -> None:
     (tmp_path / "helpers.py").write_text("x = 1\n")
     [problem] = tried(tmp_path, f"from helpers import x\n{TRUTHFUL}")["problems"]
     assert "helpers lies beside your file, which was given alone: give the folder" in problem["hint"]
+
+
+def test_each_file_that_does_not_play_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = submission(tmp_path / "mine", TRUTHFUL, helpers="x = 1", random="x = 1")
+    (folder / "table.csv").write_text("1,2")
+    status, verdict = ask(folder, *ALONE)
+    assert (status, verdict["valid"]) == (0, True)
+    found = {warning["what"]: warning["hint"] for warning in verdict["warnings"] if warning["error"] == "ignored"}
+    assert set(found) == {"ignored: random.py", "ignored: table.csv"}
+    assert "rename it" in found["ignored: random.py"]
+    assert "put data into a .py module" in found["ignored: table.csv"]
+    assert "ignored: table.csv" in capsys.readouterr().out
+    for number in range(30):
+        (folder / f"{number}.txt").touch()
+    warnings = [warning for warning in ask(folder, *ALONE)[1]["warnings"] if warning["error"] == "ignored"]
+    assert len(warnings) == 21
+    assert sum(warning["count"] for warning in warnings) == 32
+
+
+MISSED = {
+    "data": ("open('table.csv')", "table.csv", "table.csv lies in your folder but is ignored", "into a .py module"),
+    "compiled": ("import fast", "fast.cpython-311.so", "compiled code is not read", "hand in its source"),
+    "bytecode_in_a_package": ("import pkg.fast", "pkg/fast.pyc", "compiled code is not read", "hand in its source"),
+    "attribute": ("import random; random.mine", "random.py", "a module that Python or the game brings", "rename it"),
+    "name": ("from random import mine", "random.py", "a module that Python or the game brings", "rename it"),
+    "package": ("import bidding_agent.x", "bidding_agent/x.py", "bidding_agent.py lies beside", "rename the folder"),
+    "small_letters": ("import table", "Table.py", "Your file is called Table.py", "capital letters count"),
+}
+
+
+@pytest.mark.parametrize("name", MISSED)
+def test_an_ignored_file_that_is_missed_is_named_in_the_hint(name: str, tmp_path: Path) -> None:
+    statement, file, *said = MISSED[name]
+    folder = submission(tmp_path / "mine", f"{statement}  # here\n{TRUTHFUL}")
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_text("mine = 1\n")
+    [problem] = ask(folder, *ALONE)[1]["problems"]
+    assert problem["line"] == 1
+    for part in said:
+        assert part in problem["hint"]
 
 
 @pytest.mark.parametrize("name", ["my agent.py", "agent-2.0.py", "Größe 入札.py", "[red]x.py", "no_suffix"])

@@ -1,10 +1,8 @@
-"""Who takes part: what a roster or a folder says, what is refused and by which key, how submissions are stored."""
+"""Who takes part: what a roster or a folder says, what is refused and by which key."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -12,17 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agt_tournament import registration
 from agt_tournament.registration import (
     BUNDLED,
     Team,
-    digest,
     examples,
     game_teams,
-    read_submission,
     read_teams,
-    store_submission,
 )
+from agt_tournament.submissions import read_submission
 from experiments.errors import RequestError
 from tests.tournament import submission
 
@@ -252,7 +247,7 @@ def test_the_bundled_teams_are_in_order() -> None:
     teams = read_teams(BUNDLED)
     assert len(teams) >= 5
     assert all(team.registration_timestamp for team in teams)
-    assert all(read_submission(Path(team.agent_file_path), "x") for team in teams)
+    assert all(not read_submission(Path(team.agent_file_path), "x").ignored for team in teams)
 
 
 def test_a_team_comes_back_from_its_json() -> None:
@@ -261,154 +256,6 @@ def test_a_team_comes_back_from_its_json() -> None:
         shown = team.as_json()
         assert "agent_file_path" not in shown
         assert Team.of_json(shown, "x.py") == team
-
-
-# --- submissions -----------------------------------------------------------------------------------------
-
-
-def test_a_submission_is_its_file_or_the_files_of_its_folder(folder: Path) -> None:
-    assert read_submission(folder / "ben.py", "k") == {"bidding_agent.py": AGENT.encode()}
-    (folder / "ana" / "data").mkdir()
-    (folder / "ana" / "data" / "table.csv").write_text("1")
-    (folder / "ana" / ".hidden").write_text("1")
-    (folder / "ana" / "__pycache__").mkdir()
-    (folder / "ana" / "__pycache__" / "x.pyc").write_text("1")
-    assert read_submission(folder / "ana", "k") == {"bidding_agent.py": AGENT.encode(), "data/table.csv": b"1"}
-
-
-@pytest.mark.parametrize("target", ["/etc/hostname", "bidding_agent.py", "/nowhere", ".", "/etc"])
-def test_a_link_in_a_submission_is_refused(folder: Path, target: str) -> None:
-    (folder / "ana" / "link").symlink_to(target)
-    with pytest.raises(RequestError) as refused:
-        read_submission(folder / "ana", "team ana")
-    assert (refused.value.key, refused.value.value) == ("team ana", folder / "ana" / "link")
-
-
-def test_an_agent_that_is_a_link_is_refused(folder: Path) -> None:
-    (folder / "ana" / "bidding_agent.py").unlink()
-    (folder / "ana" / "bidding_agent.py").symlink_to(folder / "ben.py")
-    (folder / "link.py").symlink_to(folder / "ben.py")
-    for path in (folder / "ana", folder / "link.py"):
-        with pytest.raises(RequestError, match="team ana"):
-            read_submission(path, "team ana")
-
-
-def test_a_device_or_pipe_in_a_submission_is_refused_and_not_read(folder: Path) -> None:
-    os.mkfifo(folder / "ana" / "pipe")
-    with pytest.raises(RequestError, match="regular files"):
-        read_submission(folder / "ana", "team ana")
-
-
-def test_a_submission_of_too_many_files_or_bytes_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registration, "_MOST_FILES", 3)
-    monkeypatch.setattr(registration, "_MOST_BYTES", len(AGENT) + 10)
-    for name in ("a", "b"):
-        (folder / "ana" / name).write_bytes(b"12345")
-    assert len(read_submission(folder / "ana", "k")) == 3
-    (folder / "ana" / "c").write_bytes(b"")
-    with pytest.raises(RequestError, match="at most 3 files"):
-        read_submission(folder / "ana", "k")
-    (folder / "ana" / "c").unlink()
-    (folder / "ana" / "b").write_bytes(b"123456")
-    with pytest.raises(RequestError, match="k = "):
-        read_submission(folder / "ana", "k")
-
-
-def test_a_huge_file_is_refused_without_being_read(folder: Path) -> None:
-    with (folder / "ana" / "huge").open("wb") as file:
-        file.truncate(1 << 40)
-    with pytest.raises(RequestError, match="20 MiB"):
-        read_submission(folder / "ana", "k")
-
-
-def test_a_single_huge_file_is_refused_without_being_read(folder: Path) -> None:
-    """A submission that is one file is bounded like a folder; sparse, so that a failure costs no disk."""
-    with (folder / "huge.py").open("wb") as file:
-        file.truncate(21 << 20)
-    with pytest.raises(RequestError, match="20 MiB"):
-        read_submission(folder / "huge.py", "k")
-
-
-def test_a_file_name_that_is_no_unicode_is_refused(folder: Path) -> None:
-    path = os.fsencode(folder / "ana") + b"/\xff.py"
-    try:
-        Path(os.fsdecode(path)).write_text("x")
-    except OSError:
-        pytest.skip("this file system takes only Unicode")
-    with pytest.raises(RequestError):
-        digest(read_submission(folder / "ana", "k"))
-
-
-def test_folders_within_folders_without_end_are_refused(folder: Path) -> None:
-    here = os.open(folder / "ana", os.O_RDONLY)
-    for _ in range(1500):
-        os.mkdir("a", dir_fd=here)
-        below = os.open("a", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(here)
-    try:
-        with pytest.raises(RequestError):
-            read_submission(folder / "ana", "k")
-    finally:
-        subprocess.run(["rm", "-rf", folder / "ana"], check=True)  # deeper than shutil can remove
-
-
-def test_the_digest_tells_every_change_and_no_order() -> None:
-    files = {"bidding_agent.py": b"x", "a/b.py": b"y", "a/c.py": b""}
-    assert digest(files) == digest(dict(reversed(files.items())))
-    changed = [
-        {**files, "a/b.py": b"z"},
-        {**files, "d": b""},
-        {"bidding_agent.py": b"x", "a/b.py": b"y"},
-        {"bidding_agent.py": b"x", "a/b.py": b"", "a/c.py": b"y"},
-        {"bidding_agent.py": b"x", "a/b.p": b"yy", "a/c.py": b""},
-    ]
-    assert len({digest(each) for each in [files, *changed]}) == 6
-
-
-def stored(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_a_submission_is_stored_once_and_replaced_if_it_changed(tmp_path: Path) -> None:
-    files = {"bidding_agent.py": b"x", "a/b/c.py": b"y"}
-    target = tmp_path / "submissions" / "ana"
-    store_submission(files, target)
-    assert stored(target) == files
-    inode = (target / "bidding_agent.py").stat().st_ino
-    store_submission(files, target)
-    assert (target / "bidding_agent.py").stat().st_ino == inode
-    store_submission({"bidding_agent.py": b"z"}, target)
-    assert stored(target) == {"bidding_agent.py": b"z"}
-    assert [path.name for path in target.parent.iterdir()] == ["ana"]
-
-
-def test_a_submission_that_is_not_wholly_written_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "ana"
-    write = Path.write_bytes
-
-    def full(path: Path, content: bytes) -> int:
-        if path.name == "c.py":
-            raise OSError("disk full")
-        return write(path, content)
-
-    files = {"bidding_agent.py": b"x", "c.py": b"y"}
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", full)
-        with pytest.raises(OSError, match="disk full"):
-            store_submission(files, target)
-    assert not target.exists()
-    store_submission(files, target)
-    assert stored(target) == files
-
-
-def test_what_an_agent_left_in_its_folder_is_removed(tmp_path: Path) -> None:
-    files = {"bidding_agent.py": b"x"}
-    store_submission(files, tmp_path / "ana")
-    (tmp_path / "ana" / "left.txt").write_text("learned")
-    store_submission(files, tmp_path / "ana")
-    assert stored(tmp_path / "ana") == files
 
 
 # --- who plays one game ----------------------------------------------------------------------------------

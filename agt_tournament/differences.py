@@ -1,0 +1,127 @@
+"""Where two stored values, or two files of tables, text and figures, differ."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+import pandas as pd
+
+_MOST_OF_A_FILE = 5
+_NOTHING = object()
+_SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+
+
+class Difference(NamedTuple):
+    """Something that is stored and should be otherwise."""
+
+    file: str
+    where: str
+    """Place in the file, as ``auction_log[3].winner``."""
+    stored: Any
+    expected: Any
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.where} is {_short(self.stored)}, expected {_short(self.expected)}"
+
+
+def compare(file: str, stored: Any, expected: Any, where: str = "") -> Iterator[Difference]:
+    """The places in which two JSON values differ; numbers must be equal to the last bit."""
+    if isinstance(stored, dict) and isinstance(expected, dict):
+        for key in [*expected, *(key for key in stored if key not in expected)]:
+            path = f"{where}.{key}" if where else str(key)
+            yield from compare(file, stored.get(key, _NOTHING), expected.get(key, _NOTHING), path)
+    elif isinstance(stored, list) and isinstance(expected, list):
+        for place, (one, other) in enumerate(zip(stored, expected, strict=False)):
+            yield from compare(file, one, other, f"{where}[{place}]")
+        if len(stored) != len(expected):
+            yield Difference(file, f"length of {where}" if where else "length", len(stored), len(expected))
+    elif type(stored) is not type(expected) or stored != expected:
+        yield Difference(file, where, stored, expected)
+
+
+def compare_files(file: str, stored: Path, expected: Path) -> Iterator[Difference]:
+    """The first places in which the file `stored`, called `file`, differs from the file `expected`."""
+    if stored.read_bytes() == expected.read_bytes():
+        return
+    read = _READERS.get(stored.suffix, _lines)
+    try:
+        content = read(stored)
+    except Exception as error:  # whatever a reader of tables raises of a damaged one
+        yield Difference(file, "content", f"unreadable, {type(error).__name__}", "what the games give")
+        return
+    found = list(islice(compare(file, content, read(expected)), _MOST_OF_A_FILE))
+    yield from found or [Difference(file, "bytes", "others", "what the games give")]
+
+
+def _csv(path: Path) -> dict[str, Any]:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        return {"rows": list(rows), "columns": rows.fieldnames}
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_bytes())
+
+
+def _parquet(path: Path) -> dict[str, Any]:
+    table = pd.read_parquet(path)
+    cells = table.astype(object).where(table.notna(), None)
+    return {"rows": cells.to_dict("records"), "columns": list(table), "types": [str(kind) for kind in table.dtypes]}
+
+
+def _workbook(path: Path) -> dict[str, Any]:
+    """The cells of every sheet by their places, each as what stands in it: text, number or formula."""
+    with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as parts:
+        names = parts.namelist()
+        strings = (
+            [_text(item) for item in _tree(parts, "xl/sharedStrings.xml")] if "xl/sharedStrings.xml" in names else []
+        )
+        titles = [sheet.get("name") for sheet in _tree(parts, "xl/workbook.xml").iter(f"{_SHEET}sheet")]
+        sheets = [f"xl/worksheets/sheet{number}.xml" for number in range(1, len(titles) + 1)]
+        return {str(title): _cells(_tree(parts, sheet), strings) for title, sheet in zip(titles, sheets, strict=True)}
+
+
+def _cells(sheet: ElementTree.Element, strings: list[str]) -> dict[str, str]:
+    return {
+        str(cell.get("r")): strings[int(_text(cell))] if cell.get("t") == "s" else _text(cell)
+        for cell in sheet.iter(f"{_SHEET}c")
+    }
+
+
+def _tree(parts: zipfile.ZipFile, name: str) -> ElementTree.Element:
+    return ElementTree.fromstring(parts.read(name))
+
+
+def _text(element: ElementTree.Element) -> str:
+    return "".join(element.itertext())
+
+
+def _lines(path: Path) -> dict[str, str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {f"line {number}": line for number, line in enumerate(lines, start=1)}
+
+
+def _image(path: Path) -> None:
+    """Of an image there is no place to name."""
+
+
+_READERS: dict[str, Callable[[Path], Any]] = {
+    ".csv": _csv,
+    ".json": _json,
+    ".parquet": _parquet,
+    ".xlsx": _workbook,
+    ".png": _image,
+}
+
+
+def _short(value: Any) -> str:
+    text = "missing" if value is _NOTHING else repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."
