@@ -138,9 +138,9 @@ ACTIONS: dict[str, str] = {
         off = lambda: lock(fcntl.F_UNLCK)
         """,
     "lease": """
-        file = open(library("trace.py"))
-        on = lambda: fcntl.fcntl(file, 1024, fcntl.F_RDLCK)
-        off = lambda: fcntl.fcntl(file, 1024, fcntl.F_UNLCK)
+        held = []
+        on = lambda: held or held.append(open(library("trace.py")))
+        off = lambda: held and held.pop().close()
         """,
     "read a library": """
         on = lambda: content(library("idlelib", "README.txt"))
