@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +59,12 @@ class Evidence:
     """Seconds of CPU time that the attacker's processes used while it was not asked."""
     seconds: float = 0.0
     """Of wall time, that the organiser needed for all games."""
+    rivals_failed: tuple[str, ...] = ()
+    """Teams other than the attacker for which an error was logged."""
+    bids: tuple[tuple[float, ...], ...] = ()
+    """What the attacker bid, by game."""
+    stored_bytes: int = 0
+    """Size of the game files with what all agents printed."""
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -82,6 +88,16 @@ class Attack:
     """Whether it needs the whole bid timeout."""
     games: int = 1
     """How many games are played one after the other; the attacker's process is started again where it has ended."""
+    runs: int = 1
+    """How often the games are played, each time by new processes from the same seeds."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """Fields of `Limits` that differ from the harness's for the attacker; those that `Limits` lacks are left out."""
+    rivals_import: str = ""
+    """A module that some of the honest agents import."""
+    rivals_load_seconds: float = 10.0
+    """The load limit of the honest agents."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Further files of the submission, by relative path."""
 
     @property
     def key(self) -> str:

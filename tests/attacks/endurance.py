@@ -35,7 +35,9 @@ class State:
 
 def endure(games: int, tier: str, seed: int = 0) -> list[State]:
     """Play `games`, each also without the attack by agents of their own; raises `AssertionError` at a wrong result."""
-    kinds = [attack for attack in harness.all_attacks().values() if not attack.long and attack.games == 1]
+    kinds = [
+        attack for attack in harness.all_attacks().values() if not attack.long and attack.games == attack.runs == 1
+    ]
     chosen, states = random.Random(seed), []
     with tempfile.TemporaryDirectory(prefix="auctions-") as folder, ExitStack() as stack:
         base = Path(folder)
@@ -46,7 +48,7 @@ def endure(games: int, tier: str, seed: int = 0) -> list[State]:
             attack = chosen.choice(kinds)
             game = _attacked(base, tier, harness.formatted(attack.source, planted), honest, number)
             script = ScriptedBidder(dict(harness._bids(game)))
-            peaceful = json.loads(json.dumps(harness._play(_seated(alike, script), number)))
+            peaceful = json.loads(json.dumps(harness._play(_seated(alike, script), number).as_json()))
             assert harness.outcome(game) == harness.outcome(peaceful), attack.key
             states.append(_state())
     return states
@@ -63,7 +65,7 @@ def _seated(honest: Mapping[str, Any], attacker: Any) -> dict[str, Any]:
 def _attacked(base: Path, tier: str, source: str, honest: Mapping[str, Any], number: int) -> dict[str, Any]:
     harness._submission(base, ATTACKER, source)
     with harness._agent(base, ATTACKER, tier) as attacker:
-        return harness._play(_seated(honest, attacker), number)
+        return harness._play(_seated(honest, attacker), number).as_json()
 
 
 def _state() -> State:

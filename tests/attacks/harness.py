@@ -47,13 +47,9 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 def all_attacks() -> dict[str, Attack]:
     """All attacks by key."""
-    from tests.attacks import attacks_01_23
+    from tests.attacks import attacks_01_23, attacks_24_53, attacks_54_65
 
-    attacks = list(attacks_01_23.ATTACKS)
-    if (Path(__file__).parent / "attacks_24_53.py").exists():
-        from tests.attacks import attacks_24_53  # type: ignore[attr-defined]
-
-        attacks += attacks_24_53.ATTACKS
+    attacks = [*attacks_01_23.ATTACKS, *attacks_24_53.ATTACKS, *attacks_54_65.ATTACKS]
     found = {attack.key: attack for attack in attacks}
     assert len(found) == len(attacks), "two attacks have the same number and name"
     return found
@@ -91,8 +87,9 @@ class Played:
         """What `as_json` made JSON of."""
         seen = dict(content["evidence"])
         seen["planted"] = _planted(seen["planted"])
-        for name in ("connections", "written", "left"):
+        for name in ("connections", "written", "left", "rivals_failed"):
             seen[name] = tuple(seen[name])
+        seen["bids"] = tuple(map(tuple, seen["bids"]))
         return cls(**{**content, "evidence": Evidence(**seen)})
 
     def as_json(self) -> dict[str, Any]:
@@ -198,6 +195,7 @@ def attack_game(attack: Attack, tier: str, secret: str) -> Played:
     marker = f"attack-{os.urandom(5).hex()}"
     try:
         _write_files(base, secret)
+        _write_files_of(attack, base)
         before = _files(base)
         told, most_resident, hit = _watch(lambda send: _organise(attack, tier, base, secret, marker, send))
         left = _end_all()
@@ -215,6 +213,7 @@ def attack_game(attack: Attack, tier: str, secret: str) -> Played:
             organiser_hit=hit,
             between_turns=told.get("between_turns", 0.0),
             seconds=told.get("seconds", 0.0),
+            stored_bytes=told.get("stored_bytes", 0),
             notes=told.get("notes", {}),
         )
         for path in strays:
@@ -225,9 +224,14 @@ def attack_game(attack: Attack, tier: str, secret: str) -> Played:
     played = Played("games" in told, told.get("games", []), [], evidence)
     if played.ended:
         bids = tuple(_bids(game) for game in played.games)
-        played.reference = reference(tier, bids)
+        played.reference = reference(tier, bids, attack.games)
         slowed = sum(map(_honest_seconds, played.games)) - sum(map(_honest_seconds, played.reference))
-        played.evidence = Evidence(**{**vars(evidence), "rivals_slowed": slowed})
+        more = {
+            "rivals_slowed": slowed,
+            "rivals_failed": tuple(sorted({failure["team_id"] for failure in played.failures()} - {ATTACKER})),
+            "bids": tuple(tuple(bid for _, bid in game) for game in bids),
+        }
+        played.evidence = Evidence(**{**vars(evidence), **more})
     return played
 
 
@@ -336,25 +340,41 @@ def _organise(attack: Attack, tier: str, base: Path, secret: str, marker: str, s
         tell(planted=json.loads(json.dumps(asdict(planted), default=str)))
         code, source = base / "submissions" / ATTACKER / "bidding_agent.py", formatted(attack.source, planted)
         code.write_text(source)
-        with ExitStack() as processes:
-            agents = {team: processes.enter_context(_agent(base, team, tier)) for team in SEATS}
-            watched = Watched(agents[ATTACKER], lambda roots: tell(roots=roots))
-            agents[ATTACKER] = watched
-            began = time.perf_counter()
-            games = [_play(agents, game) for game in range(1, attack.games + 1)]
-            seconds = time.perf_counter() - began
-            printed = watched.take_output()
+        games, watched, stored, began = [], [], 0, time.perf_counter()
+        for _ in range(attack.runs):
+            with ExitStack() as processes:
+                agents = {team: processes.enter_context(_seated(base, team, tier, attack)) for team in SEATS}
+                watched.append(Watched(agents[ATTACKER], lambda roots: tell(roots=roots)))
+                agents[ATTACKER] = watched[-1]
+                results = [_play(agents, game) for game in range(1, attack.games + 1)]
+                seconds = time.perf_counter() - began
+                printed = {team: agent.take_output() for team, agent in agents.items()}
+            games += [result.as_json() for result in results]
+            stored += _stored_bytes(base / "stored", results, printed)
         changed = not code.exists() or code.read_text() != source
         time.sleep(0.02)  # the listeners are threads
     tell(
         games=games,
-        printed=printed,
+        printed=printed[ATTACKER],
         connections=connections,
         changed=[str(code)] if changed else [],
-        between_turns=watched.between_turns,
+        between_turns=sum(each.between_turns for each in watched),
         seconds=seconds,
-        notes={"printed_bytes": str(len(printed.encode()))},
+        stored_bytes=stored,
+        notes={"printed_bytes": str(len(printed[ATTACKER].encode()))},
     )
+
+
+def _stored_bytes(folder: Path, results: Sequence[Any], printed: Mapping[str, str]) -> int:
+    """Store the games as a competition does, the output with the last one; return the bytes of all files."""
+    from agt_tournament.game_files import log_game_result
+
+    folder.mkdir()
+    for number, result in enumerate(results, start=1):
+        log_game_result(folder / f"{number}.json", result, printed if number == len(results) else {})
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    shutil.rmtree(folder)
+    return size
 
 
 def formatted(source: str, planted: Planted) -> str:
@@ -428,28 +448,47 @@ def _write_files(base: Path, secret: str) -> None:
     _submission(base, ATTACKER, "")
 
 
+def _write_files_of(attack: Attack, base: Path) -> None:
+    """Write what the attacker has beside its code, and what honest agents import in this attack."""
+    for name, content in attack.files.items():
+        path = base / "submissions" / ATTACKER / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    for team in SEATS[1::2] if attack.rivals_import else ():
+        rival = base / "submissions" / team / "bidding_agent.py"
+        rival.write_text(f"import {attack.rivals_import}\n" + rival.read_text())
+
+
 def _submission(base: Path, team: str, source: str) -> None:
     folder = base / "submissions" / team
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bidding_agent.py").write_text(source)
 
 
-def _agent(base: Path, team: str, tier: str) -> Any:
+def _agent(base: Path, team: str, tier: str, **changed: float) -> Any:
+    """The agent of `team` with the limits of an attacker or of an honest agent but for those `changed`."""
     from agt_tournament.agent_manager import AgentProcess, Limits
+    from agt_tournament.agents.sandbox import Sandbox
 
-    limits = Limits(5.0, 10.0) if team != ATTACKER else Limits(BID_TIMEOUT, LOAD_TIMEOUT, MEMORY_MB, OUTPUT_KB)
-    try:
-        from agt_tournament.agents.sandbox import Sandbox
-    except ImportError:
-        return AgentProcess(base / "submissions" / team, team, limits)
-    return AgentProcess(base / "submissions" / team, team, limits, sandbox=Sandbox(tier))
+    limits: dict[str, float] = {"bid_timeout_seconds": 5.0, "load_timeout_seconds": 10.0}
+    if team == ATTACKER:
+        limits = {"bid_timeout_seconds": BID_TIMEOUT, "load_timeout_seconds": LOAD_TIMEOUT}
+        limits |= {"memory_limit_mb": MEMORY_MB, "output_limit_kb": OUTPUT_KB}
+    known = {name: value for name, value in {**limits, **changed}.items() if name in Limits._fields}
+    return AgentProcess(base / "submissions" / team, team, Limits(**known), sandbox=Sandbox(tier))  # type: ignore
 
 
-def _play(agents: Mapping[str, Any], game: int) -> dict[str, Any]:
+def _seated(base: Path, team: str, tier: str, attack: Attack) -> Any:
+    """The agent of `team` in a game with `attack`."""
+    changed = attack.limits if team == ATTACKER else {"load_timeout_seconds": attack.rivals_load_seconds}
+    return _agent(base, team, tier, **changed)
+
+
+def _play(agents: Mapping[str, Any], game: int) -> Any:
     from agt_tournament.seeding import GameSeeds
     from tests.tournament import play
 
-    return play(agents, seeds=GameSeeds(SEED, 1, 1, game)).as_json()
+    return play(agents, seeds=GameSeeds(SEED, 1, 1, game))
 
 
 class Watched:
@@ -497,8 +536,8 @@ def _bids(game: Mapping[str, Any]) -> Bids:
 
 
 @cache
-def reference(tier: str, bids: tuple[Bids, ...]) -> list[dict[str, Any]]:
-    """A game for each of `bids`, in which a bidder in this process bids just that."""
+def reference(tier: str, bids: tuple[Bids, ...], games: int) -> list[dict[str, Any]]:
+    """A game for each of `bids`, in which a bidder in this process bids just that; each run has `games`."""
     from tests.tournament import ScriptedBidder
 
     base = Path(tempfile.mkdtemp(prefix="auctions-"))
@@ -506,11 +545,12 @@ def reference(tier: str, bids: tuple[Bids, ...]) -> list[dict[str, Any]]:
         _write_files(base, "")
         with ExitStack() as processes:
             agents = {team: processes.enter_context(_agent(base, team, tier)) for team in SEATS if team != ATTACKER}
-            games = []
-            for number, script in enumerate(bids, start=1):
+            found: list[dict[str, Any]] = []
+            for place, script in enumerate(bids):
                 everyone = {team: agents.get(team) or ScriptedBidder(dict(script)) for team in SEATS}
-                games.append(json.loads(json.dumps(_play(everyone, number))))
-            return games
+                result = _play(everyone, place % games + 1)
+                found.append(json.loads(json.dumps(result.as_json())))
+            return found
     finally:
         shutil.rmtree(base, ignore_errors=True)
 

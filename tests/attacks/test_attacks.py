@@ -21,7 +21,8 @@ from tests.support import REPO
 ATTACKS = all_attacks()
 WALLS = ("bubblewrap", "landlock")
 NOBODY = 65534
-MOST_SUCCEED_WITHOUT_WALLS = 25
+MOST_SUCCEED_WITHOUT_WALLS = 35
+BURNING = 55
 
 pytestmark = pytest.mark.slow
 
@@ -82,11 +83,10 @@ def test_without_walls_the_attacks_succeed() -> None:
     results = play_attacks("none", list(ATTACKS))
     assert set(results) == set(ATTACKS)
     for key, result in results.items():
-        if result.ended:
+        if result.ended and ATTACKS[key].number != BURNING:  # the only attack on the others themselves
             check_the_game(key, result)
     done = {ATTACKS[key].number for key, result in results.items() if reached(key, result)}
-    both = any(attack.number > 23 for attack in ATTACKS.values())
-    assert len(done) >= (MOST_SUCCEED_WITHOUT_WALLS if both else 10), sorted(done)
+    assert len(done) >= MOST_SUCCEED_WITHOUT_WALLS, sorted(done)
 
 
 def reached(key: str, result: Played) -> bool:
