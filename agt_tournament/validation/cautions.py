@@ -9,8 +9,8 @@ from agt_tournament.validation import hints
 from agt_tournament.validation.problems import Finding, printable
 from agt_tournament.validation.trial import Asked, Trial
 
-_SLOW_BID, _SLOW_START = 1 / 4, 1 / 2
-"""Of the limit. Another machine, or a busy one, may be as much slower."""
+_SLOW_BID, _SLOW_START, _SLOW_GAME = 1 / 4, 1 / 2, 1 / 2
+"""Of the limit of CPU time. Another machine may be as much slower."""
 _MUCH_OUTPUT = 1 / 4
 """Of the limit."""
 _MOST_IGNORED = 20  # files that are warned of one by one
@@ -21,7 +21,7 @@ _DROPPED = re.compile(r"\[([\d,]+) further bytes were dropped\]\Z")
 
 def find_cautions(trial: Trial) -> list[Finding]:
     """All that there is to warn of."""
-    looks = (_slow_start, _slow_bids, _cut_down, _no_bid, _no_win, _prints, _differs)
+    looks = (_slow_start, _slow_bids, _slow_game, _cut_down, _no_bid, _no_win, _prints, _differs)
     return [*_ignored(trial), *(finding for look in looks if (finding := look(trial)))]
 
 
@@ -53,6 +53,19 @@ def _slow_bids(trial: Trial) -> Finding | None:
         return None
     what = f"slow bids: the slowest took {max(map(_seconds, slow)):.2f} s of {limit:g} s"
     return Finding(what, f"{slow[0].game}, round {slow[0].round}", "slow", hints.SLOW_BID, count=len(slow))
+
+
+def _slow_game(trial: Trial) -> Finding | None:
+    limit = trial.rules.game_timeout_seconds
+    games = [
+        (sum(entry["cpu_seconds"][team] or 0.0 for entry in game.result.auction_log), game.label)
+        for game in trial.games
+        for team in game.copies
+    ]
+    slowest, where = max(games, default=(0.0, ""))
+    if slowest <= _SLOW_GAME * limit:
+        return None
+    return Finding(f"slow: a game took {slowest:.1f} s of {limit:g} s", where, "slow", hints.SLOW_GAME)
 
 
 def _seconds(asked: Asked) -> float:

@@ -23,10 +23,14 @@ _BASE_NAMES = ("team_id", "valuation_vector", "budget", "auction_items_sequence"
 
 # --- warnings --------------------------------------------------------------------------------------------
 
-SLOW_START = "On a busier machine it may be too late: import less, and compute less before the first round."
+SLOW_START = "On a slower machine it may be too late: import less, and compute less before the first round."
 SLOW_BID = (
-    "On a busier machine it may be too late, and then the rest of the game is lost: watch time.perf_counter() and "
+    "On a slower machine it may be too late, and then the rest of the game is lost: watch time.perf_counter() and "
     "return the best bid so far."
+)
+SLOW_GAME = (
+    "On a slower machine it may be too late, and then the rest of the game is lost: all rounds share this time, so "
+    "compute less in each."
 )
 CUT_DOWN = (
     "Fine if it is meant. If not: does update_after_each_round call super().update_after_each_round(item_id, "
@@ -79,6 +83,8 @@ def problem(mistake: Mistake) -> str:
     if mistake.error == "memory":
         limit = mistake.rules.memory_limit_mb
         return f"There are {limit} MB, Python and the libraries included: keep less, or smaller numpy types."
+    if mistake.error == "output":
+        return "An agent that prints without end is stopped: remove the prints that are for testing."
     if mistake.error == "exit":
         return (
             "Something ends the process: remove sys.exit(), exit(), quit() and os._exit(). Return 0.0 where you do "
@@ -89,17 +95,23 @@ def problem(mistake: Mistake) -> str:
 
 def _timeout(mistake: Mistake) -> str:
     rules = mistake.rules
+    if "of what a game" in mistake.message:
+        return (
+            f"Constructor, bids and updates of a game may together take {rules.game_timeout_seconds:g} s of CPU time "
+            "(game_timeout_seconds): compute less in each round, or once in __init__."
+        )
+    load, bid = (f"{seconds:g} s of CPU time" for seconds in (rules.load_timeout_seconds, rules.bid_timeout_seconds))
     if mistake.method == "import":
         return (
-            f"The import may take {rules.load_timeout_seconds:g} s (load_timeout_seconds). Put loops and tests at the "
-            'end of the file under if __name__ == "__main__":, and import less.'
+            f"The import may take {load} (load_timeout_seconds). Put loops and tests at the end of the file under "
+            'if __name__ == "__main__":, and import less.'
         )
     if mistake.method == "__init__":
-        return f"The constructor may take {rules.load_timeout_seconds:g} s (load_timeout_seconds): plan less, or later."
+        return f"The constructor may take {load} (load_timeout_seconds): plan less."
     return (
-        f"A bid, with the update for the round before, may take {rules.bid_timeout_seconds:g} s (bid_timeout_seconds), "
-        "and the rest of the game is lost otherwise. Is there a loop without an end? Else watch time.perf_counter() "
-        "and return the best bid so far."
+        f"A bid, with the update for the round before, may take {bid} (bid_timeout_seconds), and the rest of the game "
+        "is lost otherwise. Is there a loop without an end? Else watch time.perf_counter() and return the best bid so "
+        "far."
     )
 
 
@@ -158,7 +170,10 @@ _OF_EXCEPTION = {
     "RecursionError": "A function calls itself without an end.",
     "NotImplementedError": f"Your class has no bidding_function of its own. Write {_CALLED['bidding_function']}",
     "EOFError": "Nobody answers input(): remove it.",
-    "PermissionError": "Agents may not use files, network or processes: keep what you need in your modules.",
+    "PermissionError": (
+        "Agents may not use files, network, processes or timers (signal.alarm, select): keep data in your modules, and "
+        "watch time.perf_counter() instead of a timer."
+    ),
     "FileNotFoundError": "Agents may not use files: keep what you need in your modules.",
     "OSError": "Agents may not use files, network or processes: keep what you need in your modules.",
 }
@@ -183,6 +198,8 @@ def _crash(mistake: Mistake) -> str:
         return f"Derive the class from BiddingAgent, and begin its __init__ with {_SUPER}."
     if name == "AttributeError" and "object has no attribute" in reason and "NoneType" not in reason:
         return "Nothing of that name was set: set it in __init__, for each game has a new object; check the spelling."
+    if "start new thread" in reason:
+        return "Agents have one thread. Compute in bidding_function, and watch time.perf_counter() to stop in time."
     if "'NoneType'" in reason:
         return "A value is None: a function without a return, or a name that was never set."
     if mistake.message.startswith("the process was ended by"):

@@ -47,8 +47,9 @@ class Asked(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Wall time until the answer."""
-        return self.answer.seconds or 0.0
+        """CPU time of the answer, which is what is limited; wall time where that is not known."""
+        answer = self.answer
+        return (answer.seconds if answer.cpu_seconds is None else answer.cpu_seconds) or 0.0
 
 
 class PlayedGame(NamedTuple):

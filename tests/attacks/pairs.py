@@ -192,7 +192,9 @@ def try_group(tier: str, channels: Sequence[Channel], games: int, seed: int) -> 
     with tempfile.TemporaryDirectory(prefix="pairs-") as folder:
         Path(folder).chmod(0o755)
         _write_agents(Path(folder), channels, sent, seed)
-        values, complaints = _played(Path(folder), tier, 2 * games, len(channels), forgetful="rare" in channels[0].action)
+        values, complaints = _played(
+            Path(folder), tier, 2 * games, len(channels), forgetful="rare" in channels[0].action
+        )
     return [
         _heard(channel, bits[channel.action], [game[place] for game in values], complaints)
         for place, channel in enumerate(channels)
@@ -222,7 +224,9 @@ def guesses(values: Sequence[float], rounds: int) -> str:
     return "".join("1" if value > (low + high) / 2 else "0" for value in values).ljust(rounds, "0")
 
 
-def _played(folder: Path, tier: str, games: int, senses: int, *, forgetful: bool) -> tuple[list[list[list[float]]], str]:
+def _played(
+    folder: Path, tier: str, games: int, senses: int, *, forgetful: bool
+) -> tuple[list[list[list[float]]], str]:
     """What the receiver read by game, sense and round, and what the two complained about."""
     from agt_tournament.agent_manager import AgentProcess
     from agt_tournament.agents.sandbox import Sandbox
@@ -231,9 +235,7 @@ def _played(folder: Path, tier: str, games: int, senses: int, *, forgetful: bool
 
     values, complaints = [], ""
     with ExitStack() as stack:
-        agents = {
-            team: stack.enter_context(AgentProcess(folder / team, team, sandbox=Sandbox(tier))) for team in SEATS
-        }
+        agents = {team: stack.enter_context(AgentProcess(folder / team, team, sandbox=Sandbox(tier))) for team in SEATS}
         for number in range(1, games + 1):
             if forgetful:
                 forget_rare_files()

@@ -29,7 +29,12 @@ FAST = ("tournament.arena_size=2", "tournament.auction_rounds=3")
 """A whole trial of short games."""
 IMPATIENT = ("tournament.load_timeout_seconds=1", "tournament.bid_timeout_seconds=0.3")
 N_BIDS = 2 * 3 + 5 * 3  # of a FAST trial: two copies in the first game, one in the five others
-HEAD = "import math, os, random, sys, time\nfrom agt_tournament.base_agent import BiddingAgent\n"
+HEAD = """import math, os, random, sys, time
+from agt_tournament.base_agent import BiddingAgent
+def compute(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end: pass
+"""
 
 
 def agent(body: str, head: str = HEAD) -> str:
@@ -298,7 +303,7 @@ def test_what_goes_wrong_only_in_a_later_game_is_found(tmp_path: Path) -> None:
 def test_hanging_before_the_first_round_is_told_at_once(source: str, method: str, hint: str, tmp_path: Path) -> None:
     began = time.perf_counter()
     verdict = tried(tmp_path, source, *FAST, *IMPATIENT)
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - began < 20
     [problem] = verdict["problems"]
     assert problem["error"] == "timeout"
     assert problem["what"].startswith(f"too slow: {method} was stopped after 1.")
@@ -310,12 +315,12 @@ def test_after_three_late_bids_the_rest_is_not_played(tmp_path: Path) -> None:
     source = bidding("while True: pass")
     began = time.perf_counter()
     verdict = tried(tmp_path, source, "tournament.arena_size=5", *IMPATIENT)
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - began < 20
     [problem] = verdict["problems"]
     assert (problem["error"], problem["count"]) == ("timeout", 3)
     assert problem["source"].startswith(("def bidding_function", "while True"))
     assert problem["what"].startswith("too slow: bidding_function was stopped after 0.3")
-    assert "may take 0.3 s (bid_timeout_seconds)" in problem["hint"]
+    assert "may take 0.3 s of CPU time (bid_timeout_seconds)" in problem["hint"]
     assert "rest was not played" in verdict["stopped"]
 
 
@@ -330,10 +335,32 @@ def the_warning(verdict: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_slow_bids_are_warned_of(tmp_path: Path) -> None:
-    source = bidding("time.sleep(0.15); return self.valuation_vector[item_id]")
+    source = bidding("compute(0.15); return self.valuation_vector[item_id]")
     warning = the_warning(tried(tmp_path, source, *ALONE, "tournament.bid_timeout_seconds=0.5"))
     assert (warning["error"], warning["count"]) == ("slow", 2 * 3)  # the game is played twice
     assert "of 0.5 s" in warning["what"]
+
+
+def test_a_slow_game_of_quick_bids_is_warned_of(tmp_path: Path) -> None:
+    source = bidding("compute(0.2); return self.valuation_vector[item_id]")
+    warning = the_warning(tried(tmp_path, source, *ALONE, "tournament.game_timeout_seconds=1"))
+    assert warning["what"].startswith("slow: a game took 0.6 s of 1 s")
+
+
+def test_a_game_over_its_budget_says_which_budget(tmp_path: Path) -> None:
+    source = bidding("compute(0.3); return self.valuation_vector[item_id]")
+    verdict = tried(tmp_path, source, *ALONE, "tournament.game_timeout_seconds=0.5")
+    [problem] = verdict["problems"]
+    assert problem["error"] == "timeout"
+    assert "game_timeout_seconds" in problem["hint"]
+
+
+def test_threads_and_endless_output_are_explained(tmp_path: Path) -> None:
+    [problem] = tried(tmp_path, bidding("import threading; threading.Thread().start(); return 1.0"), *ALONE)["problems"]
+    assert "one thread" in problem["hint"]
+    [problem] = tried(tmp_path, bidding("while True: print('x' * 999)"), *ALONE)["problems"]
+    assert problem["error"] == "output"
+    assert "prints without end" in problem["hint"]
 
 
 def test_a_slow_constructor_is_warned_of(tmp_path: Path) -> None:
@@ -341,7 +368,7 @@ def test_a_slow_constructor_is_warned_of(tmp_path: Path) -> None:
         """
         def __init__(self, *a):
             super().__init__(*a)
-            time.sleep(1.1)
+            compute(1.1)
         def bidding_function(self, item_id):
             return self.valuation_vector[item_id]
         """
@@ -370,11 +397,11 @@ def test_an_agent_that_wins_nothing_is_warned_of(tmp_path: Path) -> None:
 
 
 def test_printing_too_much_is_warned_of(tmp_path: Path) -> None:
-    source = bidding("print('é' * 200_000); return self.valuation_vector[item_id]")
+    source = bidding("print('é' * 20_000); return self.valuation_vector[item_id]")
     verdict = tried(tmp_path, source)
     warning = the_warning(verdict)
     assert warning["error"] == "output"
-    assert "1,172 kB in a game, 64 kB are kept" in warning["what"]
+    assert "117 kB in a game, 16 kB are kept" in warning["what"]
     assert verdict["output"] == "é" * 1024
     assert len(verdict["output"].encode()) == 2048
 
@@ -559,8 +586,8 @@ def test_text_of_a_submission_is_shown_as_text(tmp_path: Path, capsys: pytest.Ca
     )
     tried(tmp_path, source)
     shown = capsys.readouterr().out
-    assert "[red]p\N{REPLACEMENT CHARACTER}[/red]" in shown
-    assert "[bold]\N{REPLACEMENT CHARACTER}]0;title" in shown
+    assert "[red]p?[/red]" in shown
+    assert "[bold]?]0;title" in shown
     assert not any(c in shown for c in "\x1b\x07\u202e")
 
 
