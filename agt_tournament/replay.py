@@ -60,7 +60,7 @@ def replay(config: CompetitionConfig) -> int:
     verdict = f"{count} differences" if count else f"all outcomes follow from the stored bids{again}"
     print(f"{len(games)} games replayed: {verdict}")
     print(f"not compared: {', '.join(name for name in _NOT_COMPARED if (run_dir / name).exists())}")
-    if files:
+    if files and stored["action"] != "game":
         print("action=report writes the tables and pages of the stored games again")
     return 1 if count else 0
 

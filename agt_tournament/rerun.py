@@ -87,8 +87,9 @@ def rerun(
         marks = Path(folder) / "shards" / "rerun"
         fan_out(lambda: play, blocks, marks, what=what, unit="games")
         for shard in blocks:
-            for deviation in (mark_of(marks, shard.key) or {})["deviations"]:
-                yield Deviation(*deviation)
+            record = mark_of(marks, shard.key)
+            assert record is not None, "`fan_out` raises unless every block is done"
+            yield from (Deviation(*deviation) for deviation in record["deviations"])
 
 
 def play_again(

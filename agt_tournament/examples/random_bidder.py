@@ -16,7 +16,6 @@ class RandomBidder(BiddingAgent):
     def bidding_function(self, item_id: str) -> float:
         """A new u for each item, from the generator of `random`.
 
-        That generator is seeded before each game, so the game can be replayed to the bid. One's own should be made from
-        it, in the constructor: `random.Random(random.getrandbits(64))`.
+        That generator is seeded before each game, so the game can be replayed to the bid.
         """
         return random.random() * self.valuation_vector[item_id]
