@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from agt_tournament.agents import readable
 from agt_tournament.agents.sandbox import Sandbox
 from agt_tournament.probe import steps as catalogue
 from agt_tournament.probe.churn import busy_machine
@@ -77,6 +78,7 @@ def walk(sandbox: Sandbox, paths: Iterable[str], steps: Iterable[Step], roots: t
 def walk_paths(sandbox: Sandbox, paths: Iterable[str], roots: tuple[str, ...]) -> tuple[int, list[Opening]]:
     """How many paths were tried, and what is open of them and of the counters of the machine."""
     known = {"paths": list(paths), "roots": roots, "stopped": _STOPPED_SECONDS}
+    readable.warm()  # as before games: the first to read a file of a day changes its access time
     with planted("paths", known) as submission, started(submission, sandbox) as agent:
         loaded = agent.load()
         if loaded.error:

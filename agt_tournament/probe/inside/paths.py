@@ -28,7 +28,8 @@ ACT_WHEN_OPENED = ("/dev/watchdog", "/dev/st", "/dev/nst", "/dev/lp", "/dev/ttyS
 WRITING = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
-Name = Callable[[str], str]
+ABOVE = {prefix[:place] for prefix, _ in KNOWN["prefixes"] for place, sign in enumerate(prefix) if sign == "/"}
+"""All folders above what may be read."""
 
 
 def succeeds(attempt: Callable[..., object], *arguments: object) -> bool:
@@ -196,7 +197,7 @@ def file_systems(paths: Iterable[str]) -> dict[str, tuple[int, ...]]:
             found.setdefault(os.stat(path).st_dev, path)
         except OSError:
             continue
-    values = {}
+    values: dict[str, tuple[int, ...]] = {}
     for path in found.values():
         try:
             s = os.statvfs(path)
@@ -266,7 +267,7 @@ def named(path: str) -> str:
             return str(name)
         if path.startswith(prefix + "/"):
             return f"{name}/**"
-    if path not in SYSTEM_FOLDERS and any(prefix.startswith(path + "/") for prefix, _ in KNOWN["prefixes"]):
+    if path in ABOVE and path not in SYSTEM_FOLDERS:
         return "{above}"
     if not path.startswith("/proc/"):
         return path
