@@ -15,16 +15,16 @@ from agt_tournament.probe.walk import Walked
 from tests.nobody import as_nobody, nobodys_environment, why_not_nobody
 from tests.support import REPO
 
-_WALK = (sys.executable, "-m", "agt_tournament.probe", "--json")
+WALK = (sys.executable, "-m", "agt_tournament.probe", "--json")
 
 
 def main() -> int:
     """Print what each user's agents could reach behind each tier."""
-    walks = walked_by(getpass.getuser(), list(_WALK))
+    walks = walked_by(getpass.getuser(), list(WALK))
     if reason := why_not_nobody():
         print(f"not walked as nobody: {reason}")
     else:
-        walks += walked_by("nobody", as_nobody(*_WALK))
+        walks += walked_by("nobody", as_nobody(*WALK))
         if note := described_stale(stale(walks)):
             print(note)
     return int(not walks or any(map(unreviewed, walks)))

@@ -96,6 +96,7 @@ def reached(key: str, result: Played) -> bool:
 
 # --- as a user without rights ----------------------------------------------------------------------------
 
+
 def test_the_same_as_a_user_without_rights() -> None:
     if reason := why_not_nobody():
         pytest.skip(reason)

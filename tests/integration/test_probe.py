@@ -164,7 +164,7 @@ def test_what_is_new_and_what_is_stale_is_named() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(why_not_nobody() is not None, reason=str(why_not_nobody()))
 def test_all_that_is_open_is_on_the_list_and_the_list_holds_nothing_else() -> None:
-    walks = [*walls.walked_by("root", list(walls._WALK)), *walls.walked_by("nobody", as_nobody(*walls._WALK))]
+    walks = [*walls.walked_by("root", list(walls.WALK)), *walls.walked_by("nobody", as_nobody(*walls.WALK))]
     assert {walked.tier: unreviewed(walked) for walked in walks} == {tier: [] for tier in HOLDING}
     assert stale(walks) == []
     assert all(walked.paths > 1000 and walked.calls > 1000 for walked in walks)

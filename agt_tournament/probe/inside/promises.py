@@ -30,14 +30,13 @@ def write(path: str) -> str:
 
 
 def folders_below(roots: list[str]) -> list[str]:
-    """All folders that may be listed."""
+    """All folders that may be listed, but for those inside of installed packages."""
     found = list(roots)
     for folder in found:  # which grows
-        try:
-            with os.scandir(folder) as entries:
-                found += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-        except OSError:
+        if folder.endswith("-packages"):
             continue
+        with suppress(OSError), os.scandir(folder) as entries:
+            found += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
     return found
 
 
