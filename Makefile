@@ -8,7 +8,7 @@ DEMO  := two_agent_grid
 LAB   := outputs/slurm_lab
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench results slurm-lab slurm-lab-stop lock clean
+.PHONY: help setup demo test walls lint bench results slurm-lab slurm-lab-stop lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-16s%s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ demo: setup  ## the two-agent experiment on the embedded model, end to end
 
 test: setup  ## all tests
 	@$(PY) -m pytest
+
+walls: setup  ## what agents can reach behind each tier of walls, compared with the reviewed list
+	@$(PY) -m tests.walls
 
 lint: setup  ## style, format and types
 	$(PY) -m ruff check

@@ -31,8 +31,8 @@ def busy_machine(seconds: float) -> Iterator[None]:
         for number in range(_FILES):
             file = stack.enter_context((folder / str(number)).open("wb"))
             fcntl.flock(file, fcntl.LOCK_EX)
-        (folder / "large").write_bytes(os.urandom(_DISK_BYTES))
-        os.sync()
+        large = stack.enter_context((folder / "large").open("wb"))
+        os.posix_fallocate(large.fileno(), 0, _DISK_BYTES)
         memory = stack.enter_context(mmap.mmap(-1, _MEMORY_BYTES))
         memory[:: mmap.PAGESIZE] = b"x" * (_MEMORY_BYTES // mmap.PAGESIZE)
         _send_packets()

@@ -22,7 +22,7 @@ def names_of_paths() -> list[str]:
     Of a root that holds more than 40,000 an even sample is taken.
     """
     found = dict.fromkeys(path for root in _NEAR for path in _below(root, depth=2))
-    for root in (*_ROOTS, *map(str, (*readable.interpreter(), *readable.packages()))):
+    for root in (*_ROOTS, *map(str, readable_trees())):
         below = list(_below(root))
         found.update(dict.fromkeys(below[:: len(below) // _MOST_PER_ROOT + 1]))
     return list(found)
@@ -41,8 +41,12 @@ def kernel_settings() -> list[str]:
 def folders_near() -> list[str]:
     """The folders that are not far from the root, and those of the interpreter and the libraries."""
     near = (path for root in (*_NEAR, *_ROOTS) for path in _below(root, depth=1))
-    own = map(str, (*readable.interpreter(), *readable.packages(), *readable.own_modules()))
-    return [path for path in dict.fromkeys((*near, *own)) if os.path.isdir(path)]
+    return [path for path in dict.fromkeys((*near, *map(str, readable_trees()))) if os.path.isdir(path)]
+
+
+def readable_trees() -> list[Path]:
+    """Files and folders that every agent may read."""
+    return [*readable.interpreter(), *readable.packages(), *readable.own_modules()]
 
 
 def prefixes(submission: Path) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agt_tournament.agents.sandbox import Sandbox
-from agt_tournament.probe.names import folders_near, kernel_settings
+from agt_tournament.probe.names import folders_near, kernel_settings, readable_trees
 from agt_tournament.probe.submission import MEMORY_MB, ProbeError, failure, planted, started
 
 _SECRET = "agt_preflight_secret"
@@ -41,7 +41,7 @@ def _played(sandbox: Sandbox, thorough: bool) -> Result:
     with tempfile.TemporaryDirectory(prefix="agt_probe_") as folder, socket.create_server(("127.0.0.1", 0)) as listener:
         secret_file = Path(folder) / "secret.txt"
         secret_file.write_text(_SECRET)
-        near = {"roots": ["/"], "folders": folders_near(), "settings": kernel_settings()}
+        near = {"roots": ["/", *map(str, readable_trees())], "folders": folders_near(), "settings": kernel_settings()}
         if not sandbox.walled:  # nothing keeps it from writing there
             near = {"roots": [folder], "folders": [], "settings": [str(secret_file)]}
         known = near | {

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from agt_tournament.agents import readable
 from agt_tournament.agents.sandbox import Sandbox
 from agt_tournament.probe import steps as catalogue
 from agt_tournament.probe.churn import busy_machine
+from agt_tournament.probe.names import readable_trees
 from agt_tournament.probe.steps import Step
 from agt_tournament.probe.submission import LIMITS, briefing, failure, planted, started
 
@@ -56,11 +58,11 @@ class Walked:
         return cls(**{**content, "openings": [Opening(**opening) for opening in content["openings"]]})
 
 
-def walk(sandbox: Sandbox, paths: Iterable[str], steps: Iterable[Step], roots: tuple[str, ...] = ("/",)) -> Walked:
+def walk(sandbox: Sandbox, paths: Iterable[str], steps: Iterable[Step]) -> Walked:
     """Try every path and every step from inside `sandbox`.
 
     Args:
-        paths: what is tried beside all that can be listed below `roots`.
+        paths: what is tried beside all that can be listed.
         steps: system calls, see `steps.all_steps`.
 
     Raises:
@@ -68,15 +70,28 @@ def walk(sandbox: Sandbox, paths: Iterable[str], steps: Iterable[Step], roots: t
     """
     began = time.monotonic()
     steps = list(steps)
-    tried, openings = walk_paths(sandbox, paths, roots)
+    tried, openings = walk_paths(sandbox, paths)
     openings += sweep(sandbox, steps)
     calls = sum(_variants(step) for step in steps)
     return Walked(sandbox.name, tried, calls, time.monotonic() - began, sorted(openings))
 
 
-def walk_paths(sandbox: Sandbox, paths: Iterable[str], roots: tuple[str, ...]) -> tuple[int, list[Opening]]:
-    """How many paths were tried, and what is open of them and of the counters of the machine."""
+def walk_paths(
+    sandbox: Sandbox, paths: Iterable[str], roots: tuple[str, ...] | None = None
+) -> tuple[int, list[Opening]]:
+    """Try paths from inside `sandbox`, and read the counters of the machine twice.
+
+    Args:
+        paths: what is tried beside all that can be listed below `roots`.
+        roots: by default the root and every tree that agents may read. Without walls a smaller one should be given, as
+            files are created and removed there.
+
+    Returns:
+        How many paths were tried, and what is open.
+    """
+    roots = ("/", *map(str, readable_trees())) if roots is None else roots
     known = {"paths": list(paths), "roots": roots, "stopped": _STOPPED_SECONDS}
+    readable.warm()  # as before games: the first to read a file of a day changes its access time
     with planted("paths", known) as submission, started(submission, sandbox) as agent:
         loaded = agent.load()
         if loaded.error:

@@ -28,7 +28,8 @@ ACT_WHEN_OPENED = ("/dev/watchdog", "/dev/st", "/dev/nst", "/dev/lp", "/dev/ttyS
 WRITING = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
-Name = Callable[[str], str]
+ABOVE = {prefix[:place] for prefix, _ in KNOWN["prefixes"] for place, sign in enumerate(prefix) if sign == "/"}
+"""All folders above what may be read."""
 
 
 def succeeds(attempt: Callable[..., object], *arguments: object) -> bool:
@@ -45,7 +46,8 @@ def opened(path: str, flags: int) -> None:
 
 
 def reachable(roots: Iterable[str]) -> Iterator[str]:
-    """Every path below `roots`, as far as folders may be listed."""
+    """Every path below `roots`, as far as folders may be listed; of installed packages the top level."""
+    packages = {prefix for prefix, name in KNOWN["prefixes"] if name == "{packages}"}
     folders = list(roots)
     while folders:
         folder = folders.pop()
@@ -53,32 +55,28 @@ def reachable(roots: Iterable[str]) -> Iterator[str]:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     yield entry.path
-                    if entry.is_dir(follow_symlinks=False):
+                    if folder not in packages and entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
         except OSError:
             continue
 
 
 def created(path: str) -> None:
+    """Create a file; what cannot be removed again stays."""
     opened(path, WRITING | os.O_CREAT | os.O_EXCL)
-    os.unlink(path)
+    succeeds(os.unlink, path)
 
 
 def made(path: str) -> None:
+    """Create a folder."""
     os.mkdir(path)
-    os.rmdir(path)
+    succeeds(os.rmdir, path)
 
 
 def linked(path: str) -> None:
+    """Create a symbolic link."""
     os.symlink("nowhere", path)
-    os.unlink(path)
-
-
-def renamed(path: str) -> None:
-    """Rename a folder that is made for that."""
-    os.mkdir(path)
-    os.rename(path, f"{path}_renamed")
-    os.rmdir(f"{path}_renamed")
+    succeeds(os.unlink, path)
 
 
 def retimed(path: str) -> None:
@@ -110,12 +108,11 @@ class Ways:
             created: lambda: created(absent),
             made: lambda: os.mkdir(absent),
             linked: lambda: os.symlink("nowhere", absent),
-            renamed: lambda: os.rename(absent, absent),
             retimed: lambda: os.utime(absent),
             remoded: lambda: os.chmod(absent, 0),
         }
         ways = [way for way, call in calls.items() if not is_refused(call)]
-        self._in_folder = [way for way in ways if way in (created, made, linked, renamed)]
+        self._in_folder = [way for way in ways if way in (created, made, linked)]
         self._of_any = [way for way in ways if way in (retimed, remoded)]
 
     def change(self, path: str, *, is_folder: bool) -> bool:
@@ -176,15 +173,13 @@ def contents(paths: Iterable[str]) -> dict[str, int]:
 
 
 def statuses(paths: Iterable[str]) -> dict[str, tuple[int, ...] | None]:
-    """Sizes, links and times of each path; None for what is not there."""
+    """What stat tells of each path; None for what is not there."""
     found: dict[str, tuple[int, ...] | None] = {}
     for path in paths:
         try:
-            s = os.stat(path)
+            found[path] = described(path)
         except OSError:
             found[path] = None
-        else:
-            found[path] = (s.st_size, s.st_nlink, s.st_blocks, s.st_atime_ns, s.st_mtime_ns, s.st_ctime_ns)
     return found
 
 
@@ -196,7 +191,7 @@ def file_systems(paths: Iterable[str]) -> dict[str, tuple[int, ...]]:
             found.setdefault(os.stat(path).st_dev, path)
         except OSError:
             continue
-    values = {}
+    values: dict[str, tuple[int, ...]] = {}
     for path in found.values():
         try:
             s = os.statvfs(path)
@@ -235,12 +230,19 @@ def system_counters() -> dict[str, object]:
         "getrusage ru_nivcsw": lambda: resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw,
         "getrusage children": lambda: resource.getrusage(resource.RUSAGE_CHILDREN),
     }
+    readings |= {f"fstat {number}": partial(described, number) for number in range(64)}
     for name, read in readings.items():
         try:
             found[name] = read()
         except OSError:
             continue
     return found
+
+
+def described(file: str | int) -> tuple[int, ...]:
+    """What stat tells of a path or a descriptor: size, links and times."""
+    s = os.stat(file)
+    return (s.st_size, s.st_nlink, s.st_blocks, s.st_atime_ns, s.st_mtime_ns, s.st_ctime_ns)
 
 
 def clocks() -> dict[str, float]:
@@ -266,7 +268,7 @@ def named(path: str) -> str:
             return str(name)
         if path.startswith(prefix + "/"):
             return f"{name}/**"
-    if path not in SYSTEM_FOLDERS and any(prefix.startswith(path + "/") for prefix, _ in KNOWN["prefixes"]):
+    if path in ABOVE and path not in SYSTEM_FOLDERS:
         return "{above}"
     if not path.startswith("/proc/"):
         return path
@@ -300,7 +302,7 @@ class Walk:
     """The paths, and the machine as it was before and after."""
 
     def __init__(self) -> None:
-        listed = reachable(KNOWN["roots"]) if KNOWN["roots"] else ()
+        listed = reachable(KNOWN["roots"])
         self.paths = Paths(dict.fromkeys((*listed, *KNOWN["paths"])))
         told = [path for path in self.paths.readable if path.startswith(COUNTERS)]
         self._counter_files = [path for path in told if not path.startswith(KERNEL_LOGS)]

@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from agt_tournament.base_agent import BiddingAgent
 
@@ -21,21 +22,21 @@ def read(path: str) -> str:
 
 
 def write(path: str) -> str:
-    with open(path, "w") as file:
-        file.write("here")
-    os.remove(path)
+    """Open a new file for writing; what cannot be removed again stays."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+    with suppress(OSError):
+        os.unlink(path)
     return f"wrote {path}"
 
 
 def folders_below(roots: list[str]) -> list[str]:
-    """All folders that may be listed."""
+    """All folders that may be listed, but for those inside of installed packages."""
     found = list(roots)
     for folder in found:  # which grows
-        try:
-            with os.scandir(folder) as entries:
-                found += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-        except OSError:
+        if folder.endswith("-packages"):
             continue
+        with suppress(OSError), os.scandir(folder) as entries:
+            found += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
     return found
 
 
@@ -43,24 +44,17 @@ def write_anywhere() -> str:
     """Create a file in every folder."""
     folders = dict.fromkeys((*folders_below(KNOWN["roots"]), *KNOWN["folders"]))
     for folder in folders:
-        path = f"{folder}/agt_probe_{os.getpid()}"
-        try:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
-        except OSError:
-            continue
-        os.unlink(path)
-        return f"wrote {path}"
+        with suppress(OSError):
+            return write(f"{folder}/agt_probe_{os.getpid()}")
     raise OSError(f"none of {len(folders)} folders")
 
 
 def open_settings() -> str:
     """Open the kernel's settings for writing."""
     for path in KNOWN["settings"]:
-        try:
+        with suppress(OSError):
             os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
-        except OSError:
-            continue
-        return f"opened {path} for writing"
+            return f"opened {path} for writing"
     raise OSError("none")
 
 

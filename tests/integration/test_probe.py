@@ -1,0 +1,186 @@
+"""The walking probe notices what is open, and the reviewed list says of all that is open why it is harmless."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agt_tournament.__main__ import perform
+from agt_tournament.agents import sandbox as sandboxes
+from agt_tournament.agents import seccomp_policy
+from agt_tournament.agents.sandbox import NONE, TIERS, Sandbox
+from agt_tournament.preflight import why_not
+from agt_tournament.probe import promises
+from agt_tournament.probe.names import names_of_paths
+from agt_tournament.probe.promises import broken_promises, try_promises
+from agt_tournament.probe.review import Reviewed, described, described_stale, reviewed_list, stale, unreviewed
+from agt_tournament.probe.steps import all_steps, numbers, system_call_name
+from agt_tournament.probe.walk import Opening, Walked, sweep, walk_paths
+from tests import walls
+from tests.nobody import as_nobody, why_not_nobody
+from tests.tournament import competition_tree
+
+HOLDING = [tier for tier in TIERS[:-1] if why_not(tier) is None]
+ALL_RIGHTS = (1 << 13) - 1
+FORK, GETPID, PAUSE, EXIT, SYSINFO = 57, 39, 34, 60, 99  # of x86-64
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are no walls elsewhere")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that every user may pass, list and write."""
+    with tempfile.TemporaryDirectory() as name:
+        for path in (Path(name), Path(name) / "open"):
+            path.mkdir(exist_ok=True)
+            path.chmod(0o777)
+        (Path(name) / "open" / "file").write_text("content")
+        (Path(name) / "open" / "file").chmod(0o666)
+        yield Path(name) / "open"
+
+
+# --- the probe notices -----------------------------------------------------------------------------------
+
+
+def test_without_walls_it_finds_paths_clocks_and_counters(folder: Path) -> None:
+    told = ["/proc/stat", "/proc/uptime", "/etc/passwd", "/dev/null"]
+    tried, openings = walk_paths(NONE, told, roots=(str(folder),))
+    found = {(opening.kind, opening.name) for opening in openings}
+    assert tried == len(told) + 1
+    assert {("writable", f"{folder}/file"), ("readable", "/etc/passwd"), ("clock", "clock_gettime 1")} <= found
+    assert {("moving content", "/proc/stat"), ("moving content", "/proc/uptime")} <= found
+    assert {("moving counter", "sysinfo procs"), ("moving counter", "sysinfo freeram")} <= found
+    assert [path.name for path in folder.iterdir()] == ["file"]
+
+
+def test_without_walls_it_finds_calls_that_fork_end_and_block() -> None:
+    steps = [numbers(range(number, number + 1))[0] for number in (FORK, EXIT, GETPID, PAUSE)]
+    found = {opening.name: opening.detail for opening in sweep(NONE, steps)}
+    ended = {"exit": "ends the process", "pause": "blocks the process"}
+    assert found == {"fork": "success", "getpid": "success", **ended}
+
+
+@pytest.mark.parametrize("tier", HOLDING)
+def test_a_folder_that_landlock_lets_through_is_found(tier: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_a_folder(folder, monkeypatch)
+    _, openings = walk_paths(Sandbox(tier), [str(folder), f"{folder}/file"])
+    new = {(opening.kind, opening.name) for opening in unreviewed(Walked(tier, openings=openings))}
+    assert {("readable", f"{folder}/file"), ("writable", f"{folder}/file"), ("writable", str(folder))} <= new
+
+
+@pytest.mark.parametrize("tier", HOLDING)
+def test_a_folder_that_can_be_written_breaks_a_promise(
+    tier: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_a_folder(folder, monkeypatch)
+    monkeypatch.setattr(promises, "folders_near", lambda: [str(folder)])
+    reason = broken_promises(try_promises(Sandbox(tier)))
+    assert reason == "does not prevent writing any folder"
+
+
+@pytest.mark.parametrize("tier", HOLDING)
+def test_a_call_that_the_filter_lets_through_is_found(tier: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = numbers(range(SYSINFO, SYSINFO + 1))
+    assert sweep(Sandbox(tier), steps) == []
+    allow_a_call(monkeypatch)
+    assert sweep(Sandbox(tier), steps) == [Opening("system call", "sysinfo", "EFAULT")]
+
+
+def open_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let agents write below `folder`, in namespaces too."""
+    rights, bubblewrap = sandboxes._rights, sandboxes._bubblewrap
+
+    def command(submission: Path, information: int) -> Iterator[str]:
+        arguments = list(bubblewrap(submission, information))
+        place = arguments.index("--remount-ro", arguments.index("--chdir") - 2)
+        for parent in reversed(folder.parents[:-1]):
+            arguments[place:place] = ["--dir", str(parent)]
+            place += 2
+        yield from (*arguments[:place], "--bind", str(folder), str(folder), *arguments[place:])
+
+    monkeypatch.setattr(sandboxes, "_rights", lambda submission: [*rights(submission), (str(folder), ALL_RIGHTS)])
+    monkeypatch.setattr(sandboxes, "_bubblewrap", command)
+
+
+def allow_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the filter let sysinfo through."""
+    monkeypatch.setattr(seccomp_policy, "ALLOWED", (*seccomp_policy.ALLOWED, "sysinfo"))
+    monkeypatch.setattr(seccomp_policy, "compiled", seccomp_policy.compiled.__wrapped__)
+
+
+def test_the_check_names_what_is_open_and_fails(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    allow_a_call(monkeypatch)
+    why_not.cache_clear()
+    try:
+        assert perform(competition_tree("action=sandbox_check")) == 1
+    finally:
+        why_not.cache_clear()
+    shown = capsys.readouterr().out
+    assert "system call: sysinfo (EFAULT)" in shown
+    assert "no tier holds" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+# --- the list --------------------------------------------------------------------------------------------
+
+
+def test_every_line_of_the_list_is_explained_once() -> None:
+    lines = reviewed_list()
+    assert len({(line.kind, line.name, line.tiers) for line in lines}) == len(lines)
+    for line in lines:
+        assert len(line.why.split()) > 3, line
+        assert set(line.tiers) <= {"bubblewrap", "landlock"}
+
+
+@pytest.mark.parametrize("entry", ["{open: [read]}", "{open: [read], why: ''}", "{open: [read], why: it is, on: 1}"])
+def test_a_line_without_an_explanation_is_refused(entry: str, tmp_path: Path) -> None:
+    path = tmp_path / "list.yaml"
+    path.write_text(f"system call:\n  - {entry}\n")
+    with pytest.raises(ValueError, match="expected open, why"):
+        reviewed_list(path)
+
+
+def test_what_is_new_and_what_is_stale_is_named() -> None:
+    line = Reviewed("readable", "/usr/*", "These are public.", tiers=("landlock",))
+    walked = Walked("landlock", 1, 2, 0.1, [Opening("readable", "/usr/lib/x"), Opening("readable", "/etc/shadow")])
+    assert [opening.name for opening in unreviewed(walked, [line])] == ["/etc/shadow"]
+    assert len(unreviewed(replace(walked, tier="bubblewrap"), [line])) == 2
+    assert stale([walked], [line]) == []
+    assert stale([replace(walked, tier="bubblewrap")], [line]) == [line]
+    assert stale([], [replace(line, sometimes=True)]) == []
+    assert "/usr/*" in described_stale([line])
+    assert described_stale([]) == ""
+    assert "readable: /etc/shadow" in described(walked)
+    assert Walked.from_json(walked.as_json()) == walked
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(why_not_nobody() is not None, reason=str(why_not_nobody()))
+def test_all_that_is_open_is_on_the_list_and_the_list_holds_nothing_else() -> None:
+    walks = [*walls.walked_by("root", list(walls.WALK)), *walls.walked_by("nobody", as_nobody(*walls.WALK))]
+    assert {walked.tier: unreviewed(walked) for walked in walks} == {tier: [] for tier in HOLDING}
+    assert stale(walks) == []
+    assert all(walked.paths > 1000 and walked.calls > 1000 for walked in walks)
+
+
+# --- what is tried ---------------------------------------------------------------------------------------
+
+
+def test_every_number_is_tried_and_names_come_from_libseccomp() -> None:
+    steps = all_steps()
+    assert {step["number"] for step in steps if step["way"] == "syscall"} >= set(range(1024))
+    assert system_call_name(1023) == "number 1023"
+    assert len({step["label"] for step in steps[:1024]}) == 1024
+
+
+def test_paths_of_the_machine_are_tried() -> None:
+    names = set(names_of_paths())
+    assert {"/", "/proc/sys/kernel/core_pattern", "/dev/null", "/etc/passwd", "/proc/self/mem"} <= names
+    assert any(name.startswith("/sys/") for name in names)
