@@ -1,4 +1,4 @@
-"""Every line of the list of attacks, under each tier of walls that holds here, as this user and as one without rights.
+"""Every line of the list of attacks, under each tier of walls that holds here; see `test_places` for others.
 
 An attack must come to nothing, cost the others nothing and be told in the log. That the attacks are real is tested as
 well: without walls many of them succeed.
@@ -7,20 +7,14 @@ well: without walls many of them succeed.
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tests.attacks.harness import ATTACKER, Played, all_attacks, outcome, play_attacks, why_not
-from tests.support import REPO
 
 ATTACKS = all_attacks()
 WALLS = ("bubblewrap", "landlock")
-NOBODY = 65534
 MOST_SUCCEED_WITHOUT_WALLS = 35
 BURNING = 55
 
@@ -93,47 +87,3 @@ def reached(key: str, result: Played) -> bool:
     """Whether the attack had what it wanted; one that killed even the watcher had."""
     evidence = result.evidence
     return evidence is None or ATTACKS[key].succeeded(evidence) or evidence.planted.secret in evidence.printed
-
-
-# --- as a user without rights ----------------------------------------------------------------------------
-
-HOUSE = """
-set -e
-mount --make-rprivate /
-mount -t tmpfs -o mode=755 tmpfs /mnt
-mkdir /mnt/kept
-mount --bind "$2" /mnt/kept
-mount -t tmpfs -o mode=755 tmpfs "$1"
-mkdir -p "$2"
-mount --move /mnt/kept "$2"
-umount /mnt
-shift 2
-exec "$@"
-"""
-"""Shows of the closed folder $1 only $2, in a mount namespace: the interpreter may lie in root's home."""
-
-
-def _as_nobody(*command: str) -> list[str]:
-    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *command]
-
-
-def _house(folder: Path) -> list[str]:
-    """What to put before a command so that everyone can read the interpreter in `folder`."""
-    closed = [each for each in reversed(folder.parents) if not each.stat().st_mode & 0o001]
-    return ["unshare", "--mount", "sh", "-c", HOUSE, "sh", str(closed[0]), str(folder)] if closed else []
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_the_same_as_a_user_without_rights(tmp_path: Path) -> None:
-    if not shutil.which("setpriv") or not shutil.which("unshare"):
-        pytest.skip("setpriv and unshare of util-linux are needed")
-    house = _house(Path(sys.base_prefix).resolve())
-    tried = [*house, *_as_nobody(sys.executable, "-c", "import numpy, pytest; import tests.tournament")]
-    check = subprocess.run(tried, cwd=REPO, capture_output=True, text=True)
-    if check.returncode:
-        pytest.skip(f"user {NOBODY} cannot run {sys.executable}: {check.stderr.strip()[-300:]}")
-    options = ("-q", "-p", "no:cacheprovider", "-k", "test_an_attack_comes_to_nothing")
-    command = [*house, *_as_nobody(sys.executable, "-m", "pytest", *options, str(Path(__file__)))]
-    clean = {**os.environ, "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": "/tmp"}
-    run = subprocess.run(command, cwd=REPO, env=clean, capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
