@@ -20,9 +20,10 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, count, repeat
+from itertools import chain, count
 from multiprocessing import current_process, get_context
 from pathlib import Path
+from secrets import randbits
 
 from rich import box
 from rich.console import Console
@@ -156,11 +157,8 @@ def measure(tier: str, channels: Iterable[Channel], games: int = GAMES) -> dict[
     groups: dict[str, list[Channel]] = {}
     for channel in channels:
         groups.setdefault(channel.group, []).append(channel)
-    seeds = [int.from_bytes(os.urandom(6)) for _ in groups]
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn"), initializer=_take_a_cpu) as workers:
-        tried = [
-            workers.submit(try_group, tier, *each) for each in zip(groups.values(), repeat(games), seeds, strict=False)
-        ]
+        tried = [workers.submit(try_group, tier, group, games, randbits(48)) for group in groups.values()]
         return {heard.channel: heard for each in tried for heard in each.result()}
 
 
@@ -199,9 +197,7 @@ def try_group(tier: str, channels: Sequence[Channel], games: int, seed: int) -> 
     with tempfile.TemporaryDirectory(prefix="pairs-") as folder:
         Path(folder).chmod(0o755)
         _write_agents(Path(folder), channels, sent, seed)
-        values, complaints = _played(
-            Path(folder), tier, 2 * games, len(channels), forgetful="rare" in channels[0].action
-        )
+        values, complaints = _played(Path(folder), tier, 2 * games, channels)
     return [
         _heard(channel, bits[channel.action], [game[place] for game in values], complaints)
         for place, channel in enumerate(channels)
@@ -245,9 +241,7 @@ def guesses(values: Sequence[float], rounds: int) -> str:
     return "".join("1" if value > (low + high) / 2 else "0" for value in values).ljust(rounds, "0")
 
 
-def _played(
-    folder: Path, tier: str, games: int, senses: int, *, forgetful: bool
-) -> tuple[list[list[list[float]]], str]:
+def _played(folder: Path, tier: str, games: int, channels: Sequence[Channel]) -> tuple[list[list[list[float]]], str]:
     """What the receiver read by game, sense and round, and what the two complained about."""
     from agt_tournament.agent_manager import AgentProcess
     from agt_tournament.agents.sandbox import Sandbox
