@@ -302,7 +302,8 @@ _TELLING = [
             done(name + " of another", lambda: getattr(os, name)(<<organiser>>))
         done("the rank of another", lambda: os.getpriority(os.PRIO_PROCESS, <<organiser>>))
         done("the CPUs of another", lambda: os.sched_getaffinity(<<organiser>>))
-        done("the clock of another", lambda: time.clock_gettime(~<<organiser>> << 3 | 2))
+        clock, used = ctypes.c_long(~<<organiser>> << 3 | 2), (ctypes.c_uint64 * 2)()
+        done("the clock of another", lambda: libc.syscall(ctypes.c_long(113 if ARM else 228), clock, used))
         """),
         _QUIET,
         _reached,

@@ -12,23 +12,25 @@ import json
 import math
 import os
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
-from itertools import count
+from itertools import chain, count
 from multiprocessing import current_process, get_context
 from pathlib import Path
+from secrets import randbits
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import binomtest
 
-from tests.attacks.channels import ACTIONS, CHANNELS, PRELUDE, SENSES, Channel, body
+from tests.attacks.channels import ACTIONS, CHANNELS, PRELUDE, SENSES, Channel, body, closed
 
 SENDER, RECEIVER = "sender", "receiver"
 SEATS = ("random_bidder", SENDER, RECEIVER, "shading_bidder", "adaptive_bidder")
@@ -130,6 +132,11 @@ class Heard:
         """Whether this is better than chance."""
         return self.p_value < LEVEL
 
+    @property
+    def more_right(self) -> bool:
+        """Whether more than half of the guesses were right."""
+        return 2 * self.right > self.sent
+
     def bits_a_round(self) -> tuple[float, float, float]:
         """Capacity of a symmetric channel with this share of errors, and the ends of its 95 % interval."""
         interval = binomtest(self.right, self.sent).proportion_ci(0.95)
@@ -150,9 +157,8 @@ def measure(tier: str, channels: Iterable[Channel], games: int = GAMES) -> dict[
     groups: dict[str, list[Channel]] = {}
     for channel in channels:
         groups.setdefault(channel.group, []).append(channel)
-    seeds = [int.from_bytes(os.urandom(6)) for _ in groups]
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn"), initializer=_take_a_cpu) as workers:
-        tried = [workers.submit(try_group, tier, group, games, seed) for group, seed in zip(groups.values(), seeds)]
+        tried = [workers.submit(try_group, tier, group, games, randbits(48)) for group in groups.values()]
         return {heard.channel: heard for each in tried for heard in each.result()}
 
 
@@ -163,20 +169,20 @@ def _take_a_cpu() -> None:
         os.sched_setaffinity(0, {cpus[current_process()._identity[0] % len(cpus)]})
 
 
-def carrying(tier: str, channels: Sequence[Channel]) -> dict[str, tuple[Heard, Heard]]:
-    """Channels that are better than chance twice, with fresh bits and in the same direction.
+def carrying(tier: str, channels: Sequence[Channel], games: int = GAMES) -> list[Heard]:
+    """Channels that carry more than they may, twice, with fresh bits and in the same direction; the second time.
 
-    Once, one of a hundred would be so by chance; twice, one of twenty thousand.
+    By chance one of a hundred is better than chance once, and one of twenty thousand twice.
     """
-    first = measure(tier, channels)
-    suspicious = [channel for channel in channels if first[channel.name].carries]
-    second = measure(tier, suspicious, 2 * GAMES) if suspicious else {}
-    both = {name: (first[name], again) for name, again in second.items() if again.carries}
-    return {name: (one, two) for name, (one, two) in both.items() if _high(one) == _high(two)}
+    first = measure(tier, channels, games)
+    suspicious = [channel for channel in channels if _too_much(channel, first[channel.name])]
+    second = measure(tier, suspicious, 2 * games) if suspicious else {}
+    found = [channel.name for channel in suspicious if _too_much(channel, second[channel.name])]
+    return [second[name] for name in found if first[name].more_right == second[name].more_right]
 
 
-def _high(heard: Heard) -> bool:
-    return 2 * heard.right > heard.sent
+def _too_much(channel: Channel, heard: Heard) -> bool:
+    return heard.carries and heard.bits_a_round()[1] > channel.bits_left
 
 
 # --- one group -------------------------------------------------------------------------------------------
@@ -186,25 +192,36 @@ def try_group(tier: str, channels: Sequence[Channel], games: int, seed: int) -> 
     """Play `games` with bits and as many without, by the same processes; what came over each channel."""
     chosen = random.Random(seed)
     actions = list(dict.fromkeys(channel.action for channel in channels))
-    rounds = rounds_of_a_game()
-    bits = {action: ["".join(chosen.choices("01", k=rounds)) for _ in range(2 * games)] for action in actions}
+    bits = {action: _bits(games, chosen) for action in actions}
     sent = {action: [text if number % 2 == 0 else "" for number, text in enumerate(bits[action])] for action in actions}
     with tempfile.TemporaryDirectory(prefix="pairs-") as folder:
         Path(folder).chmod(0o755)
         _write_agents(Path(folder), channels, sent, seed)
-        values, complaints = _played(
-            Path(folder), tier, 2 * games, len(channels), forgetful="rare" in channels[0].action
-        )
+        values, complaints = _played(Path(folder), tier, 2 * games, channels)
     return [
         _heard(channel, bits[channel.action], [game[place] for game in values], complaints)
         for place, channel in enumerate(channels)
     ]
 
 
+def _bits(games: int, chosen: random.Random) -> list[str]:
+    """A string of bits for each of `games` that are sent and, after each, for one that is not.
+
+    Of both kinds half are ones, so that who always guesses the same is right half of the time.
+    """
+    rounds = rounds_of_a_game()
+    kinds = []
+    for _ in range(2):
+        bits = ["01"[place % 2] for place in range(games * rounds)]
+        chosen.shuffle(bits)
+        kinds.append(["".join(bits[start : start + rounds]) for start in range(0, len(bits), rounds)])
+    return list(chain.from_iterable(zip(*kinds, strict=True)))
+
+
 def _heard(channel: Channel, bits: Sequence[str], values: Sequence[Sequence[float]], complaints: str) -> Heard:
     right = [0, 0]
-    for number, (text, read) in enumerate(zip(bits, values)):
-        right[number % 2] += sum(guess == bit for guess, bit in zip(guesses(read, len(text)), text))
+    for number, (text, read) in enumerate(zip(bits, values, strict=True)):
+        right[number % 2] += sum(guess == bit for guess, bit in zip(guesses(read, len(text)), text, strict=True))
     sent = sum(map(len, bits[::2]))
     refused = "; ".join(line for line in complaints.splitlines() if _concerns(line, channel))
     return Heard(channel.name, right[0], sent, right[1], refused)
@@ -224,9 +241,7 @@ def guesses(values: Sequence[float], rounds: int) -> str:
     return "".join("1" if value > (low + high) / 2 else "0" for value in values).ljust(rounds, "0")
 
 
-def _played(
-    folder: Path, tier: str, games: int, senses: int, *, forgetful: bool
-) -> tuple[list[list[list[float]]], str]:
+def _played(folder: Path, tier: str, games: int, channels: Sequence[Channel]) -> tuple[list[list[list[float]]], str]:
     """What the receiver read by game, sense and round, and what the two complained about."""
     from agt_tournament.agent_manager import AgentProcess
     from agt_tournament.agents.sandbox import Sandbox
@@ -237,12 +252,12 @@ def _played(
     with ExitStack() as stack:
         agents = {team: stack.enter_context(AgentProcess(folder / team, team, sandbox=Sandbox(tier))) for team in SEATS}
         for number in range(1, games + 1):
-            if forgetful:
+            if any("rare" in channel.action for channel in channels):
                 forget_rare_files()
             result = play(agents, seeds=GameSeeds(1, 1, 1, number))
             printed = agents[RECEIVER].take_output()
             rows = [json.loads(line[7:]) for line in printed.splitlines() if line.startswith("VALUES ")]
-            values.append([[row[place] for row in rows] for place in range(senses)])
+            values.append([[row[place] for row in rows] for place in range(len(channels))])
             complaints += agents[SENDER].take_output() + printed
             complaints += "".join(f"out: {each['team_id']} {each['error']}\n" for each in result.failures)
     return values, complaints
@@ -319,14 +334,16 @@ def main() -> None:
     parser.add_argument("channel", nargs="*", help="names, or parts of them; all without")
     parser.add_argument("--tier", default="none", help="the sandbox: bubblewrap, landlock or none")
     parser.add_argument("--games", type=int, default=GAMES, help="with bits; as many are played without")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON in place of a table")
+    parser.add_argument("--check", action="store_true", help="only those that must be closed; fail if one is not")
     asked = parser.parse_args()
-    wanted = [each for each in CHANNELS if not asked.channel or any(part in each.name for part in asked.channel)]
-    found = measure(asked.tier, wanted, asked.games)
-    if asked.json:
-        print(json.dumps({name: asdict(heard) for name, heard in found.items()}))
-        return
-    Console(width=160).print(table(f"Channels between two agents, sandbox={asked.tier}", found.values()))
+    known = closed(asked.tier) if asked.check else CHANNELS
+    wanted = [each for each in known if not asked.channel or any(part in each.name for part in asked.channel)]
+    if asked.check:
+        found = carrying(asked.tier, wanted, asked.games)
+    else:
+        found = list(measure(asked.tier, wanted, asked.games).values())
+    Console(width=160).print(table(f"Channels between two agents, sandbox={asked.tier}", found))
+    sys.exit(1 if asked.check and found else 0)
 
 
 def table(title: str, found: Iterable[Heard]) -> Table:

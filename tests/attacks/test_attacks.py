@@ -1,4 +1,4 @@
-"""Every line of the list of attacks, under each tier of walls that holds here, as this user and as one without rights.
+"""Every line of the list of attacks, under each tier of walls that holds here; see `test_places` for others.
 
 An attack must come to nothing, cost the others nothing and be told in the log. That the attacks are real is tested as
 well: without walls many of them succeed.
@@ -7,16 +7,11 @@ well: without walls many of them succeed.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tests.attacks.harness import ATTACKER, Played, all_attacks, outcome, play_attacks, why_not
-from tests.nobody import as_nobody, nobodys_environment, why_not_nobody
-from tests.support import REPO
 
 ATTACKS = all_attacks()
 WALLS = ("bubblewrap", "landlock")
@@ -92,15 +87,3 @@ def reached(key: str, result: Played) -> bool:
     """Whether the attack had what it wanted; one that killed even the watcher had."""
     evidence = result.evidence
     return evidence is None or ATTACKS[key].succeeded(evidence) or evidence.planted.secret in evidence.printed
-
-
-# --- as a user without rights ----------------------------------------------------------------------------
-
-
-def test_the_same_as_a_user_without_rights() -> None:
-    if reason := why_not_nobody():
-        pytest.skip(reason)
-    options = ("-q", "-p", "no:cacheprovider", "-k", "test_an_attack_comes_to_nothing")
-    command = as_nobody(sys.executable, "-m", "pytest", *options, str(Path(__file__)))
-    run = subprocess.run(command, cwd=REPO, env=nobodys_environment(), capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]

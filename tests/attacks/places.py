@@ -1,0 +1,113 @@
+"""Where else attacks are tried: as a user without rights, in a control group as containers have, and without any.
+
+Each is a command to be put before another one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support import REPO
+
+NOBODY = 65534
+_GROUPS = Path("/sys/fs/cgroup")
+_LIMITS_1 = {
+    "cpu/cpu.cfs_quota_us": "150000",  # of 100 000
+    "memory/memory.limit_in_bytes": str(3 << 30),
+    "pids/pids.max": "400",
+}
+_LIMITS_2 = {"cpu.max": "150000 100000", "memory.max": str(3 << 30), "pids.max": "400"}
+_HOUSE = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs -o mode=755 tmpfs /mnt
+mkdir /mnt/kept
+mount --bind "$2" /mnt/kept
+mount -t tmpfs -o mode=755 tmpfs "$1"
+mkdir -p "$2"
+mount --move /mnt/kept "$2"
+umount /mnt
+shift 2
+exec "$@"
+"""
+"""Shows of the closed folder $1 only $2, in a mount namespace: the interpreter may lie in root's home."""
+_COVERED = 'mount --make-rprivate / && mount -t tmpfs tmpfs /sys/fs/cgroup && exec "$@"'
+_JOIN = 'for procs in $1; do echo $$ > "$procs" || exit 1; done; shift; exec "$@"'
+
+
+def as_nobody() -> list[str]:
+    """As a user without rights, who can read the interpreter."""
+    folder = Path(sys.base_prefix).resolve()
+    closed = [each for each in reversed(folder.parents) if not each.stat().st_mode & 0o001]
+    house = ["unshare", "--mount", "sh", "-c", _HOUSE, "sh", str(closed[0]), str(folder)] if closed else []
+    return [*house, "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+
+
+def without_control_groups() -> list[str]:
+    """Where no control group can be made, as root."""
+    return ["unshare", "--mount", "sh", "-c", _COVERED, "sh"]
+
+
+@contextmanager
+def in_a_control_group() -> Iterator[list[str]]:
+    """In a group with limits of CPU, memory and processes, as a container; raises `OSError` where none can be made."""
+    made: list[Path] = []
+    try:
+        if (_GROUPS / "cgroup.controllers").exists():
+            made.append(_made(_GROUPS / _own_group(""), _LIMITS_2))
+        else:
+            for name, limit in _LIMITS_1.items():
+                controller, file = name.split("/")
+                made.append(_made(_GROUPS / controller / _own_group(controller), {file: limit}))
+        files = " ".join(str(group / "cgroup.procs") for group in made)
+        yield ["sh", "-c", _JOIN, "sh", files]
+    finally:
+        for group in made:
+            _remove(group)
+
+
+def _own_group(controller: str) -> str:
+    """The control group of this process below the hierarchy of `controller`."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return path.lstrip("/")
+    raise OSError(f"no control group for {controller}")
+
+
+def _made(parent: Path, limits: dict[str, str]) -> Path:
+    group = parent / f"attacks_{os.getpid()}"
+    group.mkdir()
+    try:
+        for file, limit in limits.items():
+            (group / file).write_text(limit)
+    except OSError:
+        group.rmdir()
+        raise
+    return group
+
+
+def _remove(group: Path) -> None:
+    """Remove a group with those that its processes have made in it."""
+    for folder, _, _ in os.walk(group, topdown=False):
+        os.rmdir(folder)
+
+
+def run(place: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run this Python with `arguments` in `place`."""
+    clean = {**os.environ, "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": "/tmp"}
+    return subprocess.run([*place, sys.executable, *arguments], cwd=REPO, env=clean, capture_output=True, text=True)
+
+
+def why_not(place: list[str]) -> str | None:
+    """Why nothing can be tried in `place`; None if it can."""
+    if not shutil.which("setpriv") or not shutil.which("unshare"):
+        return "setpriv and unshare of util-linux are needed"
+    tried = run(place, "-c", "import numpy, pytest; import tests.tournament")
+    return tried.stderr.strip()[-300:] if tried.returncode else None
