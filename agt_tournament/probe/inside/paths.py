@@ -116,7 +116,7 @@ class Ways:
         self._of_any = [way for way in ways if way in (retimed, remoded)]
 
     def change(self, path: str, *, is_folder: bool) -> bool:
-        """Whether `path` can be changed; what was changed is as it was afterwards."""
+        """Whether `path` can be changed; afterwards it is as it was, if the walls let it be undone."""
         new = f"{path}/agt_probe_{os.getpid()}"
         return (
             (not is_folder and succeeds(opened, path, WRITING))
@@ -142,12 +142,11 @@ class Paths:
         self.tried += 1
         try:
             mode = os.stat(path).st_mode
-        except (OSError, ValueError):
-            mode = 0
-        else:
             self.seen.append(path)
-            if self._ways.change(path, is_folder=stat.S_ISDIR(mode)):
-                self.writable.append(path)
+        except (OSError, ValueError):
+            mode = 0  # what cannot be looked at is tried as a file
+        if self._ways.change(path, is_folder=stat.S_ISDIR(mode)):
+            self.writable.append(path)
         if succeeds(opened, path, READING):
             self.readable.append(path)
 
@@ -156,7 +155,7 @@ class Paths:
 
 
 def contents(paths: Iterable[str]) -> dict[str, int]:
-    """A hash of each file's content; files that others change cannot be opened by accident, so none are kept open."""
+    """A hash of each file's content, as far as it can be read without waiting."""
     found = {}
     for path in paths:
         try:
