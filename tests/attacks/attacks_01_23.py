@@ -29,15 +29,14 @@ def tried(name, attempt):
     return True
 
 def answers():
-    \"\"\"The descriptor on which the organiser hears us: the pipe for writing that is not what is printed.\"\"\"
+    \"\"\"The descriptor on which the organiser hears us: the socket that is not what is printed.\"\"\"
     printed = os.fstat(2).st_ino
     for fd in range(256):
         try:
             status = os.fstat(fd)
         except OSError:
             continue
-        writes = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
-        if stat.S_ISFIFO(status.st_mode) and writes and status.st_ino != printed:
+        if stat.S_ISSOCK(status.st_mode) and status.st_ino != printed:
             return fd
 
 def in_child(work, seconds=20):
@@ -78,6 +77,10 @@ class BiddingAgent:
 """
 _NOTHING = frozenset({None})
 _TIMEOUT = frozenset({"timeout"})
+_WAITING = frozenset({None, "crash", "timeout"})
+"""A wait may be refused, and come to nothing or to an error of its own."""
+_THREADS = frozenset({None, "crash"})
+"""A thread may be refused, which Python raises as an error."""
 _MEMORY = frozenset({"memory"})
 
 
@@ -144,9 +147,9 @@ _BUSY = [
         _held_up,
         long=True,
     ),
-    Attack(2, "sleep", _agent("time.sleep(60)"), _TIMEOUT, _held_up, long=True),
-    Attack(2, "pause", _agent("signal.pause()"), _TIMEOUT, _held_up, long=True),
-    Attack(2, "select", _agent("select.select([], [], [])"), _TIMEOUT, _held_up, long=True),
+    Attack(2, "sleep", _agent("time.sleep(60)"), _WAITING, _held_up, long=True),
+    Attack(2, "pause", _agent("signal.pause()"), _WAITING, _held_up, long=True),
+    Attack(2, "select", _agent("select.select([], [], [])"), _WAITING, _held_up, long=True),
     Attack(
         3,
         "stop itself",
@@ -195,8 +198,8 @@ _BUSY = [
         "kill the parent by a pipe that signals",
         _agent("""
         for pid in {os.getppid(), <<organiser>>} - {0, 1}:
-            reading, writing = os.pipe()
             try:
+                reading, writing = os.pipe()
                 fcntl.fcntl(reading, fcntl.F_SETOWN, pid)
                 fcntl.fcntl(reading, 10, signal.SIGKILL)  # F_SETSIG
                 fcntl.fcntl(reading, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
@@ -330,7 +333,7 @@ _BUSY = [
         for _ in range(4):
             threading.Thread(target=compute, daemon=True).start()
         """),
-        _NOTHING,
+        _THREADS,
         _computed,
     ),
     Attack(
@@ -353,7 +356,7 @@ _BUSY = [
         for thread in threads: thread.join()
         print("REACHED" if len(reached) > 1 else "refused: all but", "CPU", *reached)
         """),
-        _NOTHING,
+        _THREADS,
         _reached,
         long=True,
     ),
@@ -369,7 +372,7 @@ _BUSY = [
         11,
         "a wait in C that holds the interpreter",
         _agent("ctypes.PyDLL(None).pause()"),
-        _TIMEOUT,
+        _WAITING,
         _held_up,
         long=True,
     ),
@@ -381,7 +384,7 @@ _BUSY = [
             while True: pass
         threading.Thread(target=compute, daemon=True).start()
         """),
-        _NOTHING,
+        _THREADS,
         _computed,
     ),
     Attack(
@@ -397,14 +400,14 @@ _BUSY = [
         for _ in range(2):
             threading.Thread(target=compute, daemon=True).start()
         """),
-        _NOTHING,
+        _THREADS,
         _computed,
     ),
     Attack(
         13,
         "an import that hangs",
         _agent("pass", top="time.sleep(60)"),
-        _TIMEOUT,
+        _WAITING,
         _held_up,
         long=True,
     ),
@@ -412,7 +415,7 @@ _BUSY = [
         13,
         "an import that hangs in C",
         _agent("pass", top="ctypes.PyDLL(None).pause()"),
-        _TIMEOUT,
+        _WAITING,
         _held_up,
         long=True,
     ),
@@ -614,7 +617,7 @@ _HUNGRY = [
         17,
         "flood without end",
         _agent('while True: os.write(1, b"x" * 65536); os.write(2, b"y" * 65536)'),
-        _TIMEOUT,
+        frozenset({"timeout", "output"}),
         _flooded,
         long=True,
     ),
@@ -622,14 +625,14 @@ _HUNGRY = [
         17,
         "flood in every turn",
         _agent("flood()", top='def flood():\n    for _ in range(16): os.write(1, b"x" * 65536)', later="flood()"),
-        _NOTHING,
+        frozenset({None, "output"}),
         _flooded,
     ),
     Attack(
         18,
         "slow output",
         _agent('while True: os.write(1, b"x"); os.write(2, b"y"); time.sleep(0.005)'),
-        _TIMEOUT,
+        frozenset({"timeout", "output"}),
         _held_up,
         long=True,
     ),
@@ -642,7 +645,7 @@ _HUNGRY = [
             os.write(channel, b"\\x01")
             time.sleep(0.1)
         """),
-        _TIMEOUT,
+        frozenset({"timeout", "protocol"}),
         _held_up,
         long=True,
     ),

@@ -543,14 +543,14 @@ def reference(tier: str, bids: tuple[Bids, ...], games: int) -> list[dict[str, A
     base = Path(tempfile.mkdtemp(prefix="auctions-"))
     try:
         _write_files(base, "")
-        with ExitStack() as processes:
-            agents = {team: processes.enter_context(_agent(base, team, tier)) for team in SEATS if team != ATTACKER}
-            found: list[dict[str, Any]] = []
-            for place, script in enumerate(bids):
-                everyone = {team: agents.get(team) or ScriptedBidder(dict(script)) for team in SEATS}
-                result = _play(everyone, place % games + 1)
-                found.append(json.loads(json.dumps(result.as_json())))
-            return found
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(bids), games):
+            with ExitStack() as processes:
+                agents = {team: processes.enter_context(_agent(base, team, tier)) for team in SEATS if team != ATTACKER}
+                for number, script in enumerate(bids[start : start + games], start=1):
+                    everyone = {team: agents.get(team) or ScriptedBidder(dict(script)) for team in SEATS}
+                    found.append(json.loads(json.dumps(_play(everyone, number).as_json())))
+        return found
     finally:
         shutil.rmtree(base, ignore_errors=True)
 
