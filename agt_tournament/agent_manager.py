@@ -10,6 +10,8 @@ from pathlib import Path
 from agt_tournament.agents.agent_process import DEFAULT_LIMITS, AgentProcess, Limits, StartError, one_cpu
 from agt_tournament.agents.sandbox import Sandbox
 from agt_tournament.preflight import choose
+from agt_tournament.submissions import AGENT_FILE
+from experiments.errors import RequestError
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -32,12 +34,15 @@ def load_agent(
         sandbox: The walls around it; None for the highest that hold on this machine.
 
     Raises:
-        RequestError: no walls hold and none were chosen.
+        RequestError: `file_path` is no submission; or no walls hold and none were chosen.
         StartError: the process cannot be started.
     """
     path = Path(file_path)
+    folder = path.parent if path.name == AGENT_FILE else path
+    if not (folder / AGENT_FILE).is_file():
+        raise RequestError("file_path", path, f"a folder with {AGENT_FILE}, or that file")
     walls = choose("auto", trusted=False) if sandbox is None else sandbox
-    agent = AgentProcess(path.parent if path.is_file() else path, team_id, limits, sandbox=walls)
+    agent = AgentProcess(folder, team_id, limits, sandbox=walls)
     agent.prepare(lambda: seed)
     return agent
 

@@ -19,7 +19,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _OWN = ("__init__.py", "base_agent.py", "agents")
 _HIDDEN = ("site-packages", "dist-packages", "test", "idlelib", "ensurepip")
 """Folders of the standard library's that hold other people's packages, or what no agent needs."""
-DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
+DEVICES = ("/dev/null",)
 _WARM_SECONDS = 12 * 3600  # relatime renews the access time of a file that is read after a day
 
 

@@ -32,6 +32,8 @@ _START = (
 )
 _SPARE_ADDRESSES = 1 << 30
 """Bytes of address space beside the memory limit: what libraries map and do not use."""
+_COVERED = ("/proc", "/sys", "/run", "/dev/shm")
+"""Folders in which `stat`, which Landlock lets through, tells what other processes do."""
 _SAMPLES = ("__init__.py", "bidding_agent.py")
 """Files whose rights tell those of the others beside them."""
 _FIRST_ID = 0x70000000
@@ -61,6 +63,7 @@ class Sandbox:
             "limits": limits,
             "user_id": own_user_id(pid),
             "capabilities": capabilities,
+            "covered": [] if self.in_namespaces or os.geteuid() else list(filter(os.path.isdir, _COVERED)),
             "readable": list(_rights(submission)),
             "landlock": not self.in_namespaces or landlock_abi() > 0,
             "vvar_bytes": clock.vvar_bytes(),
@@ -156,15 +159,16 @@ def _bubblewrap(submission: Path, information: int) -> Iterator[str]:
     else:
         yield from ("--unshare-user", "--uid", "65534", "--gid", "65534")
     yield from ("--new-session", "--die-with-parent", "--as-pid-1", "--info-fd", str(information), "--dir", "/tmp")
-    for device in readable.DEVICES:
-        yield from ("--dev-bind", device, device)
     for library in ("/lib", "/lib64"):
         if os.path.islink(library):
             yield from ("--symlink", os.readlink(library), library)
     libraries = {_in_real_folder(file): file for file in readable.shared_libraries()}
     trees = {str(path): str(path) for path in _trees(submission)}
-    for folder in sorted({str(parent) for path in (*libraries, *trees) for parent in Path(path).parents} - {"/"}):
+    places = (*readable.DEVICES, *libraries, *trees)
+    for folder in sorted({str(parent) for path in places for parent in Path(path).parents} - {"/"}):
         yield from ("--dir", folder)  # else as closed to others as it is outside
+    for device in readable.DEVICES:
+        yield from ("--dev-bind", device, device)
     for place, source in (libraries | trees).items():
         yield from ("--ro-bind", source, place)
     for path in readable.hidden():

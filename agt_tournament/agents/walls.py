@@ -17,6 +17,7 @@ from agt_tournament.agents import clock
 _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 4, 8, 22, 38
 _SECCOMP_MODE_FILTER = 2
 _PR_SET_PDEATHSIG, _SIGKILL = 1, 9
+_CLONE_NEWNS, _MS_RDONLY, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 0x20000, 1, 8, 0x4000, 1 << 18
 _CAPABILITY_VERSION_3 = 0x20080522
 CAP_DAC_READ_SEARCH = 2
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446  # the same on every architecture
@@ -47,7 +48,8 @@ def raise_walls(plan: dict[str, Any]) -> None:
     Args:
         plan: What `sandbox.Sandbox.plan` made. limits: hard limits by their names in `resource`; without anything else
             these are all. user_id: the id to take, None to keep the present one. capabilities: those to keep.
-            readable: paths and Landlock rights; landlock: whether to use them. vvar_bytes: for `clock.hide`. seccomp
+            covered: folders
+            to hide from `stat`, where this may be done. readable: paths and Landlock rights; landlock: whether to use them. vvar_bytes: for `clock.hide`. seccomp
             and seccomp_with_clocks: a BPF program in Base64 for a process without clocks, and for one that kept them.
 
     Raises:
@@ -59,6 +61,7 @@ def raise_walls(plan: dict[str, Any]) -> None:
         return
     kept_clocks = clock.hide(plan["vvar_bytes"])
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    _cover(plan["covered"])
     if plan["landlock"]:
         _restrict_to(plan["readable"])
     if plan["user_id"] is not None:
@@ -75,6 +78,16 @@ def raise_walls(plan: dict[str, Any]) -> None:
 def landlock_abi() -> int:
     """The version of Landlock that the kernel has; 0 for none."""
     return max(int(_libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _LANDLOCK_VERSION_FLAG)), 0)
+
+
+def _cover(folders: list[str]) -> None:
+    """Mount an empty folder over each of `folders` in a mount namespace of its own; only root can, and not everywhere."""
+    if not folders or _libc.unshare(_CLONE_NEWNS) < 0:
+        return
+    _check(_libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None), "mount(/, MS_PRIVATE)")
+    for folder in folders:
+        done = _libc.mount(b"none", folder.encode(), b"tmpfs", _MS_RDONLY | _MS_NOEXEC, b"size=0,mode=755")
+        _check(done, f"mount({folder})")
 
 
 def _restrict_to(readable: list[tuple[str, int]]) -> None:
