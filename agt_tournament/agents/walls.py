@@ -47,10 +47,10 @@ def raise_walls(plan: dict[str, Any]) -> None:
 
     Args:
         plan: What `sandbox.Sandbox.plan` made. limits: hard limits by their names in `resource`; without anything else
-            these are all. user_id: the id to take, None to keep the present one. capabilities: those to keep.
-            covered: folders
-            to hide from `stat`, where this may be done. readable: paths and Landlock rights; landlock: whether to use them. vvar_bytes: for `clock.hide`. seccomp
-            and seccomp_with_clocks: a BPF program in Base64 for a process without clocks, and for one that kept them.
+            these are all. covered: folders to hide from `stat`, where that is allowed. readable: paths and Landlock
+            rights; landlock: whether to use them. user_id: the id to take, None to keep the present one. capabilities:
+            those to keep. vvar_bytes: for `clock.hide`. seccomp and seccomp_with_clocks: a BPF program in Base64 for a
+            process without clocks, and for one that kept them.
 
     Raises:
         OSError: the kernel does not let it.
@@ -81,7 +81,7 @@ def landlock_abi() -> int:
 
 
 def _cover(folders: list[str]) -> None:
-    """Mount an empty folder over each of `folders` in a mount namespace of its own; only root can, and not everywhere."""
+    """Mount an empty folder over each of `folders`, in a mount namespace of its own, where that is allowed."""
     if not folders or _libc.unshare(_CLONE_NEWNS) < 0:
         return
     _check(_libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None), "mount(/, MS_PRIVATE)")
