@@ -54,6 +54,11 @@ def content(path):
         return file.read()
 
 
+def later(kind, look):
+    "Whether a rare file has been looked at long after its neighbour."
+    return look(rare(kind, 0)).st_atime - look(rare(kind, 1)).st_atime > 600
+
+
 def first_page(path):
     with open(path, "rb", 0) as file:
         return os.pread(file.fileno(), 4096, 0)
@@ -152,7 +157,7 @@ ACTIONS: dict[str, str] = {
         off = lambda: held and held.pop().close()
         """,
     "read a library": """
-        on = lambda: content(library("idlelib", "README.txt"))
+        on = lambda: content(library("tkinter", "messagebox.py"))
         off = lambda: None
         """,
     "read rare files": """
@@ -420,7 +425,7 @@ SENSES: dict[str, str] = {
     "/proc/locks": 'read = lambda: content("/proc/locks").count(b"FLOCK")',
     "inotify": """
         watch = checked(libc.inotify_init1(os.O_NONBLOCK))
-        checked(libc.inotify_add_watch(watch, library("idlelib").encode(), 0x21))
+        checked(libc.inotify_add_watch(watch, library("tkinter").encode(), 0x21))
         def read():
             try:
                 return len(os.read(watch, 4096)) > 0
@@ -430,7 +435,7 @@ SENSES: dict[str, str] = {
     "dnotify": """
         heard = []
         signal.signal(signal.SIGIO, lambda *_: heard.append(1))
-        folder = os.open(library("idlelib"), os.O_RDONLY)
+        folder = os.open(library("tkinter"), os.O_RDONLY)
         fcntl.fcntl(folder, 1026, 0x80000001 - (1 << 32))  # F_NOTIFY of every access
         def read():
             found = len(heard)
@@ -439,7 +444,7 @@ SENSES: dict[str, str] = {
         """,
     "fanotify": """
         watch = call(300, 262, os.O_CLOEXEC and 3, os.O_RDONLY)
-        call(301, 263, watch, 1, 0x08000020, -100, library("idlelib").encode())
+        call(301, 263, watch, 1, 0x08000020, -100, library("tkinter").encode())
         def read():
             try:
                 events = os.read(watch, 4096)
@@ -502,9 +507,9 @@ SENSES: dict[str, str] = {
             first_page(rare("files", 7))
             return before - resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
         """,
-    "atime of a file": 'read = lambda: time.time() - os.stat(rare("old files", 0)).st_atime < 600',
-    "atime of a folder": 'read = lambda: time.time() - os.stat(rare("folders", 0)).st_atime < 600',
-    "atime of a link": 'read = lambda: time.time() - os.lstat(rare("links", 0)).st_atime < 600',
+    "atime of a file": 'read = lambda: later("old files", os.stat)',
+    "atime of a folder": 'read = lambda: later("folders", os.stat)',
+    "atime of a link": 'read = lambda: later("links", os.lstat)',
     "sysinfo, processes": """
         facts = (ctypes.c_uint64 * 32)()
         read = lambda: checked(libc.sysinfo(facts)) or facts[10] & 0xFFFF

@@ -25,6 +25,7 @@ from multiprocessing import current_process, get_context
 from pathlib import Path
 from secrets import randbits
 
+import scipy
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -39,7 +40,6 @@ GAMES = 5
 LEVEL = 0.01
 WORKERS = 2
 
-_RARE_FOLDERS = ("test", "lib2to3", "tkinter", "ensurepip", "turtledemo")
 _LIBRARY_LINKS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib")
 _MOST_RARE = 400
 _SENDER = """
@@ -302,8 +302,7 @@ def _functions(fragments: dict[str, str]) -> str:
 @cache
 def rare_files() -> dict[str, list[str]]:
     """Files, folders and links which agents may read and hardly anybody does."""
-    library = Path(os.__file__).parent
-    found = [path for name in _RARE_FOLDERS for path in sorted((library / name).rglob("*"))]
+    found = sorted(Path(scipy.__file__).parent.rglob("*"))
     files = [str(path) for path in found if path.is_file() and path.suffix == ".py" and path.stat().st_size > 4096]
     folders = [str(path) for path in found if path.is_dir() and path.name != "__pycache__"]
     links = [str(path) for name in _LIBRARY_LINKS for path in sorted(Path(name).glob("*")) if path.is_symlink()]

@@ -9,14 +9,18 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from tests.support import REPO
 
 NOBODY = 65534
 _GROUPS = Path("/sys/fs/cgroup")
+_GRACE = 5.0  # seconds in which the processes of a group must have ended
+_numbers = count()
 _LIMITS_1 = {
     "cpu/cpu.cfs_quota_us": "150000",  # of 100 000
     "memory/memory.limit_in_bytes": str(3 << 30),
@@ -82,7 +86,7 @@ def _own_group(controller: str) -> str:
 
 
 def _made(parent: Path, limits: dict[str, str]) -> Path:
-    group = parent / f"attacks_{os.getpid()}"
+    group = parent / f"attacks_{os.getpid()}_{next(_numbers)}"
     group.mkdir()
     try:
         for file, limit in limits.items():
@@ -94,9 +98,17 @@ def _made(parent: Path, limits: dict[str, str]) -> Path:
 
 
 def _remove(group: Path) -> None:
-    """Remove a group with those that its processes have made in it."""
+    """Remove a group with those that its processes have made in it, as soon as these have ended."""
+    deadline = time.monotonic() + _GRACE
     for folder, _, _ in os.walk(group, topdown=False):
-        os.rmdir(folder)
+        while True:
+            try:
+                os.rmdir(folder)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
 
 def run(place: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -17,10 +17,10 @@ OF_THE_USER = (4, 5, 8, 20, 22, 23, 24, 25, 26, 27, 28, 30, 31, 37, 52, 53, 54, 
 
 The others are about Python, the channel, sockets and time, which are the same for every user.
 """
-WITHOUT_CONTROL_GROUPS = (14, 15, 16, 63)
+WITHOUT_CONTROL_GROUPS = (14, 16, 63)
 """Lines about memory, which other limits have to hold there."""
-OF_CONTAINERS = (15, 55, 56, 62)
-"""Lines that share CPU time, processes and memory with the organiser in its group."""
+OF_CONTAINERS = (55, 56, 62)
+"""Lines that share CPU time and processes with the organiser in its group."""
 CHANNELS_OF_THE_USER = (
     "lease",
     "fanotify",
