@@ -16,12 +16,11 @@ from typing import Any
 _MEMORY = "brk mprotect munmap mremap"
 _FILES = (
     "open openat close close_range read readv pread64 preadv write writev lseek stat lstat fstat newfstatat statx "
-    "access faccessat faccessat2 readlink readlinkat getdents64 getcwd chdir fchdir dup dup2 dup3 umask"
+    "access faccessat faccessat2 getdents64 getcwd chdir fchdir dup dup2 dup3 umask"
 )
 _SIGNALS = "rt_sigprocmask rt_sigreturn rt_sigpending sigaltstack restart_syscall"
 _SELF = (
-    "getpid getppid gettid getpgrp getpgid getsid getuid geteuid getgid getegid getgroups uname getrandom "
-    "getrlimit sched_getaffinity exit exit_group"
+    "getpid getppid gettid getpgrp getuid geteuid getgid getegid getgroups uname getrandom getrlimit exit exit_group"
 )
 ALLOWED = tuple(" ".join((_MEMORY, _FILES, _SIGNALS, _SELF)).split())
 
@@ -76,6 +75,8 @@ def compiled(*, clocks: bool = False) -> bytes:
     allow("mmap", seccomp.Arg(3, seccomp.MASKED_EQ, _SHARED_GROWING_OR_HUGE, 0))
     for option in _PRCTLS:
         allow("prctl", is_(0, option))
+    for name in ("getpgid", "getsid", "sched_getaffinity"):
+        allow(name, is_(0, 0))  # of itself
     allow("prlimit64", is_(0, 0), is_(2, 0))  # reading its own
     for command in _FUTEX_OTHERS:
         allow("futex", seccomp.Arg(1, seccomp.MASKED_EQ, _FUTEX_COMMAND, command))

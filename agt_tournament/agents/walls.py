@@ -18,6 +18,8 @@ _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 4, 8
 _SECCOMP_MODE_FILTER = 2
 _PR_SET_PDEATHSIG, _SIGKILL = 1, 9
 _CLONE_NEWNS, _MS_RDONLY, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 0x20000, 1, 8, 0x4000, 1 << 18
+_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE = 442, -100, 0x8000  # Linux 5.12, older than Landlock
+_MOUNT_ATTR_RDONLY, _MOUNT_ATTR_NOSUID, _MOUNT_ATTR_NOATIME, _MOUNT_ATTR_ATIME = 1, 2, 0x10, 0x70
 _CAPABILITY_VERSION_3 = 0x20080522
 CAP_DAC_READ_SEARCH = 2
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446  # the same on every architecture
@@ -35,6 +37,10 @@ class _Program(ctypes.Structure):
 
 class _Ruleset(ctypes.Structure):
     _fields_ = (("files", ctypes.c_uint64), ("network", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
+
+
+class _MountAttributes(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "namespace"))
 
 
 class _PathBeneath(ctypes.Structure):
@@ -81,10 +87,17 @@ def landlock_abi() -> int:
 
 
 def _cover(folders: list[str]) -> None:
-    """Mount an empty folder over each of `folders`, in a mount namespace of its own, where that is allowed."""
+    """Mount an empty folder over each of `folders` where that is allowed, in a mount namespace of its own.
+
+    There the whole tree becomes read-only, and reading leaves no time of access.
+    """
     if not folders or _libc.unshare(_CLONE_NEWNS) < 0:
         return
     _check(_libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None), "mount(/, MS_PRIVATE)")
+    attributes = _MountAttributes(_MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NOATIME, _MOUNT_ATTR_ATIME)
+    size = ctypes.c_size_t(ctypes.sizeof(attributes))
+    done = _libc.syscall(_MOUNT_SETATTR, _AT_FDCWD, b"/", _AT_RECURSIVE, ctypes.byref(attributes), size)
+    _check(done, "mount_setattr(/)")
     for folder in folders:
         done = _libc.mount(b"none", folder.encode(), b"tmpfs", _MS_RDONLY | _MS_NOEXEC, b"size=0,mode=755")
         _check(done, f"mount({folder})")

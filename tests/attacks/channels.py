@@ -7,6 +7,7 @@ each with bits of its own; those that would disturb each other, or end a process
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from textwrap import dedent
 
@@ -131,7 +132,9 @@ class Channel:
 
 
 _BOTH = frozenset({"bubblewrap", "landlock"})
-_LANDLOCK = frozenset({"landlock"})
+WITHOUT_RIGHTS = "landlock without rights"
+_STAT = frozenset({WITHOUT_RIGHTS})
+"""Only root can keep `stat` from the times of files and from /proc (docs/security.md)."""
 
 ACTIONS: dict[str, str] = {
     "flock": """
@@ -542,6 +545,7 @@ SENSES: dict[str, str] = {
             bytes(8 << 20).count(1)
             return time.perf_counter() - began
         """,
+    "descriptors in /proc": 'read = lambda: total(lambda pid: os.stat(f"/proc/{pid}/fd").st_size)',
     "/proc/sys/fs/file-nr": 'read = lambda: int(content("/proc/sys/fs/file-nr").split()[0])',
     "number of a new pipe": """
         def number():
@@ -822,18 +826,19 @@ CHANNELS: list[Channel] = [
     *_channels("files", {name: (name,) for name in _SAME} | {"flock": ("flock", "/proc/locks")}),
     *_channels("files", {"read a library": ("inotify", "dnotify", "fanotify")}),
     *_channels("pages", {"read rare files": _PAGES}),
-    *_channels("pages", {"read rare files": ("time of a first read",)}, open_under=_BOTH),
+    *_channels("pages", {"read rare files": ("time of a first read",)}, open_under=_BOTH),  # by the processor's caches
     *_channels("pages", {"read rare files": ("CPU time of a first read",)}, open_under=_BOTH),
     *_channels("pages", {"read rare files": ("switches while reading",)}),
     *_channels("pages", {"evict by fadvise": ("RWF_NOWAIT on one page",)}),
     *_channels("pages", {"evict by madvise": ("RWF_NOWAIT on a page mapped",)}, open_without_walls=False),
-    *_channels("atimes", {"look at rare files": ("atime of a file", "atime of a folder")}, open_under=_LANDLOCK),
-    *_channels("atimes", {"look at rare files": ("atime of a link",)}, open_under=_LANDLOCK),
+    *_channels("atimes", {"look at rare files": ("atime of a file", "atime of a folder")}, open_under=_STAT),
+    *_channels("atimes", {"look at rare files": ("atime of a link",)}, open_under=_STAT),
     *_channels("threads", {"threads": _THREADS}),
     *_channels("threads", {"threads": ("numbers in /proc",)}, open_without_walls=False),
     *_channels("memory", {"memory": ("/proc/meminfo",)}),
     *_channels("memory", {"memory": ("sysinfo, free memory", "time of an allocation")}, open_without_walls=False),
     *_channels("counters", {"open files": ("/proc/sys/fs/file-nr",), "page faults": ("/proc/vmstat, faults",)}),
+    *_channels("counters", {"open files": ("descriptors in /proc",)}, open_under=_STAT),
     *_channels("counters", {"page faults": ("/proc/stat, switches",)}, open_without_walls=False),
     *_channels("counters", {"sockets": ("/proc/net/udp", "/proc/net/sockstat")}),
     *_channels("counters", {"write a file": ("statfs", "name in /dev/shm", "name in /tmp")}),
@@ -865,4 +870,5 @@ CHANNELS: list[Channel] = [
 
 def closed(tier: str) -> list[Channel]:
     """The channels that must not carry under `tier`."""
-    return [channel for channel in CHANNELS if tier not in channel.open_under]
+    kinds = {tier, WITHOUT_RIGHTS} if tier == "landlock" and os.geteuid() else {tier}
+    return [channel for channel in CHANNELS if not kinds & channel.open_under]

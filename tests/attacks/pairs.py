@@ -249,10 +249,12 @@ def _played(folder: Path, tier: str, games: int, channels: Sequence[Channel]) ->
     from tests.tournament import play
 
     values, complaints = [], ""
+    if tier != "none":
+        _begin_block()
     with ExitStack() as stack:
         agents = {team: stack.enter_context(AgentProcess(folder / team, team, sandbox=Sandbox(tier))) for team in SEATS}
         for number in range(1, games + 1):
-            if any("rare" in channel.action for channel in channels):
+            if tier == "none":
                 forget_rare_files()
             result = play(agents, seeds=GameSeeds(1, 1, 1, number))
             printed = agents[RECEIVER].take_output()
@@ -307,6 +309,15 @@ def rare_files() -> dict[str, list[str]]:
     folders = [str(path) for path in found if path.is_dir() and path.name != "__pycache__"]
     links = [str(path) for name in _LIBRARY_LINKS for path in sorted(Path(name).glob("*")) if path.is_symlink()]
     return {"files": files[1::2][:_MOST_RARE], "old files": files[::2][:_MOST_RARE], "folders": folders, "links": links}
+
+
+@cache
+def _begin_block() -> None:
+    """Do what is done before games behind walls, on a machine on which nobody has read the rare files for long."""
+    from agt_tournament.agents import readable
+
+    forget_rare_files()
+    readable.warm()
 
 
 def forget_rare_files() -> None:
