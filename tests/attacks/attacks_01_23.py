@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 
+from agt_tournament.agents.meter import wall_seconds
 from tests.attacks.attack import Attack, Evidence
 from tests.attacks.harness import BID_TIMEOUT, LOAD_TIMEOUT, MEMORY_MB, OUTPUT_KB
 
@@ -101,7 +102,7 @@ def _reached(evidence: Evidence) -> bool:
 
 def _held_up(evidence: Evidence) -> bool:
     """The organiser waited longer than for one late answer, or could not get rid of it."""
-    return evidence.seconds > LOAD_TIMEOUT + BID_TIMEOUT + 3 or bool(evidence.left)
+    return evidence.seconds > wall_seconds(LOAD_TIMEOUT) + wall_seconds(BID_TIMEOUT) + 3 or bool(evidence.left)
 
 
 def _left(evidence: Evidence) -> bool:

@@ -1,6 +1,6 @@
-"""Where else attacks are tried: as a user without rights, in a control group as containers have, and without any.
+"""Where else attacks are tried: in a control group as containers have, and without any.
 
-Each is a command to be put before another one.
+Each is a command to be put before another one, as `tests.nobody.as_nobody` is.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+from tests.nobody import nobodys_environment
 from tests.support import REPO
 
-NOBODY = 65534
 _GROUPS = Path("/sys/fs/cgroup")
 _GRACE = 5.0  # seconds in which the processes of a group must have ended
 _numbers = count()
@@ -27,30 +27,8 @@ _LIMITS_1 = {
     "pids/pids.max": "400",
 }
 _LIMITS_2 = {"cpu.max": "150000 100000", "memory.max": str(3 << 30), "pids.max": "400"}
-_HOUSE = """
-set -e
-mount --make-rprivate /
-mount -t tmpfs -o mode=755 tmpfs /mnt
-mkdir /mnt/kept
-mount --bind "$2" /mnt/kept
-mount -t tmpfs -o mode=755 tmpfs "$1"
-mkdir -p "$2"
-mount --move /mnt/kept "$2"
-umount /mnt
-shift 2
-exec "$@"
-"""
-"""Shows of the closed folder $1 only $2, in a mount namespace: the interpreter may lie in root's home."""
 _COVERED = 'mount --make-rprivate / && mount -t tmpfs tmpfs /sys/fs/cgroup && exec "$@"'
 _JOIN = 'for procs in $1; do echo $$ > "$procs" || exit 1; done; shift; exec "$@"'
-
-
-def as_nobody() -> list[str]:
-    """As a user without rights, who can read the interpreter."""
-    folder = Path(sys.base_prefix).resolve()
-    closed = [each for each in reversed(folder.parents) if not each.stat().st_mode & 0o001]
-    house = ["unshare", "--mount", "sh", "-c", _HOUSE, "sh", str(closed[0]), str(folder)] if closed else []
-    return [*house, "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
 
 
 def without_control_groups() -> list[str]:
@@ -113,8 +91,8 @@ def _remove(group: Path) -> None:
 
 def run(place: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run this Python with `arguments` in `place`."""
-    clean = {**os.environ, "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": "/tmp"}
-    return subprocess.run([*place, sys.executable, *arguments], cwd=REPO, env=clean, capture_output=True, text=True)
+    command, environment = [*place, sys.executable, *arguments], nobodys_environment()
+    return subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True)
 
 
 def why_not(place: list[str]) -> str | None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.attacks import harness, places
 from tests.attacks.test_attacks import WALLS
+from tests.nobody import as_nobody
 
 OF_THE_USER = (4, 5, 8, 20, 22, 23, 24, 25, 26, 27, 28, 30, 31, 37, 52, 53, 54, 56, 57, 58, 60)
 """Lines of the list that meet what a user may do: files, /proc, signals, limits and processes.
@@ -43,7 +44,7 @@ pytestmark = [
 @pytest.fixture(params=["as root", "as nobody"])
 def container(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     """A control group with limits of CPU, memory and processes."""
-    user = places.as_nobody() if request.param == "as nobody" else []
+    user = as_nobody() if request.param == "as nobody" else []
     with ExitStack() as stack:
         try:
             group = stack.enter_context(places.in_a_control_group())
@@ -53,7 +54,7 @@ def container(request: pytest.FixtureRequest) -> Iterator[list[str]]:
 
 
 def test_as_a_user_without_rights() -> None:
-    check(places.as_nobody(), OF_THE_USER, CHANNELS_OF_THE_USER)
+    check(as_nobody(), OF_THE_USER, CHANNELS_OF_THE_USER)
 
 
 def test_in_a_container(container: list[str]) -> None:
