@@ -53,6 +53,7 @@ clean:  ## remove .venv, caches and builds; outputs/ stays
 
 # The stamp is written last and removed first: an environment without one is unfinished and starts over.
 # A name on the PATH may be a stub that cannot run, so each Python is tried, together with what venv needs.
+# Agents may write nothing, so numpy and scipy are compiled here: they load three times as fast.
 # uv is four times as fast as pip here but does not know pip's settings, say a mirror: then pip does the work.
 $(READY): requirements.lock pyproject.toml
 	@set -e; \
@@ -74,4 +75,5 @@ $(READY): requirements.lock pyproject.toml
 	$(PY) -m uv pip sync --quiet --python $(PY) --require-hashes requirements.lock \
 		|| $(PIP) --require-hashes -r requirements.lock; \
 	$(PIP) --no-deps --no-build-isolation --editable .; \
+	$(PY) -m compileall -q $$($(PY) -c 'import numpy, scipy; print(*numpy.__path__, *scipy.__path__)'); \
 	touch $@
