@@ -132,4 +132,5 @@ def test_a_block_is_played_stored_and_marked_and_a_change_is_noticed(tmp_path: P
 
 
 def test_the_rules_set_the_limits_of_a_process() -> None:
-    assert tuple(limits_of(rules(bid_timeout_seconds=3, load_timeout_seconds=4, memory_limit_mb=55))) == (3, 4, 55, 64)
+    changed = rules(bid_timeout_seconds=3, load_timeout_seconds=4, game_timeout_seconds=5, memory_limit_mb=55)
+    assert limits_of(changed)[:5] == (3, 4, 5, 55, 16)
