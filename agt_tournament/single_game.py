@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from agt_tournament import show
+from agt_tournament.agents.agent_process import one_cpu
 from agt_tournament.agents.sandbox import Sandbox
 from agt_tournament.competition_directory import SUBMISSIONS, competition_directory, registered
 from agt_tournament.config import CompetitionConfig, TournamentConfig
@@ -40,7 +41,8 @@ def play_single(
     run_dir: Path, submissions: Path, team_ids: Sequence[str], rules: TournamentConfig, seed: int, sandbox: Sandbox
 ) -> None:
     """Play one game outside any stage and store it below `run_dir`."""
-    with ExitStack() as processes:
+    sandbox.prepare()
+    with one_cpu(), ExitStack() as processes:
         agents = open_agents(submissions, team_ids, rules, processes, sandbox=sandbox)
         seeds = GameSeeds(seed, 0, 1, 1, rules.valuations_per)
         result = Game("game", "game", 0, agents, rules, seeds).play()

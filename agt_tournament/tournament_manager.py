@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from agt_tournament.agents import readable
 from agt_tournament.agents.agent_process import AgentProcess, Limits, one_cpu
 from agt_tournament.agents.sandbox import NONE, Sandbox
 from agt_tournament.config import TournamentConfig
@@ -112,8 +111,7 @@ def block_player(
     def play(shard: Shard) -> None:
         stage, arena, team_ids = shard.payload["stage"], shard.payload["arena"], shard.payload["teams"]
         first, last = shard.payload["games"]
-        if sandbox.walled:
-            readable.warm()
+        sandbox.prepare()
         with one_cpu(), ExitStack() as processes:
             agents = open_agents(submissions, team_ids, rules, processes, sandbox=sandbox)
             for game in range(first, last + 1):

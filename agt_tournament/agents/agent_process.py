@@ -136,8 +136,9 @@ class AgentProcess:
         if self._process is None:
             self._out = "exit"
             return Answer(0.0, 0.0, "exit", "not started: it could not be loaded before", "import", valid=False)
-        self._await_walls(self._process)
-        request = {"folder": str(self._submission), "libraries": library_folders(), "seed": self._seed}
+        process = self._process
+        self._await_walls(process)
+        request = {"folder": str(process.folder), "libraries": library_folders(), "seed": self._seed}
         game_budget, self._starts = (self._cpu_left, self._wall_left), self._starts + 1
         if self._starts == 1:
             self._cpu_left = self._wall_left = math.inf
@@ -203,7 +204,6 @@ class AgentProcess:
         self._raised_left, self._raised_before = self._limits.raised_limit_kb << 10, {""}
 
     def _await_walls(self, process: Process) -> None:
-        process.identify()
         deadline = time.perf_counter() + _START_SECONDS
 
         def check() -> None:
@@ -218,6 +218,7 @@ class AgentProcess:
         if error:
             self._kill()
             raise StartError(f"the walls of {self.team_id} cannot be raised: {text.strip().splitlines()[-1]}")
+        process.identify()
         process.settle()
 
     def _ask(self, kind: int, body: bytes, limit: float, *, look: bool = False) -> Answer:
@@ -225,7 +226,11 @@ class AgentProcess:
         process = self._process
         assert process is not None
         whole = limit <= self._cpu_left and wall_seconds(limit) <= self._wall_left
-        what = f"for what may take {limit:g} s" if whole else "left of what a game may take"
+        what = (
+            f"for what may take {limit:g} s"
+            if whole
+            else f"in a game, which may take {self._limits.game_timeout_seconds:g} s"
+        )
         meter = Meter(process, min(limit, self._cpu_left), min(wall_seconds(limit), self._wall_left), what)
         process.channel.send(kind, body)
         process.resume()  # only now: a wait with a time-out shall not tell how long it was stopped
@@ -280,7 +285,7 @@ class AgentProcess:
         process.resume()
         time.sleep(_POSITION_SECONDS)
         process.channel.drain()
-        place = rf'File "{re.escape(str(self._submission))}/(.+)", line (\d+) in (.+)'
+        place = rf'File "{re.escape(str(process.folder))}/(.+)", line (\d+) in (.+)'
         line = re.search(place, self._printed.cut_from(_POSITION))
         return f'\n  File "{line[1]}", line {line[2]}, in {line[3]}' if line else ""
 

@@ -108,7 +108,7 @@ class Channel:
             return None
         except ConnectionResetError:  # it ended without reading all
             raise EOFError from None
-        if (bid := protocol.plain_bid(data, self._number)) is not None:
+        if not self._frames.rest and (bid := protocol.plain_bid(data, self._number)) is not None:
             return bid, None, "", ""
         if not data:
             raise EOFError

@@ -20,7 +20,7 @@ _ROOT = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
 _ORGANISER, _PREFIX = "agt_organiser", "agt_agent_"
 _CONTROLLERS = ("memory", "pids")
-_MOST_PROCESSES = 4  # the agent's, and those of bubblewrap while it sets up
+_MOST_PROCESSES = 4  # the agent's, and two of bubblewrap
 _ATTEMPTS = 50
 _numbers = count()
 

@@ -54,9 +54,9 @@ class Meter:
         """Raise `OverBudgetError` if the agent has used more than its limit."""
         times = self.times()
         if times["cpu_seconds"] > self._limit:
-            raise OverBudgetError("timeout", f"more than {self._limit:.3g} s of CPU time {self._what}")
+            raise OverBudgetError("timeout", f"too much CPU time {self._what}")
         if own_seconds(times) > self._wall:
-            raise OverBudgetError("timeout", f"no answer within {self._wall:.3g} s {self._what}")
+            raise OverBudgetError("timeout", f"no answer for too long {self._what}")
         if times["seconds"] > _PATIENCE * self._wall:
             waited = times["waited_seconds"] or 0.0
             text = f"no answer within {times['seconds']:.3g} s {self._what}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agt_tournament.agents import memory_files
 from agt_tournament.agents.channel import Channel
 from agt_tournament.agents.control_group import ControlGroup
 from agt_tournament.agents.printed import Printed
@@ -30,7 +32,7 @@ _SCHED_CLOCK = 2  # of a process: clock_getcpuclockid(3)
 
 
 class Process:
-    """A process that runs `agents.runner`; `channel` leads to it."""
+    """A process that runs `agents.runner`; `channel` leads to it, `folder` is where it finds its submission."""
 
     def __init__(self, sandbox: Sandbox, submission: Path, memory_limit_mb: int, printed: Printed) -> None:
         """Start it, without waiting until it runs.
@@ -39,6 +41,9 @@ class Process:
             OSError: it cannot be started.
         """
         self._sandbox = sandbox
+        self._copy = memory_files.own_copy(submission) if sandbox.in_namespaces else None
+        submission = self._copy or submission
+        self.folder = sandbox.place(submission)
         self._group = ControlGroup.create(memory_limit_mb << 20) if sandbox.walled else None
         self._pid, self._pidfd, self._schedule = 0, -1, -1
         self._cpu_seconds = self._waited_seconds = 0.0
@@ -60,8 +65,7 @@ class Process:
             os.close(self._information)
             requests.close()
             output.close()
-            if self._group:
-                self._group.remove()
+            self._clean()
             raise
         finally:
             os.close(outside)
@@ -69,6 +73,8 @@ class Process:
             its_output.close()
         if self._group:
             self._group.add(self._executed.pid)
+        with suppress(OSError):  # if memory runs out, the kernel shall end an agent and not the organiser
+            Path(f"/proc/{self._executed.pid}/oom_score_adj").write_text("1000")
         self.channel = Channel(requests, output, printed)
         self._plan = partial(sandbox.plan, submission, memory_limit_mb, self._executed.pid)
 
@@ -178,8 +184,14 @@ class Process:
         with suppress(ProcessLookupError, PermissionError):  # nothing is left of its group, or nothing of ours
             os.killpg(self._executed.pid, signal.SIGKILL)
         self._executed.wait()
+        self._clean()
+
+    def _clean(self) -> None:
+        """Remove what was made for it."""
         if self._group:
             self._group.remove()
+        if self._copy:
+            shutil.rmtree(self._copy, ignore_errors=True)
 
     def close(self) -> None:
         """Close the channel."""

@@ -48,7 +48,11 @@ def standard_library() -> Path:
 
 def hidden() -> list[Path]:
     """Folders inside the standard library that agents do not see."""
-    return [standard_library() / name for name in _HIDDEN if (standard_library() / name).is_dir()]
+    return [path for path in standard_library().iterdir() if path.is_dir() and _is_hidden(path.name)]
+
+
+def _is_hidden(name: str) -> bool:
+    return name in _HIDDEN or name.startswith("config-")
 
 
 def packages() -> list[Path]:
@@ -102,7 +106,7 @@ def shared_libraries() -> tuple[str, ...]:
 
 def _extension_modules(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name not in _HIDDEN]
+        folders[:] = [name for name in folders if not _is_hidden(name)]
         yield from (Path(place, name) for name in names if name.endswith(".so") and not name.startswith("_tkinter"))
 
 
@@ -126,7 +130,7 @@ def _warm(_period: int) -> None:
         if path.is_file():
             _read(str(path))
         for place, folders, names in os.walk(path):
-            folders[:] = [name for name in folders if name not in _HIDDEN]
+            folders[:] = [name for name in folders if not _is_hidden(name)]
             for name in names:
                 _read(os.path.join(place, name))
 

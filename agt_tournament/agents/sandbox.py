@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agt_tournament.agents import clock, readable, seccomp_policy
+from agt_tournament.agents import clock, memory_files, readable, seccomp_policy
 from agt_tournament.agents.control_group import ControlGroup
 from agt_tournament.agents.walls import CAP_DAC_READ_SEARCH, READ_DIR, READ_FILE, landlock_abi
 
@@ -30,6 +30,8 @@ _START = (
     f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r}); "
     "from agt_tournament.agents import runner; del sys.path[0]; runner.main()"
 )
+INSIDE = Path("/submission")
+"""The folder of a submission in namespaces: the same for every team and run."""
 _SPARE_ADDRESSES = 1 << 30
 """Bytes of address space beside the memory limit: what libraries map and do not use."""
 _COVERED = ("/proc", "/sys", "/run", "/dev/shm")
@@ -64,12 +66,23 @@ class Sandbox:
             "user_id": own_user_id(pid),
             "capabilities": capabilities,
             "covered": [] if self.in_namespaces or os.geteuid() else list(filter(os.path.isdir, _COVERED)),
-            "readable": list(_rights(submission)),
+            "readable": list(_rights(self.place(submission))),
             "landlock": not self.in_namespaces or landlock_abi() > 0,
             "vvar_bytes": clock.vvar_bytes(),
             "seccomp": base64.b64encode(seccomp_policy.compiled()).decode(),
             "seccomp_with_clocks": base64.b64encode(seccomp_policy.compiled(clocks=True)).decode(),
         }
+
+    def prepare(self) -> None:
+        """See to it that agents learn nothing of each other by the files that they share, before the first game."""
+        if self.in_namespaces:
+            memory_files.hold()
+        elif self.walled:
+            readable.warm()
+
+    def place(self, submission: Path) -> Path:
+        """Where an agent finds its submission."""
+        return INSIDE if self.in_namespaces else submission
 
     @property
     def in_namespaces(self) -> bool:
@@ -105,13 +118,19 @@ NONE = Sandbox("none")
 
 
 def agent_pid(information: int) -> int:
-    """The process that bubblewrap started, as it says on the descriptor."""
+    """Find the agent's process: the child of the first one of its namespace, which bubblewrap names on the descriptor.
+
+    Raises:
+        OSError, ValueError: it has ended.
+    """
     said = b""
     while chunk := os.read(information, 4096):
         said += chunk
         if said.rstrip().endswith(b"}"):
             break
-    return int(json.loads(said)["child-pid"])
+    first = int(json.loads(said)["child-pid"])
+    (agent,) = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    return int(agent)
 
 
 # --- user ids --------------------------------------------------------------------------------------------
@@ -158,12 +177,14 @@ def _bubblewrap(submission: Path, information: int) -> Iterator[str]:
             yield from ("--cap-add", capability)
     else:
         yield from ("--unshare-user", "--uid", "65534", "--gid", "65534")
-    yield from ("--new-session", "--die-with-parent", "--as-pid-1", "--info-fd", str(information), "--dir", "/tmp")
+    # Its first process is bubblewrap's, which root's bubblewrap may end, and all others with it, when it ends itself:
+    # the agent is another user.
+    yield from ("--new-session", "--die-with-parent", "--info-fd", str(information), "--dir", "/tmp")
     for library in ("/lib", "/lib64"):
         if os.path.islink(library):
             yield from ("--symlink", os.readlink(library), library)
-    libraries = {_in_real_folder(file): file for file in readable.shared_libraries()}
-    trees = {str(path): str(path) for path in _trees(submission)}
+    libraries = {_in_real_folder(file): memory_files.source(file) for file in readable.shared_libraries()}
+    trees = {str(path): memory_files.source(path) for path in _trees()} | {str(INSIDE): str(submission)}
     places = (*readable.DEVICES, *libraries, *trees)
     for folder in sorted({str(parent) for path in places for parent in Path(path).parents} - {"/"}):
         yield from ("--dir", folder)  # else as closed to others as it is outside
@@ -171,9 +192,9 @@ def _bubblewrap(submission: Path, information: int) -> Iterator[str]:
         yield from ("--dev-bind", device, device)
     for place, source in (libraries | trees).items():
         yield from ("--ro-bind", source, place)
-    for path in readable.hidden():
+    for path in readable.hidden() if memory_files.held() is None else ():
         yield from ("--tmpfs", str(path), "--remount-ro", str(path))
-    yield from ("--remount-ro", "/", "--chdir", str(submission))
+    yield from ("--remount-ro", "/", "--chdir", str(INSIDE))
 
 
 def _in_real_folder(file: str) -> str:
@@ -182,15 +203,15 @@ def _in_real_folder(file: str) -> str:
     return os.path.join(os.path.realpath(folder), name)
 
 
-def _trees(submission: Path) -> list[Path]:
-    return [*readable.interpreter(), *readable.own_modules(), *readable.packages(), submission]
+def _trees() -> list[Path]:
+    return [*readable.interpreter(), *readable.own_modules(), *readable.packages()]
 
 
 def _rights(submission: Path) -> Iterator[tuple[str, int]]:
     """Paths and Landlock rights: all below a folder may be read, but not what is hidden in the standard library."""
     stdlib, hidden = readable.standard_library(), set(readable.hidden())
     yield str(stdlib), READ_DIR  # names alone
-    for path in (*(path for path in stdlib.iterdir() if path not in hidden), *_trees(submission)):
+    for path in (*(path for path in stdlib.iterdir() if path not in hidden), *_trees(), submission):
         if path != stdlib:
             yield str(path), READ_FILE | READ_DIR if path.is_dir() else READ_FILE
     for file in (*readable.shared_libraries(), *readable.DEVICES):

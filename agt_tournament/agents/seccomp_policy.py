@@ -13,7 +13,7 @@ import tempfile
 from functools import cache
 from typing import Any
 
-_MEMORY = "brk mprotect munmap mremap"
+_MEMORY = "brk mprotect munmap"
 _FILES = (
     "open openat close close_range read readv pread64 preadv write writev lseek stat lstat fstat newfstatat statx "
     "access faccessat faccessat2 getdents64 getcwd chdir fchdir dup dup2 dup3 umask"
@@ -29,7 +29,7 @@ _SLEEPS = ("nanosleep", "clock_nanosleep")
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
 _FCNTLS = (0, 1, 2, 3, 4, 1030)  # descriptors and flags; no locks and leases, and nothing that sends signals
 _ADVICE = (4, 8, 14, 15)  # of madvise: DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE; none that moves pages of files
-_SHARED_GROWING_OR_HUGE = 0x40101  # of mmap: MAP_SHARED, MAP_GROWSDOWN, MAP_HUGETLB are in no limit of the process
+_REFUSED_MAPPINGS = 0x48101  # MAP_SHARED, MAP_GROWSDOWN, MAP_HUGETLB are in no limit; MAP_POPULATE takes long at once
 _PRCTLS = (15, 16, 0x53564D41)  # PR_SET_NAME, PR_GET_NAME, PR_SET_VMA
 _FUTEX_COMMAND, _FUTEX_WAITS, _FUTEX_OTHERS = 0x7F, (0, 9), (1, 10)  # WAIT and WAIT_BITSET; WAKE and WAKE_BITSET
 
@@ -72,7 +72,7 @@ def compiled(*, clocks: bool = False) -> bytes:
         allow("fcntl", is_(1, command))
     for advice in _ADVICE:
         allow("madvise", is_(2, advice))
-    allow("mmap", seccomp.Arg(3, seccomp.MASKED_EQ, _SHARED_GROWING_OR_HUGE, 0))
+    allow("mmap", seccomp.Arg(3, seccomp.MASKED_EQ, _REFUSED_MAPPINGS, 0))
     for option in _PRCTLS:
         allow("prctl", is_(0, option))
     for name in ("getpgid", "getsid", "sched_getaffinity"):

@@ -95,7 +95,7 @@ def problem(mistake: Mistake) -> str:
 
 def _timeout(mistake: Mistake) -> str:
     rules = mistake.rules
-    if "of what a game" in mistake.message:
+    if "in a game, which may take" in mistake.message:
         return (
             f"Constructor, bids and updates of a game may together take {rules.game_timeout_seconds:g} s of CPU time "
             "(game_timeout_seconds): compute less in each round, or once in __init__."

@@ -110,7 +110,8 @@ class Trial:
                         self.again = self._game(1, _ITSELF, self.files, me, "game 1, played again,").result
             except _EnoughError as reason:
                 self.stopped = str(reason)
-            self.output = self.output.replace(f"{self._submissions / _ME}/", "")
+            place = self._sandbox.place(self._submissions / _ME)
+            self.output = self.output.replace(f"{place}/", "")
         return self
 
     def _play(self, progress: Callable[[str], None]) -> None:

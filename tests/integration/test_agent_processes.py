@@ -774,7 +774,7 @@ def test_a_busy_machine_makes_nobody_late(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "round_", "told"), [(0.7, 1, "what may take 0.5 s"), (0.3, 4, "left of what a game may take")]
+    ("seconds", "round_", "told"), [(0.7, 1, "what may take 0.5 s"), (0.3, 4, "in a game, which may take")]
 )
 def test_who_computes_longer_than_a_bid_or_a_game_may_take_is_late(
     seconds: float, round_: int, told: str, tmp_path: Path
@@ -795,7 +795,7 @@ def test_the_first_import_of_a_process_counts_for_itself_and_later_ones_for_thei
     few = rules(bid_timeout_seconds=0.2, load_timeout_seconds=2.0, game_timeout_seconds=0.5)
     results, _ = solo(submission(tmp_path / "ana", source), games=2, rules_=few)
     assert [failure["where"] for result in results for failure in result.failures] == ["", "import"]
-    assert "left of what a game may take" in results[1].failures[0]["text"]
+    assert "in a game, which may take" in results[1].failures[0]["text"]
 
 
 def test_an_error_after_the_last_round_is_noted_and_costs_nothing(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_cpu_time_is_the_limit_however_long_it_takes(clocks: Clocks) -> None:
     clocks.pass_(20.0, cpu=1.9, waited=18.1)
     one.check()
     clocks.pass_(0.2, cpu=0.2)
-    with pytest.raises(OverBudgetError, match="more than 2 s of CPU time for a bid") as over:
+    with pytest.raises(OverBudgetError, match="too much CPU time for a bid") as over:
         one.check()
     assert (over.value.error, over.value.held_up) == ("timeout", False)
 
@@ -59,7 +59,7 @@ def test_who_does_nothing_is_stopped_by_wall_time(clocks: Clocks) -> None:
     clocks.pass_(4.9)
     one.check()
     clocks.pass_(0.2)
-    with pytest.raises(OverBudgetError, match="no answer within 5 s") as over:
+    with pytest.raises(OverBudgetError, match="no answer for too long") as over:
         one.check()
     assert not over.value.held_up
 
@@ -85,5 +85,5 @@ def test_without_statistics_nothing_is_excused(clocks: Clocks) -> None:
     one = metered(clocks)
     clocks.pass_(5.1)
     assert one.times()["waited_seconds"] is None
-    with pytest.raises(OverBudgetError, match="no answer within 5 s"):
+    with pytest.raises(OverBudgetError, match="no answer for too long"):
         one.check()

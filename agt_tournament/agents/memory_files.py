@@ -1,0 +1,94 @@
+"""The files that agents may read, held in memory while games are played, apart from those of the machine.
+
+On a disk's file system the kernel remembers which names were looked up, found or not, and tells every process by how
+quickly it answers: thousands of bits a round for two agents that share a folder. A tmpfs keeps no names that are not
+there, its pages never have to be read, and a read-only view of it has no times of access.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from itertools import count
+from pathlib import Path
+
+from agt_tournament.agents import readable
+
+_TMPFS = Path("/dev/shm")
+_PREFIX = "agt_files_"
+_SPARE_BYTES = 1 << 30
+"""What must be free there, several times what is copied."""
+_numbers = count()
+_held: Path | None = None
+
+
+def hold() -> None:
+    """Copy all that agents may read to memory, for as long as this process lives; nothing is done twice.
+
+    Where there is no room in a tmpfs, agents read the files of the machine, and `held` stays None.
+    """
+    _hold()
+
+
+def held() -> Path | None:
+    """The folder of the copies, in which each has its own absolute path; None without."""
+    return _held
+
+
+def source(path: Path | str) -> str:
+    """Where the content of `path` is read from."""
+    return f"{_held}{path}" if _held else str(path)
+
+
+def own_copy(submission: Path) -> Path | None:
+    """A new copy of a submission, whose times and numbers tell nothing of an earlier one; None without `hold`."""
+    if _held is None:
+        return None
+    copy = _held / f"submission_{next(_numbers)}"
+    shutil.copytree(submission, copy, copy_function=shutil.copyfile)
+    for folder, _, names in os.walk(copy):
+        os.chmod(folder, 0o755)
+        for name in names:
+            os.chmod(os.path.join(folder, name), 0o644)
+    return copy
+
+
+@cache
+def _hold() -> None:
+    global _held
+    _clear()
+    if not _has_room():
+        return
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}_", dir=_TMPFS))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    hidden = set(readable.hidden())
+    trees = [path for path in readable.standard_library().iterdir() if path not in hidden]
+    trees += [*readable.own_modules(), *readable.packages()]
+    files = {str(path) for path in readable.interpreter() if path.is_file()} | set(readable.shared_libraries())
+    copy = ["cp", "--parents", "--recursive", "--preserve=timestamps"]  # bytecode is valid for a source of its time
+    for option, paths in (("--no-dereference", trees), ("--dereference", sorted(files))):
+        subprocess.run([*copy, option, "--", *map(str, paths), str(folder)], check=True)
+    subprocess.run(["chmod", "--recursive", "a+rX,u+w", str(folder)], check=True)
+    _held = folder
+
+
+def _has_room() -> bool:
+    """Whether there is a tmpfs with room."""
+    mounts = Path("/proc/mounts")
+    kinds = [line.split()[1:3] for line in mounts.read_text().splitlines()] if mounts.exists() else []
+    if [str(_TMPFS), "tmpfs"] not in kinds or not os.access(_TMPFS, os.W_OK):
+        return False
+    free = os.statvfs(_TMPFS)
+    return free.f_bavail * free.f_frsize > _SPARE_BYTES
+
+
+def _clear() -> None:
+    """Remove the copies of organisers that were killed."""
+    for folder in _TMPFS.glob(f"{_PREFIX}*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("_")[0]
+        if not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
