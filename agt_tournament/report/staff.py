@@ -61,7 +61,7 @@ def generate_analytics_report(
     teams = {team_id: team for stage in stages for team_id, team in stage.teams.items()}
     rounds, failures = (pd.concat(tables, ignore_index=True) for tables in _tables(stages))
     rules = settings.get("tournament", {})
-    load = Load.of(stages, rules.get("bid_timeout_seconds"))
+    load = Load.of(stages)
     html = render(
         "agt_tournament",
         "competition_report.html.j2",
