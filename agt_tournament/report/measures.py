@@ -105,17 +105,22 @@ def mean_estimate(values: np.ndarray) -> Estimate:
 # --- agents ----------------------------------------------------------------------------------------------
 
 
+def used_seconds(rounds: pd.DataFrame) -> pd.Series:
+    """CPU time of each answer, which is what is limited; wall time where that is not known, NaN without an answer."""
+    return rounds["cpu_seconds"].astype(float).fillna(rounds["seconds"].astype(float))
+
+
 def conduct(rounds: pd.DataFrame) -> pd.DataFrame:
     """By team_id, of rows of `StageData.rounds`: how its agent answered.
 
     Columns rounds, capped (bids cut down to the budget), lost (rounds in which an error cost the bid), median_seconds
-    and max_seconds (of an answer; NaN without any).
+    and max_seconds (of an answer, as `used_seconds`; NaN without any).
     """
     columns = {
         "rounds": 1,
         "capped": rounds["note"].notna(),
         "lost": rounds["asked"].isna(),
-        "seconds": rounds["seconds"].astype(float),
+        "seconds": used_seconds(rounds),
     }
     teams = rounds[["team_id"]].assign(**columns).groupby("team_id", sort=False)
     counts = teams[["rounds", "capped", "lost"]].sum()

@@ -194,7 +194,7 @@ def private_numbers(stages: Iterable[StageData], boards: Mapping[int, pd.DataFra
                     found |= {result["utility"], result["max_single_item_utility"], result["budget_spent"]}
                     found |= set(result["valuation_vector"].values())
             for entry in game["auction_log"]:
-                for kind in ("all_bids", "asked", "caps", "seconds"):
+                for kind in ("all_bids", "asked", "caps", "seconds", "cpu_seconds"):
                     found |= {number for rival, number in entry[kind].items() if rival != team_id and number}
         board = boards[stage.number]
         rivals = board.loc[board["team_id"] != team_id, ["total_utility", "mean_utility", "ci_low", "ci_high"]]
@@ -259,7 +259,7 @@ def scrambled(stage: StageData, team_id: str) -> StageData:
             result["valuation_vector"] = {item: float(rng.uniform(1, 9)) for item in result["valuation_vector"]}
             result["items_won"] = []
             for entry in game["auction_log"]:
-                for kind in ("all_bids", "asked", "caps", "seconds"):
+                for kind in ("all_bids", "asked", "caps", "seconds", "cpu_seconds"):
                     entry[kind][rival] = float(rng.uniform(1, 9))
                 entry["errors"][rival] = "timeout"
                 entry["notes"][rival] = "bid 5 cut down to the budget, 3"
@@ -620,6 +620,10 @@ def test_conduct_counts_what_was_asked(stages: list[StageData]) -> None:
     assert table["capped"].sum() > 0
     assert table.at["ann", "max_seconds"] == own["seconds"].max()
     assert table.at["ann", "median_seconds"] == own["seconds"].median()
+    used = conduct(rounds.assign(cpu_seconds=rounds["seconds"].where(rounds["round"] > 1) / 10))
+    assert used.at["ann", "max_seconds"] == own.loc[own["round"] == 1, "seconds"].max(), "wall time if it alone is known"
+    used = conduct(rounds.assign(cpu_seconds=rounds["seconds"] / 10))
+    assert used.at["ann", "max_seconds"] == own["seconds"].max() / 10
     never = conduct(rounds.assign(seconds=None, asked=None, note=None))
     assert never["max_seconds"].isna().all()
     assert never["lost"].sum() == len(rounds)
