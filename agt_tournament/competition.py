@@ -131,7 +131,7 @@ def write_results(run_dir: Path, teams: Mapping[str, Team], settings: Mapping[st
     failures = pd.concat([stage.failures for stage in stages], ignore_index=True)
     show.where(page, run_dir)
     show.failures(failures, run_dir / "teams")
-    if (load := Load.of(stages, settings["tournament"]["bid_timeout_seconds"])).harmful:
+    if (load := Load.of(stages)).harmful:
         show.busy(load)
     return 1 if len(failures) else 0
 

@@ -16,6 +16,7 @@ from agt_tournament.auction_engine import Answer, Bidder
 from agt_tournament.config import TournamentConfig
 from agt_tournament.game_manager import Game
 from agt_tournament.seeding import GameSeeds
+from agt_tournament.submissions import read_submission, store_submission
 from agt_tournament.tournament_manager import TournamentStage, open_agents
 from launchers import Shard, fan_out, mark_of
 
@@ -64,7 +65,8 @@ def rerun(
 ) -> Iterator[Deviation]:
     """Run `blocks` behind the walls of `sandbox`; the first deviation of each team and game.
 
-    `submissions` holds a folder for each team, `seed` is that of the stored games.
+    `submissions` holds a folder for each team, `seed` is that of the stored games. The agents run from a new copy, so
+    that one whose bids depend on where or when its files were written does not bid the same again.
     """
 
     def play(shard: Shard) -> None:
@@ -72,10 +74,10 @@ def rerun(
         first, last = shard.payload["games"]
         found = []
         with ExitStack() as processes:
-            agent = open_agents(submissions, [team], rules, processes, sandbox=sandbox)[team]
+            agent = open_agents(copies, [team], rules, processes, sandbox=sandbox)[team]
             for number in range(first, last + 1):
                 if (stored := read(stage, arena, number)) is None:
-                    continue
+                    break  # what the agent learned in it is not known
                 file, game = stored
                 seat = play_again(game, team, agent, rules, GameSeeds(seed, stage, arena, number, rules.valuations_per))
                 agent.take_output()
@@ -84,7 +86,9 @@ def rerun(
         shard.mark(marks, {"deviations": found})
 
     with tempfile.TemporaryDirectory() as folder:
-        marks = Path(folder) / "shards" / "rerun"
+        marks, copies = Path(folder) / "shards" / "rerun", Path(folder).resolve() / "submissions"
+        for team in {shard.payload["team"] for shard in blocks}:
+            store_submission(read_submission(submissions / team, "run_dir").files, copies / team)
         fan_out(lambda: play, blocks, marks, what=what, unit="games")
         for shard in blocks:
             record = mark_of(marks, shard.key)

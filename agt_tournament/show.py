@@ -82,7 +82,7 @@ def failures(table: pd.DataFrame, folder: Path) -> None:
 
 
 def busy(load: Load) -> None:
-    """A warning: agents were late, or nearly, because others had the CPU."""
+    """A warning: agents were late because others had the CPU."""
     print(f"the machine was {load}; docs/staff.md says what to do", file=sys.stderr)
 
 

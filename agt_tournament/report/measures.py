@@ -20,8 +20,6 @@ Games = Sequence[Mapping[str, Any]]
 """Contents of an arena's game files, game 1 first."""
 
 _MOST_CELLS = 4_000_000  # of the table of draws × games that is held at once
-_LONG_WAIT = 0.25
-"""Of the limit of a bid: a wait for a CPU that staff should know of."""
 _WORK = 0.01  # seconds of CPU time; what takes less is not late on any machine
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -107,17 +105,22 @@ def mean_estimate(values: np.ndarray) -> Estimate:
 # --- agents ----------------------------------------------------------------------------------------------
 
 
+def used_seconds(rounds: pd.DataFrame) -> pd.Series:
+    """CPU time of each answer, which is what is limited; wall time where that is not known, NaN without an answer."""
+    return rounds["cpu_seconds"].astype(float).fillna(rounds["seconds"].astype(float))
+
+
 def conduct(rounds: pd.DataFrame) -> pd.DataFrame:
     """By team_id, of rows of `StageData.rounds`: how its agent answered.
 
     Columns rounds, capped (bids cut down to the budget), lost (rounds in which an error cost the bid), median_seconds
-    and max_seconds (of an answer; NaN without any).
+    and max_seconds (of an answer, as `used_seconds`; NaN without any).
     """
     columns = {
         "rounds": 1,
         "capped": rounds["note"].notna(),
         "lost": rounds["asked"].isna(),
-        "seconds": rounds["seconds"].astype(float),
+        "seconds": used_seconds(rounds),
     }
     teams = rounds[["team_id"]].assign(**columns).groupby("team_id", sort=False)
     counts = teams[["rounds", "capped", "lost"]].sum()
@@ -136,11 +139,9 @@ class Load:
     """Seconds: the longest wait for a bid; NaN if nothing is known of it."""
     share: float
     """Of the time of bids that took work, what they waited; NaN without any."""
-    limit: float | None
-    """Seconds that a bid may take, if it is known."""
 
     @classmethod
-    def of(cls, stages: Sequence[StageData], limit: float | None) -> Load:
+    def of(cls, stages: Sequence[StageData]) -> Load:
         """Of all games of `stages`."""
         late = pd.concat([stage.failures[stage.failures["error"] == "timeout"] for stage in stages])
         columns = ["seconds", "cpu_seconds", "waited_seconds"]
@@ -151,7 +152,6 @@ class Load:
             held_up=tuple(sorted(late["waited_seconds"].dropna())),
             longest=float(bids["waited_seconds"].max()),
             share=float(work["waited_seconds"] / work["seconds"]) if work["seconds"] else np.nan,
-            limit=limit,
         )
 
     @property
@@ -161,15 +161,13 @@ class Load:
 
     @property
     def harmful(self) -> bool:
-        """Whether agents were late because of it, or nearly would have been."""
-        return bool(self.held_up) or self.longest > _LONG_WAIT * (self.limit or np.inf)
+        """Whether agents were late because of it."""
+        return bool(self.held_up)
 
     def __str__(self) -> str:
         if self.held_up:
             ends = " to ".join(dict.fromkeys(f"{waited:.2f}" for waited in (self.held_up[0], self.held_up[-1])))
             return f"too busy: {len(self.held_up):,} of {count(self.late, 'late answer')} waited {ends} s for a CPU"
-        if self.harmful:
-            return f"busy: a bid waited {self.longest:.2f} of its {self.limit:g} s for a CPU"
         shares = f"; those that took work waited {self.share:.0%} of their time" if np.isfinite(self.share) else ""
         return f"no bid waited longer than {1000 * self.longest:.3g} ms for a CPU{shares}"
 

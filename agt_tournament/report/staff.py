@@ -61,7 +61,7 @@ def generate_analytics_report(
     teams = {team_id: team for stage in stages for team_id, team in stage.teams.items()}
     rounds, failures = (pd.concat(tables, ignore_index=True) for tables in _tables(stages))
     rules = settings.get("tournament", {})
-    load = Load.of(stages, rules.get("bid_timeout_seconds"))
+    load = Load.of(stages)
     html = render(
         "agt_tournament",
         "competition_report.html.j2",
@@ -218,7 +218,7 @@ def _estimate(content: Mapping[str, Any]) -> Estimate:
 
 def _tables(stages: Sequence[StageData]) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
     """What is read of every stage's rounds, and its failures."""
-    columns = ["team_id", "asked", "seconds", "note"]
+    columns = ["team_id", "asked", "seconds", "cpu_seconds", "note"]
     return [stage.rounds[columns] for stage in stages], [stage.failures for stage in stages]
 
 
@@ -272,7 +272,10 @@ def _facts(stages: Sequence[StageData], teams: Mapping[str, Team], settings: Map
             f"{rules['auction_rounds']} of {rules['total_items']} items sold, budget {rules['initial_budget']:g}, "
             f"valuations drawn anew each {rules['valuations_per']}"
         )
-        facts["limits"] = f"{rules['bid_timeout_seconds']:g} s a bid, {rules['memory_limit_mb']} MB"
+        facts["limits"] = (
+            f"{rules['bid_timeout_seconds']:g} s of CPU time a bid, {rules['game_timeout_seconds']:g} s a game, "
+            f"{rules['memory_limit_mb']} MB"
+        )
     if "sandbox" in settings:
         sandbox = str(settings["sandbox"]["name"])
         facts["sandbox"] = _SANDBOX.get(sandbox, sandbox)

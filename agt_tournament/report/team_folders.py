@@ -15,7 +15,7 @@ import pandas as pd
 
 from agt_tournament.game_files import game_files, place_of_game, read_output
 from agt_tournament.registration import Team
-from agt_tournament.report.measures import conduct, known, no_formula, records, stage_title, when
+from agt_tournament.report.measures import conduct, known, no_formula, records, stage_title, used_seconds, when
 from agt_tournament.results_manager import StageData, write_csv
 from experiments.page import render
 from launchers.shards import write_atomic
@@ -25,7 +25,7 @@ SHOWN_GAMES = 10
 
 COLUMNS = (
     *("stage", "arena_id", "game", "round", "item_id", "valuation", "asked", "cap", "bid"),
-    *("winner", "price", "seconds", "error", "error_text", "note"),
+    *("winner", "price", "seconds", "cpu_seconds", "error", "error_text", "note"),
 )
 """Of rounds.csv; winner and price are public, the rest is the team's own."""
 
@@ -246,7 +246,7 @@ def _section(own: Own, team_id: str) -> dict[str, Any]:
 
 def _game(result: Mapping[str, Any], rows: pd.DataFrame, team_id: str) -> dict[str, Any]:
     """A game round by round; `rows` are its rounds in order."""
-    rounds = [{**row, "won": row["winner"] == team_id} for row in records(rows)]
+    rounds = [{**row, "won": row["winner"] == team_id} for row in records(rows.assign(used=used_seconds(rows)))]
     budget = [rows["cap"].iloc[0], *(row["cap"] - row["price"] * row["won"] for row in rounds)]
     return {
         "number": int(rows["game"].iloc[0]),
@@ -260,9 +260,9 @@ def _game(result: Mapping[str, Any], rows: pd.DataFrame, team_id: str) -> dict[s
 
 
 def _timing(stages: Sequence[Own]) -> dict[str, Any]:
-    """How long the agent's answers took, and where the slowest was."""
+    """How much CPU time the agent's answers took, and where the slowest was."""
     rounds = pd.concat([own.rounds for own in stages], ignore_index=True)
-    seconds = rounds["seconds"].astype(float)
+    seconds = used_seconds(rounds)
     timing = records(conduct(rounds))[0]
     slowest = rounds.loc[seconds.idxmax()] if seconds.notna().any() else None
     where = slowest is not None and f"stage {slowest['stage']}, game {slowest['game']}, round {slowest['round']}"

@@ -321,13 +321,25 @@ class Agent(BiddingAgent):
 """
 
 
+NO_WALLS = ("sandbox=none", "i_trust_these_agents=true")
+OF_ITS_FILE = """
+import os, random
+from agt_tournament.base_agent import BiddingAgent
+numbers = random.Random(os.stat(__file__).st_ctime_ns)
+class Agent(BiddingAgent):
+    def bidding_function(self, item_id):
+        return 4 + numbers.random()
+"""
+
+
+@pytest.mark.parametrize("source", [UNREPEATABLE, OF_ITS_FILE])
 def test_a_rerun_names_the_agent_that_differs_and_none_of_its_rivals(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    teams = submit(tmp_path / "teams", a="adaptive_bidder", b="shading_bidder", c="random_bidder", clock=UNREPEATABLE)
-    request = (f"teams_dir={teams}", "stage=1", "tournament.games=2", f"run_dir={tmp_path / 'run'}")
+    teams = submit(tmp_path / "teams", a="adaptive_bidder", b="shading_bidder", c="random_bidder", clock=source)
+    request = (f"teams_dir={teams}", "stage=1", "tournament.games=2", f"run_dir={tmp_path / 'run'}", *NO_WALLS)
     assert perform(competition_tree(*request)) == 0
-    status, said = replayed(tmp_path / "run", capsys, "rerun=true")
+    status, said = replayed(tmp_path / "run", capsys, "rerun=true", *NO_WALLS)
     assert status == 1
     named = [line for line in said if "alone again" in line]
     assert [line.partition(", ")[0] for line in named] == [f"stage1/arena_1/game_{game}.json: clock" for game in (1, 2)]

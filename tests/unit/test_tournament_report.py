@@ -194,7 +194,7 @@ def private_numbers(stages: Iterable[StageData], boards: Mapping[int, pd.DataFra
                     found |= {result["utility"], result["max_single_item_utility"], result["budget_spent"]}
                     found |= set(result["valuation_vector"].values())
             for entry in game["auction_log"]:
-                for kind in ("all_bids", "asked", "caps", "seconds"):
+                for kind in ("all_bids", "asked", "caps", "seconds", "cpu_seconds"):
                     found |= {number for rival, number in entry[kind].items() if rival != team_id and number}
         board = boards[stage.number]
         rivals = board.loc[board["team_id"] != team_id, ["total_utility", "mean_utility", "ci_low", "ci_high"]]
@@ -259,7 +259,7 @@ def scrambled(stage: StageData, team_id: str) -> StageData:
             result["valuation_vector"] = {item: float(rng.uniform(1, 9)) for item in result["valuation_vector"]}
             result["items_won"] = []
             for entry in game["auction_log"]:
-                for kind in ("all_bids", "asked", "caps", "seconds"):
+                for kind in ("all_bids", "asked", "caps", "seconds", "cpu_seconds"):
                     entry[kind][rival] = float(rng.uniform(1, 9))
                 entry["errors"][rival] = "timeout"
                 entry["notes"][rival] = "bid 5 cut down to the budget, 3"
@@ -502,7 +502,7 @@ def _dull(seats: Sequence[str], price: float = 0.0) -> dict[str, Any]:
     ("waited", "failures", "harmful", "says"),
     [
         (0.0042, [], False, "no bid waited longer than 4.2 ms for a CPU"),
-        (0.7, [], True, "busy: a bid waited 0.70 of its 2 s for a CPU"),
+        (3.34, [], False, "no bid waited longer than 3.34e+03 ms for a CPU"),  # and was not late
         (0.1, [{}], False, "no bid waited longer than 100 ms for a CPU"),  # late by its own fault
         (0.3, [], False, "no bid waited longer than 300 ms for a CPU; those that took work waited 75% of their time"),
         (1.5, [{"waited_seconds": 1.5}], True, "too busy: 1 of 1 late answer waited 1.50 s for a CPU"),
@@ -526,7 +526,7 @@ def test_a_busy_machine_is_said(
     game["failures"] = [{**late, **failure} for failure in failures]
     crashed = {**game, "failures": [{**late, "error": "crash"}]}
     stages = [StageData(1, {"ann": team("ann"), "bob": team("bob")}, {"arena_1": [crashed, game]})]
-    load = Load.of(stages, 2.0)
+    load = Load.of(stages)
     assert load.harmful == harmful
     page = Page(generate_analytics_report(tmp_path, stages, boards_of(stages), SETTINGS).read_text())
     assert (says in page.text) if says else ("for a CPU" not in page.text)
@@ -620,6 +620,10 @@ def test_conduct_counts_what_was_asked(stages: list[StageData]) -> None:
     assert table["capped"].sum() > 0
     assert table.at["ann", "max_seconds"] == own["seconds"].max()
     assert table.at["ann", "median_seconds"] == own["seconds"].median()
+    used = conduct(rounds.assign(cpu_seconds=rounds["seconds"].where(rounds["round"] > 1) / 10))
+    assert used.at["ann", "max_seconds"] == own.loc[own["round"] == 1, "seconds"].max(), "wall time if it alone is known"
+    used = conduct(rounds.assign(cpu_seconds=rounds["seconds"] / 10))
+    assert used.at["ann", "max_seconds"] == own["seconds"].max() / 10
     never = conduct(rounds.assign(seconds=None, asked=None, note=None))
     assert never["max_seconds"].isna().all()
     assert never["lost"].sum() == len(rounds)
