@@ -73,6 +73,7 @@ def rerun(
         stage, arena, team = shard.payload["stage"], shard.payload["arena"], shard.payload["team"]
         first, last = shard.payload["games"]
         found = []
+        sandbox.prepare()
         with ExitStack() as processes:
             agent = open_agents(copies, [team], rules, processes, sandbox=sandbox)[team]
             for number in range(first, last + 1):

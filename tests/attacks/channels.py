@@ -132,6 +132,7 @@ class Channel:
 
 
 _BOTH = frozenset({"bubblewrap", "landlock"})
+_LANDLOCK = frozenset({"landlock"})
 WITHOUT_RIGHTS = "landlock without rights"
 _STAT = frozenset({WITHOUT_RIGHTS})
 """Only root can keep `stat` from the times of files and from /proc (docs/security.md)."""
@@ -185,6 +186,12 @@ ACTIONS: dict[str, str] = {
             content(rare("old files", 0))
             os.listdir(rare("folders", 0))
             os.readlink(rare("links", 0))
+        off = lambda: None
+        """,
+    "look up names": """
+        def on():
+            for number in range(8):
+                os.access(f"{STDLIB}/{NAME}_{turn}_{number}", 0)
         off = lambda: None
         """,
     "threads": """
@@ -483,6 +490,15 @@ SENSES: dict[str, str] = {
                 began = time.perf_counter()
                 os.pread(file.fileno(), 4096, 0)
                 return began - time.perf_counter()
+        """,
+    "time of a look-up": """
+        def read():
+            took = []
+            for number in range(8):
+                began = time.perf_counter_ns()
+                os.access(f"{STDLIB}/{NAME}_{turn}_{number}", 0)
+                took.append(time.perf_counter_ns() - began)
+            return -sorted(took)[4]
         """,
     "CPU time of a first read": """
         def read():
@@ -833,6 +849,7 @@ CHANNELS: list[Channel] = [
     *_channels("pages", {"evict by madvise": ("RWF_NOWAIT on a page mapped",)}, open_without_walls=False),
     *_channels("atimes", {"look at rare files": ("atime of a file", "atime of a folder")}, open_under=_STAT),
     *_channels("atimes", {"look at rare files": ("atime of a link",)}, open_under=_STAT),
+    *_channels("names", {"look up names": ("time of a look-up",)}, open_under=_LANDLOCK),
     *_channels("threads", {"threads": _THREADS}),
     *_channels("threads", {"threads": ("numbers in /proc",)}, open_without_walls=False),
     *_channels("memory", {"memory": ("/proc/meminfo",)}),

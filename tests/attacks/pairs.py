@@ -250,7 +250,7 @@ def _played(folder: Path, tier: str, games: int, channels: Sequence[Channel]) ->
 
     values, complaints = [], ""
     if tier != "none":
-        _begin_block()
+        _begin_block(tier)
     with ExitStack() as stack:
         agents = {team: stack.enter_context(AgentProcess(folder / team, team, sandbox=Sandbox(tier))) for team in SEATS}
         for number in range(1, games + 1):
@@ -312,12 +312,12 @@ def rare_files() -> dict[str, list[str]]:
 
 
 @cache
-def _begin_block() -> None:
+def _begin_block(tier: str) -> None:
     """Do what is done before games behind walls, on a machine on which nobody has read the rare files for long."""
-    from agt_tournament.agents import readable
+    from agt_tournament.agents.sandbox import Sandbox
 
     forget_rare_files()
-    readable.warm()
+    Sandbox(tier).prepare()
 
 
 def forget_rare_files() -> None:
