@@ -191,7 +191,7 @@ ACTIONS: dict[str, str] = {
     "look up names": """
         def on():
             for number in range(8):
-                os.access(f"{STDLIB}/{NAME}_{turn}_{number}", 0)
+                os.path.exists(f"{STDLIB}/{NAME}_{turn}_{number}")
         off = lambda: None
         """,
     "threads": """
@@ -496,7 +496,7 @@ SENSES: dict[str, str] = {
             took = []
             for number in range(8):
                 began = time.perf_counter_ns()
-                os.access(f"{STDLIB}/{NAME}_{turn}_{number}", 0)
+                os.path.exists(f"{STDLIB}/{NAME}_{turn}_{number}")
                 took.append(time.perf_counter_ns() - began)
             return -sorted(took)[4]
         """,
