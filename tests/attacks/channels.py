@@ -849,7 +849,7 @@ CHANNELS: list[Channel] = [
     *_channels("pages", {"evict by madvise": ("RWF_NOWAIT on a page mapped",)}, open_without_walls=False),
     *_channels("atimes", {"look at rare files": ("atime of a file", "atime of a folder")}, open_under=_STAT),
     *_channels("atimes", {"look at rare files": ("atime of a link",)}, open_under=_STAT),
-    *_channels("names", {"look up names": ("time of a look-up",)}, open_under=_LANDLOCK),
+    *_channels("names", {"look up names": ("time of a look-up",)}, open_under=_LANDLOCK, bits_left=_CACHES),
     *_channels("threads", {"threads": _THREADS}),
     *_channels("threads", {"threads": ("numbers in /proc",)}, open_without_walls=False),
     *_channels("memory", {"memory": ("/proc/meminfo",)}),
