@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agt_tournament import preflight
 from agt_tournament.__main__ import perform
 from agt_tournament.agents import readable, seccomp_policy
 from agt_tournament.agents import sandbox as sandboxes
@@ -20,6 +21,7 @@ from agt_tournament.agents.sandbox import NONE, TIERS, Sandbox
 from agt_tournament.agents.walls import READ_FILE
 from agt_tournament.preflight import why_not
 from agt_tournament.probe import promises
+from agt_tournament.probe.check import Checked
 from agt_tournament.probe.names import names_of_paths
 from agt_tournament.probe.promises import broken_promises, try_promises
 from agt_tournament.probe.review import Reviewed, described, described_stale, reviewed_list, stale, unreviewed
@@ -111,7 +113,7 @@ def test_a_folder_that_can_be_written_breaks_a_promise(
 def test_a_call_that_the_filter_lets_through_is_found(tier: str, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = numbers(range(SYSINFO, SYSINFO + 1))
     assert sweep(Sandbox(tier), steps) == []
-    allow_a_call(monkeypatch)
+    allow_a_call(monkeypatch, "sysinfo")
     assert sweep(Sandbox(tier), steps) == [Opening("system call", "sysinfo", "EFAULT")]
 
 
@@ -181,25 +183,45 @@ def open_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandboxes, "_COVERED", ())  # root's landlock tier makes all else read-only together with these
 
 
-def allow_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the filter let sysinfo through."""
-    monkeypatch.setattr(seccomp_policy, "ALLOWED", (*seccomp_policy.ALLOWED, "sysinfo"))
+def allow_a_call(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Have the filter let a call through."""
+    monkeypatch.setattr(seccomp_policy, "ALLOWED", (*seccomp_policy.ALLOWED, name))
     monkeypatch.setattr(seccomp_policy, "compiled", seccomp_policy.compiled.__wrapped__)
 
 
-def test_the_check_names_what_is_open_and_fails(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_check_warns_of_what_is_open_and_runs_use_the_tier(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    allow_a_call(monkeypatch)
+    """No promise is about getpriority, and no line of the list."""
+    allow_a_call(monkeypatch, "getpriority")
     why_not.cache_clear()
     try:
         assert perform(competition_tree("action=sandbox_check")) == 1
+        assert [tier for tier in TIERS[:-1] if why_not(tier) is None] == HOLDING
     finally:
         why_not.cache_clear()
     shown = capsys.readouterr().out
-    assert "system call: sysinfo (EFAULT)" in shown
-    assert "no tier holds" in shown
+    assert "system call: getpriority (" in shown
+    for tier in HOLDING:
+        assert f"{tier} holds\n  warning: something is open that nobody has reviewed" in shown
+    assert f"sandbox=auto is {HOLDING[0]}" in shown
+    assert "runs still use" in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("broken", [TIERS[:1], TIERS[:2]])
+def test_the_check_fails_only_if_no_tier_holds(
+    broken: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def checked(sandbox: Sandbox) -> Checked:
+        keyctl = "it did" if sandbox.name in broken else None
+        return Checked(sandbox, {"held": {"keyctl": keyctl}, "works": "yes", "error": None})
+
+    monkeypatch.setattr(preflight, "check", checked)
+    assert perform(competition_tree("action=sandbox_check")) == int(len(broken) == 2)
+    shown = capsys.readouterr().out
+    assert "bubblewrap does not hold: does not prevent keyctl" in shown
+    assert ("no tier holds. Remedy: " if len(broken) == 2 else "sandbox=auto is landlock") in shown
 
 
 # --- the list --------------------------------------------------------------------------------------------
