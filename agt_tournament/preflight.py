@@ -10,10 +10,12 @@ from functools import cache
 
 from rich.console import Console
 
+from agt_tournament.agents.agent_process import DEFAULT_LIMITS
 from agt_tournament.agents.sandbox import NONE, TIERS, Sandbox
 from agt_tournament.agents.walls import landlock_abi
 from agt_tournament.config import CompetitionConfig
 from agt_tournament.probe.check import check, layers_and_openings, promises_table
+from agt_tournament.probe.memory import too_little_memory
 from agt_tournament.probe.promises import Result, broken_promises, try_promises
 from agt_tournament.registration import Team, is_bundled
 from experiments.errors import RequestError
@@ -99,8 +101,11 @@ def probe(tier: str, *, thorough: bool = False) -> Result:
     return try_promises(Sandbox(tier), thorough=thorough)
 
 
-def sandbox_check() -> int:
+def sandbox_check(memory_limit_mb: int = DEFAULT_LIMITS.memory_limit_mb) -> int:
     """Print what each tier prevents here, which layers are on and what is open that nobody has reviewed.
+
+    Args:
+        memory_limit_mb: What an agent may use; a warning is printed if five could not.
 
     Returns:
         The exit status: 0 if a tier holds and nothing is open there that nobody has reviewed.
@@ -111,6 +116,8 @@ def sandbox_check() -> int:
     for result in checked[:-1]:
         console.print(*layers_and_openings(result), sep="\n", markup=False)
         console.print()
+    if warning := too_little_memory(memory_limit_mb):
+        console.print(warning, markup=False)
     reasons = {result.sandbox.name: result.why_not for result in checked[:-1] if result.why_not}
     holding = [result for result in checked[:-1] if not result.why_not]
     warned = [result.sandbox.name for result in holding if result.warning]

@@ -22,6 +22,7 @@ from agt_tournament.agents.walls import READ_FILE
 from agt_tournament.preflight import why_not
 from agt_tournament.probe import promises
 from agt_tournament.probe.check import Checked
+from agt_tournament.probe.memory import too_little_memory
 from agt_tournament.probe.names import names_of_paths
 from agt_tournament.probe.promises import broken_promises, try_promises
 from agt_tournament.probe.review import Reviewed, described, described_stale, reviewed_list, stale, unreviewed
@@ -222,6 +223,37 @@ def test_the_check_fails_only_if_no_tier_holds(
     shown = capsys.readouterr().out
     assert "bubblewrap does not hold: does not prevent keyctl" in shown
     assert ("no tier holds. Remedy: " if len(broken) == 2 else "sandbox=auto is landlock") in shown
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"proc/meminfo": "MemTotal: 9000000 kB\nMemAvailable: 2097152 kB\n"}, None),
+        ({"proc/meminfo": "MemAvailable: 1048576 kB\n"}, "memory available: 1,024 MB"),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "max\n"}, None),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/memory.max": "1073741824\n"}, "control group: 1,024 MB"),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "1073741824\n"}, "control group: 1,024 MB"),
+        (
+            {
+                "proc/self/cgroup": "3:memory:/a\n2:cpu:/b\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "1073741824\n",
+            },
+            "control group: 1,024 MB",
+        ),
+        ({}, None),
+    ],
+)
+def test_too_little_memory_is_told(files: dict[str, str], expected: str | None, tmp_path: Path) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    warning = too_little_memory(256, root=tmp_path)
+    if expected is None:
+        assert warning is None
+    else:
+        assert warning is not None
+        assert f"{expected}; 5 agents may need 1,792 MB" in warning
+        assert len(warning) <= 80
 
 
 # --- the list --------------------------------------------------------------------------------------------
