@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from rich.console import Console
 
+from agt_tournament.agents.agent_process import DEFAULT_LIMITS
 from agt_tournament.agents.sandbox import NONE, TIERS, Sandbox
+from agt_tournament.agents.walls import landlock_abi
 from agt_tournament.config import CompetitionConfig
 from agt_tournament.probe.check import check, layers_and_openings, promises_table
+from agt_tournament.probe.memory import too_little_memory
 from agt_tournament.probe.promises import Result, broken_promises, try_promises
 from agt_tournament.registration import Team, is_bundled
 from experiments.errors import RequestError
 
-_REMEDY = (
-    "install bubblewrap and libseccomp2 and allow user namespaces, or use a kernel with Landlock (5.13 or later); "
-    "sandbox=none i_trust_these_agents=true runs agents that you trust without walls"
-)
+_TOLD = ("run", "game", "validate")
+"""Actions that say why ``auto`` is not the highest tier."""
+_NAMESPACES_REFUSED = re.compile(r"bwrap: |namespace|uid map", re.IGNORECASE)
+_WITHOUT_WALLS = "sandbox=none i_trust_these_agents=true runs agents that you trust without walls"
 
 
 def walls(config: CompetitionConfig, teams: Iterable[Team]) -> Sandbox:
     """The walls for `teams`; the project's own agents are trusted where no tier holds."""
     trusted = config.i_trust_these_agents or all(is_bundled(team) for team in teams)
-    return choose(config.sandbox.name, trusted=trusted)
+    sandbox = choose(config.sandbox.name, trusted=trusted)
+    if config.sandbox.name == "auto" and sandbox.name != TIERS[0] and config.action in _TOLD:
+        _tell_why_lower(sandbox.name)
+    return sandbox
+
+
+@cache
+def _tell_why_lower(chosen: str) -> None:
+    """Say once on standard error why ``auto`` is no higher tier than `chosen`."""
+    reasons = "; ".join(f"{tier} does not hold: {why_not(tier)}" for tier in TIERS[: TIERS.index(chosen)])
+    print(" ".join(f"sandbox=auto is {chosen}: {reasons}".split()), file=sys.stderr)
 
 
 def choose(name: str, *, trusted: bool) -> Sandbox:
@@ -45,7 +61,33 @@ def choose(name: str, *, trusted: bool) -> Sandbox:
     if name == "auto" and trusted:
         return NONE
     said = "; ".join(f"{tier}: {reason}" for tier, reason in reasons.items())
-    raise RequestError("sandbox", name, f"walls that hold on this machine ({said}). Remedy: {_REMEDY}")
+    raise RequestError("sandbox", name, f"walls that hold on this machine ({said}). {_remedies(reasons)}")
+
+
+def _remedies(reasons: Mapping[str, str]) -> str:
+    """What helps, as a sentence: only what this machine lacks.
+
+    Args:
+        reasons: Why a tier does not hold, by tier.
+    """
+    lacking = []
+    if not _has_libseccomp():  # without it no tier can hold
+        return f"Remedy: install libseccomp2 and pyseccomp; or {_WITHOUT_WALLS}"
+    if "bubblewrap" in reasons and not shutil.which("bwrap"):
+        lacking.append("install bubblewrap")
+    elif _NAMESPACES_REFUSED.search(reasons.get("bubblewrap", "")):
+        lacking.append("allow bubblewrap to make user namespaces")
+    if "landlock" in reasons and not landlock_abi():
+        lacking.append("use a kernel with Landlock (5.13 or later) that has it enabled")
+    return f"Remedy: {'; or '.join((*lacking, _WITHOUT_WALLS))}"
+
+
+def _has_libseccomp() -> bool:
+    try:
+        import pyseccomp  # noqa: F401
+    except (ImportError, OSError, RuntimeError):
+        return False
+    return True
 
 
 @cache
@@ -59,11 +101,14 @@ def probe(tier: str, *, thorough: bool = False) -> Result:
     return try_promises(Sandbox(tier), thorough=thorough)
 
 
-def sandbox_check() -> int:
+def sandbox_check(memory_limit_mb: int = DEFAULT_LIMITS.memory_limit_mb) -> int:
     """Print what each tier prevents here, which layers are on and what is open that nobody has reviewed.
 
+    Args:
+        memory_limit_mb: What an agent may use; a warning is printed if five could not.
+
     Returns:
-        The exit status: 0 if a tier holds.
+        The exit status: 0 if a tier holds and nothing is open there that nobody has reviewed.
     """
     checked = [check(Sandbox(tier)) for tier in TIERS]
     console = Console(highlight=False)
@@ -71,7 +116,20 @@ def sandbox_check() -> int:
     for result in checked[:-1]:
         console.print(*layers_and_openings(result), sep="\n", markup=False)
         console.print()
-    holding = [result.sandbox.name for result in checked[:-1] if result.why_not is None]
-    chosen = f"sandbox=auto is {holding[0]}" if holding else f"no tier holds. Remedy: {_REMEDY}"
-    console.print(chosen, markup=False)
-    return 0 if holding else 1
+    if warning := too_little_memory(memory_limit_mb):
+        console.print(warning, markup=False)
+    reasons = {result.sandbox.name: result.why_not for result in checked[:-1] if result.why_not}
+    holding = [result for result in checked[:-1] if not result.why_not]
+    warned = [result.sandbox.name for result in holding if result.warning]
+    if not holding:
+        console.print(f"no tier holds. {_remedies(reasons)}", markup=False)
+        return 1
+    console.print(f"sandbox=auto is {holding[0].sandbox.name}", markup=False)
+    if warned:
+        console.print(_still_used(warned), markup=False)
+    return 1 if warned else 0
+
+
+def _still_used(warned: list[str]) -> str:
+    """What a warning means for a run."""
+    return f"warning: see {' and '.join(warned)} above; all promises hold, so runs still use {' and '.join(warned)}"

@@ -65,9 +65,7 @@ def _hold() -> None:
         return
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}_", dir=_TMPFS))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    hidden = set(readable.hidden())
-    trees = [path for path in readable.standard_library().iterdir() if path not in hidden]
-    trees += [*readable.own_modules(), *readable.packages()]
+    trees = [*readable.standard_modules(), *readable.own_modules(), *readable.packages()]
     files = {str(path) for path in readable.interpreter() if path.is_file()} | set(readable.shared_libraries())
     copy = ["cp", "--parents", "--recursive", "--preserve=timestamps"]  # bytecode is valid for a source of its time
     for option, paths in (("--no-dereference", trees), ("--dereference", sorted(files))):

@@ -55,6 +55,21 @@ def _is_hidden(name: str) -> bool:
     return name in _HIDDEN or name.startswith("config-")
 
 
+@cache
+def standard_modules() -> tuple[Path, ...]:
+    """What agents see in the folder of the standard library; links that lead out of it are left out.
+
+    Debian has its sitecustomize.py as a link into /etc: what such a link leads to is not the interpreter's.
+    """
+    folder, skipped = Path(os.path.realpath(standard_library())), [Path(os.path.realpath(path)) for path in hidden()]
+
+    def is_inside(path: Path) -> bool:
+        target = Path(os.path.realpath(path))
+        return target.is_relative_to(folder) and not any(target.is_relative_to(each) for each in skipped)
+
+    return tuple(path for path in standard_library().iterdir() if path.exists() and is_inside(path))
+
+
 def packages() -> list[Path]:
     """The libraries that agents may import, with the shared libraries they bring along."""
     found = [Path(folder) / name for folder in library_folders() for name in protocol.LIBRARIES]
@@ -136,10 +151,10 @@ def _warm(_period: int) -> None:
 
 
 def _read(file: str) -> None:
-    """Read a file to its end; one that the organiser may not read, no agent may."""
+    """Read a file to its end; one that the organiser may not read, no agent may. A link may lead nowhere."""
     try:
         descriptor = os.open(file, os.O_RDONLY)
-    except PermissionError:
+    except (PermissionError, FileNotFoundError):
         return
     while os.read(descriptor, 1 << 22):
         pass

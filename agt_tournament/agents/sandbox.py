@@ -209,9 +209,9 @@ def _trees() -> list[Path]:
 
 def _rights(submission: Path) -> Iterator[tuple[str, int]]:
     """Paths and Landlock rights: all below a folder may be read, but not what is hidden in the standard library."""
-    stdlib, hidden = readable.standard_library(), set(readable.hidden())
+    stdlib = readable.standard_library()
     yield str(stdlib), READ_DIR  # names alone
-    for path in (*(path for path in stdlib.iterdir() if path not in hidden), *_trees(), submission):
+    for path in (*readable.standard_modules(), *_trees(), submission):
         if path != stdlib:
             yield str(path), READ_FILE | READ_DIR if path.is_dir() else READ_FILE
     for file in (*readable.shared_libraries(), *readable.DEVICES):

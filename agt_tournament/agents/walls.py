@@ -112,7 +112,10 @@ def _restrict_to(readable: list[tuple[str, int]]) -> None:
     made = _libc.syscall(_LANDLOCK_CREATE_RULESET, ctypes.byref(ruleset), ctypes.c_size_t(size), 0)
     rules = _check(made, "landlock_create_ruleset")
     for path, rights in readable:
-        folder = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            folder = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except FileNotFoundError:  # a link that leads out of the namespace: nothing to open
+            continue
         beneath = _PathBeneath(rights, folder)
         done = _libc.syscall(_LANDLOCK_ADD_RULE, rules, _RULE_PATH_BENEATH, ctypes.byref(beneath), 0)
         _check(done, f"landlock_add_rule({path})")

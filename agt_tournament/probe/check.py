@@ -34,10 +34,17 @@ class Checked:
 
     @property
     def why_not(self) -> str | None:
-        """Why the tier does not hold; None if it does."""
-        if reason := self.problem or broken_promises(self.promises):
-            return reason
-        return "something is open that nobody has reviewed" if self.walked and unreviewed(self.walked) else None
+        """Why the tier does not hold, as before a run; None if it holds."""
+        return broken_promises(self.promises)
+
+    @property
+    def warning(self) -> str | None:
+        """What the walk found beside the promises; None if that has been reviewed."""
+        return self.problem or ("something is open that nobody has reviewed" if self._has_openings else None)
+
+    @property
+    def _has_openings(self) -> bool:
+        return self.walked is not None and bool(unreviewed(self.walked))
 
 
 def check(sandbox: Sandbox) -> Checked:
@@ -87,6 +94,8 @@ def layers_and_openings(result: Checked) -> list[str]:
     """Whether the tier holds, its layers, and what is open and not reviewed, for 80 columns."""
     name, layers = result.sandbox.name, result.sandbox.layers()
     lines = _wrapped(f"{name} does not hold: {result.why_not}" if result.why_not else f"{name} holds", indent="")
+    if result.warning:
+        lines += _wrapped(f"warning: {result.warning}")
     on = {layer: state.removeprefix("on").removeprefix(", ") for layer, state in layers.items() if _is_on(state)}
     lines += _wrapped("on: " + "; ".join(f"{layer} ({more})" if more else layer for layer, more in on.items()))
     for layer, state in layers.items():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,24 +13,48 @@ from pathlib import Path
 
 import pytest
 
+from agt_tournament import preflight
 from agt_tournament.__main__ import perform
+from agt_tournament.agents import readable, seccomp_policy
 from agt_tournament.agents import sandbox as sandboxes
-from agt_tournament.agents import seccomp_policy
 from agt_tournament.agents.sandbox import NONE, TIERS, Sandbox
+from agt_tournament.agents.walls import READ_FILE
 from agt_tournament.preflight import why_not
 from agt_tournament.probe import promises
+from agt_tournament.probe.check import Checked
+from agt_tournament.probe.memory import too_little_memory
 from agt_tournament.probe.names import names_of_paths
 from agt_tournament.probe.promises import broken_promises, try_promises
 from agt_tournament.probe.review import Reviewed, described, described_stale, reviewed_list, stale, unreviewed
 from agt_tournament.probe.steps import all_steps, numbers, system_call_name
 from agt_tournament.probe.walk import Opening, Walked, sweep, walk_paths
 from tests import walls
-from tests.nobody import as_nobody, why_not_nobody
+from tests.nobody import as_nobody, nobodys_environment, why_not_nobody
+from tests.support import REPO
 from tests.tournament import competition_tree
 
 HOLDING = [tier for tier in TIERS[:-1] if why_not(tier) is None]
 ALL_RIGHTS = (1 << 13) - 1
 FORK, GETPID, PAUSE, EXIT, SYSINFO = 57, 39, 34, 60, 99  # of x86-64
+
+_DEBIAN = "/usr/bin/python3.11"
+
+
+def _debian_path() -> str:
+    """Where Debian's Python finds this project and its libraries, as compiled for the same version."""
+    return f"{REPO}:{sysconfig.get_path('platlib')}"
+
+
+def why_not_debian() -> str | None:
+    """Why the walls cannot be tried with Debian's own Python; None if they can."""
+    environment = {**os.environ, "PYTHONPATH": _debian_path(), "PYTHONDONTWRITEBYTECODE": "1"}
+    tried = [_DEBIAN, "-c", "import numpy, omegaconf, pyseccomp, scipy.stats"]
+    try:
+        run = subprocess.run(tried, env=environment, capture_output=True, text=True)
+    except OSError as error:
+        return f"{_DEBIAN}: {error.strerror}"
+    return f"{_DEBIAN} does not work with these libraries" if run.returncode else None
+
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are no walls elsewhere")
 
@@ -87,8 +114,57 @@ def test_a_folder_that_can_be_written_breaks_a_promise(
 def test_a_call_that_the_filter_lets_through_is_found(tier: str, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = numbers(range(SYSINFO, SYSINFO + 1))
     assert sweep(Sandbox(tier), steps) == []
-    allow_a_call(monkeypatch)
+    allow_a_call(monkeypatch, "sysinfo")
     assert sweep(Sandbox(tier), steps) == [Opening("system call", "sysinfo", "EFAULT")]
+
+
+@pytest.mark.parametrize("tier", HOLDING)
+def test_a_link_that_leads_out_is_found_and_hinders_no_walls(
+    tier: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debian's standard library has such a link, into /etc."""
+    (folder.parent / "secret").write_text("secret")
+    (folder / "inside").symlink_to("file")
+    (folder / "outside").symlink_to("../secret")
+    interpreter, rights = readable.interpreter, sandboxes._rights
+    monkeypatch.setattr(readable, "interpreter", lambda: [*interpreter(), folder])
+    opened = (str(folder / "outside"), READ_FILE)
+    monkeypatch.setattr(sandboxes, "_rights", lambda submission: [*rights(submission), opened])
+    _, openings = walk_paths(Sandbox(tier), [])
+    new = {(opening.kind, opening.name) for opening in unreviewed(Walked(tier, openings=openings))}
+    assert new == ({("readable", f"link {folder}/outside")} if tier == "landlock" else set())
+
+
+def test_links_that_lead_out_of_the_standard_library_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "python"
+    for name in ("json/tool.py", "site-packages/other.py", "os.py"):
+        (library / name).parent.mkdir(parents=True, exist_ok=True)
+        (library / name).touch()
+    (tmp_path / "sitecustomize.py").touch()
+    links = {"_sysconfigdata.py": "os.py", "sitecustomize.py": "../sitecustomize.py", "lost.py": "nowhere"}
+    for name, target in {**links, "other.py": "site-packages/other.py"}.items():
+        (library / name).symlink_to(target)
+    (tmp_path / "link").symlink_to(library)
+    for place in (library, tmp_path / "link"):
+        monkeypatch.setattr(readable, "standard_library", lambda place=place: place)
+        assert {path.name for path in readable.standard_modules()} == {"json", "os.py", "_sysconfigdata.py"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(why_not_debian() is not None, reason=str(why_not_debian()))
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_the_walls_hold_with_the_python_of_debian(user: str) -> None:
+    if user == "nobody" and why_not_nobody():
+        pytest.skip(str(why_not_nobody()))
+    command = [_DEBIAN, "-m", "agt_tournament", "action=sandbox_check"]
+    environment = {**nobodys_environment(), "PYTHONPATH": _debian_path()}
+    run = subprocess.run(
+        as_nobody(*command) if user == "nobody" else command, cwd=REPO, env=environment, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert all(f"{tier} holds" in run.stdout for tier in HOLDING)
 
 
 def open_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,27 +181,79 @@ def open_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(sandboxes, "_rights", lambda submission: [*rights(submission), (str(folder), ALL_RIGHTS)])
     monkeypatch.setattr(sandboxes, "_bubblewrap", command)
+    monkeypatch.setattr(sandboxes, "_COVERED", ())  # root's landlock tier makes all else read-only together with these
 
 
-def allow_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the filter let sysinfo through."""
-    monkeypatch.setattr(seccomp_policy, "ALLOWED", (*seccomp_policy.ALLOWED, "sysinfo"))
+def allow_a_call(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Have the filter let a call through."""
+    monkeypatch.setattr(seccomp_policy, "ALLOWED", (*seccomp_policy.ALLOWED, name))
     monkeypatch.setattr(seccomp_policy, "compiled", seccomp_policy.compiled.__wrapped__)
 
 
-def test_the_check_names_what_is_open_and_fails(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_check_warns_of_what_is_open_and_runs_use_the_tier(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    allow_a_call(monkeypatch)
+    """No promise is about getpriority, and no line of the list."""
+    allow_a_call(monkeypatch, "getpriority")
     why_not.cache_clear()
     try:
         assert perform(competition_tree("action=sandbox_check")) == 1
+        assert [tier for tier in TIERS[:-1] if why_not(tier) is None] == HOLDING
     finally:
         why_not.cache_clear()
     shown = capsys.readouterr().out
-    assert "system call: sysinfo (EFAULT)" in shown
-    assert "no tier holds" in shown
+    assert "system call: getpriority (" in shown
+    for tier in HOLDING:
+        assert f"{tier} holds\n  warning: something is open that nobody has reviewed" in shown
+    assert f"sandbox=auto is {HOLDING[0]}" in shown
+    assert "runs still use" in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("broken", [TIERS[:1], TIERS[:2]])
+def test_the_check_fails_only_if_no_tier_holds(
+    broken: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def checked(sandbox: Sandbox) -> Checked:
+        keyctl = "it did" if sandbox.name in broken else None
+        return Checked(sandbox, {"held": {"keyctl": keyctl}, "works": "yes", "error": None})
+
+    monkeypatch.setattr(preflight, "check", checked)
+    assert perform(competition_tree("action=sandbox_check")) == int(len(broken) == 2)
+    shown = capsys.readouterr().out
+    assert "bubblewrap does not hold: does not prevent keyctl" in shown
+    assert ("no tier holds. Remedy: " if len(broken) == 2 else "sandbox=auto is landlock") in shown
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"proc/meminfo": "MemTotal: 9000000 kB\nMemAvailable: 2097152 kB\n"}, None),
+        ({"proc/meminfo": "MemAvailable: 1048576 kB\n"}, "memory available: 1,024 MB"),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "max\n"}, None),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/memory.max": "1073741824\n"}, "control group: 1,024 MB"),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "1073741824\n"}, "control group: 1,024 MB"),
+        (
+            {
+                "proc/self/cgroup": "3:memory:/a\n2:cpu:/b\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "1073741824\n",
+            },
+            "control group: 1,024 MB",
+        ),
+        ({}, None),
+    ],
+)
+def test_too_little_memory_is_told(files: dict[str, str], expected: str | None, tmp_path: Path) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    warning = too_little_memory(256, root=tmp_path)
+    if expected is None:
+        assert warning is None
+    else:
+        assert warning is not None
+        assert f"{expected}; 5 agents may need 1,792 MB" in warning
+        assert len(warning) <= 80
 
 
 # --- the list --------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from agt_tournament.agent_manager import AgentProcess
 from agt_tournament.agents import control_group
 from agt_tournament.agents.control_group import ControlGroup
 from agt_tournament.agents.sandbox import TIERS, Sandbox
+from agt_tournament.config import read_config
 from agt_tournament.preflight import choose, probe, why_not
 from experiments.errors import RequestError
 from tests.attacks.endurance import endure
@@ -63,12 +64,49 @@ def test_without_walls_only_trusted_agents_run(nothing_holds: None) -> None:
     assert choose("none", trusted=True).name == "none"
     with pytest.raises(RequestError) as refused:
         choose("auto", trusted=False)
-    for part in ("sandbox = auto", "bubblewrap is not here", "landlock is not here", "install", "i_trust_these_agents"):
+    for part in ("sandbox = auto", "bubblewrap is not here", "landlock is not here", "i_trust_these_agents=true"):
         assert part in str(refused.value)
     with pytest.raises(RequestError, match="sandbox = none"):
         choose("none", trusted=False)
     with pytest.raises(RequestError, match="landlock is not here"):
         choose("landlock", trusted=True)
+
+
+@pytest.mark.parametrize(
+    ("has_bwrap", "abi", "reason", "expected"),
+    [
+        (True, 7, "bwrap: setting up uid map: Permission denied", "allow bubblewrap to make user namespaces; or "),
+        (True, 0, "does not prevent keyctl", "use a kernel with Landlock (5.13 or later) that has it enabled; or "),
+        (False, 7, "bwrap is missing", "install bubblewrap; or "),
+        (True, 7, "does not prevent keyctl", ""),
+    ],
+)
+def test_the_remedy_names_only_what_is_lacking(
+    has_bwrap: bool, abi: int, reason: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "why_not", lambda tier: reason if tier == "bubblewrap" else "it is refused")
+    monkeypatch.setattr(preflight, "landlock_abi", lambda: abi)
+    monkeypatch.setattr(preflight.shutil, "which", lambda name: f"/usr/bin/{name}" if has_bwrap else None)
+    with pytest.raises(RequestError) as refused:
+        choose("auto", trusted=False)
+    assert f"Remedy: {expected}sandbox=none" in str(refused.value)
+
+
+@pytest.mark.parametrize(("action", "lines"), [("run", 1), ("game", 1), ("validate", 1), ("replay", 0)])
+def test_a_lower_tier_than_the_highest_is_explained_once(
+    action: str, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(preflight, "why_not", lambda tier: "it is\nclosed" if tier == "bubblewrap" else None)
+    config = read_config(competition_tree(f"action={action}"))
+    preflight._tell_why_lower.cache_clear()
+    for _ in range(2):
+        assert preflight.walls(config, []).name == "landlock"
+    preflight._tell_why_lower.cache_clear()
+    expected = "sandbox=auto is landlock: bubblewrap does not hold: it is closed\n"
+    assert capsys.readouterr().err == expected * lines
+    monkeypatch.setattr(preflight, "why_not", lambda tier: None)
+    assert preflight.walls(config, []).name == "bubblewrap"
+    assert capsys.readouterr().err == ""
 
 
 def test_agents_of_others_are_refused_where_no_walls_hold(

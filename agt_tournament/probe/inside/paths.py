@@ -275,9 +275,27 @@ def named(path: str) -> str:
 
 
 def targets(paths: Iterable[str]) -> list[str]:
-    """What each path leads to; the path itself where that has no name."""
-    resolved = ((path, os.path.realpath(path) if os.path.islink(path) else path) for path in paths)
-    return [target if target == path or os.path.lexists(target) else path for path, target in resolved]
+    """What each path leads to: the walls refuse to read links, but stat tells which file is behind one."""
+    paths = list(paths)
+    known = (*(prefix for prefix, _ in KNOWN["prefixes"]), *(path for path in paths if not os.path.islink(path)))
+    files = {file: path for path in known if (file := identity(path))}
+    return [leads_to(path, files) if os.path.islink(path) else path for path in paths]
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """Device and number of the file behind a path; None where stat is refused."""
+    try:
+        s = os.stat(path)
+    except OSError:
+        return None
+    return s.st_dev, s.st_ino
+
+
+def leads_to(link: str, files: Mapping[tuple[int, int], str]) -> str:
+    """The path of the file behind `link`; one that leads from what may be read to something else is named as a link."""
+    if (file := identity(link)) and file in files:
+        return files[file]
+    return f"link {link}" if named(link).startswith("{") else link
 
 
 def summary(paths: Iterable[str]) -> dict[str, int]:
