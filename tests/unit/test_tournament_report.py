@@ -621,7 +621,9 @@ def test_conduct_counts_what_was_asked(stages: list[StageData]) -> None:
     assert table.at["ann", "max_seconds"] == own["seconds"].max()
     assert table.at["ann", "median_seconds"] == own["seconds"].median()
     used = conduct(rounds.assign(cpu_seconds=rounds["seconds"].where(rounds["round"] > 1) / 10))
-    assert used.at["ann", "max_seconds"] == own.loc[own["round"] == 1, "seconds"].max(), "wall time if it alone is known"
+    assert used.at["ann", "max_seconds"] == own.loc[own["round"] == 1, "seconds"].max(), (
+        "wall time if it alone is known"
+    )
     used = conduct(rounds.assign(cpu_seconds=rounds["seconds"] / 10))
     assert used.at["ann", "max_seconds"] == own["seconds"].max() / 10
     never = conduct(rounds.assign(seconds=None, asked=None, note=None))
