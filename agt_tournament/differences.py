@@ -7,7 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -15,6 +15,8 @@ from xml.etree import ElementTree
 import pandas as pd
 
 _MOST_OF_A_FILE = 5
+_LETTERS = 100  # of a value
+_LETTERS_BEFORE = 20  # the first that differs, where the beginnings are the same
 _NOTHING = object()
 _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
@@ -29,7 +31,18 @@ class Difference(NamedTuple):
     expected: Any
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.where} is {_short(self.stored)}, expected {_short(self.expected)}"
+        stored, expected = _excerpts(self.stored, self.expected)
+        return f"{self.file}: {self.where} is {stored}, expected {expected}"
+
+
+class Remark(NamedTuple):
+    """Something that is wrong with a file as a whole."""
+
+    file: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.text}"
 
 
 def compare(file: str, stored: Any, expected: Any, where: str = "") -> Iterator[Difference]:
@@ -122,6 +135,14 @@ _READERS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def _short(value: Any) -> str:
-    text = "missing" if value is _NOTHING else repr(value)
-    return text if len(text) <= 100 else text[:97] + "..."
+def _excerpts(stored: Any, expected: Any) -> tuple[str, str]:
+    """Two values in a few letters, from about the first that differs."""
+    one, other = ("missing" if value is _NOTHING else repr(value) for value in (stored, expected))
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    start = same - _LETTERS_BEFORE if same >= _LETTERS - _LETTERS_BEFORE else 0
+    return _excerpt(one, start), _excerpt(other, start)
+
+
+def _excerpt(text: str, start: int) -> str:
+    text = text if not start else f"...{text[start:]}"
+    return text if len(text) <= _LETTERS else text[: _LETTERS - 3] + "..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ def place_of_game(stage: int, arena_id: str, game: int) -> str:
 def game_files(path: Path) -> tuple[Path, Path]:
     """A game file, and what the agents printed in that game; the second is there only if they did."""
     return path, path.with_suffix(".output.json")
+
+
+def game_digests(path: Path) -> list[str | None]:
+    """Of each of the `game_files`, None for one that is not there: what a block of games is marked as played with."""
+    return [hashlib.sha256(file.read_bytes()).hexdigest()[:20] if file.exists() else None for file in game_files(path)]
 
 
 def log_game_result(path: Path, result: GameResult, outputs: Mapping[str, str]) -> None:

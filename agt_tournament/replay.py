@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,21 +15,23 @@ from agt_tournament.auction_engine import AuctionRound
 from agt_tournament.competition import final_of, leaderboards, marks_folder, stage_one, write_files
 from agt_tournament.competition_directory import SUBMISSIONS, rules_of, stored_teams
 from agt_tournament.config import CompetitionConfig, TournamentConfig
-from agt_tournament.differences import Difference, compare, compare_files
-from agt_tournament.game_files import game_files, place_of_game, read_game, read_output
+from agt_tournament.differences import Difference, Remark, compare, compare_files
+from agt_tournament.game_files import game_digests, game_files, place_of_game, read_game, read_output
 from agt_tournament.game_manager import GameResult, Ledger, tie_stream
 from agt_tournament.preflight import walls
 from agt_tournament.registration import Team, examples
 from agt_tournament.rerun import Deviation, blocks_of, rerun, stored_answer
-from agt_tournament.results_manager import StageData, read_stage
+from agt_tournament.results_manager import StageData, arena_folders, read_stage
 from agt_tournament.seeding import GameSeeds
 from agt_tournament.single_game import GAME_FILE
 from agt_tournament.submissions import digest, read_submission
-from agt_tournament.tournament_manager import TournamentStage, is_played
+from agt_tournament.tournament_manager import TournamentStage
 from agt_tournament.valuation_generator import draw_items, generate_arena_valuations
 from experiments.errors import RequestError
 from experiments.run_directory import read_run
+from experiments.style import count
 from launchers import mark_of
+from launchers.shards import mark_path
 
 _MOST_SHOWN = 40
 _NOT_COMPARED = ("config.yaml", "provenance.json", "shards", ".lock")
@@ -42,30 +45,37 @@ def replay(config: CompetitionConfig) -> int:
     """
     run_dir = Path(config.run_dir)
     stored = read_run(run_dir)
-    games = list(stored_games(run_dir, stored))
+    stages = [] if stored["action"] == "game" else _stages(run_dir, stored)
+    games = list(stored_games(run_dir, stored, stages))
     if not games:
         raise RequestError("run_dir", run_dir, "the directory of a competition with games in it")
     rules = rules_of(stored)
+    drawn = [] if stored["action"] == "game" else _drawn(run_dir, stored, stages, games)
+    missing = [remark for stage in drawn for remark in _of_missing(run_dir, stage)]
     outcomes = [
         *_of_submissions(run_dir, stored),
         *(found for game in games for found in _of_game(run_dir, game, rules)),
     ]
-    agents = [*_of_rerun(run_dir, stored, config)] if config.rerun else []
-    files = [] if stored["action"] == "game" else [*_of_competition(run_dir, stored)]
-    files += _of_strangers(run_dir, games, stored)
-    for found in (outcomes, agents, files):
+    agents = [*_of_rerun(run_dir, stored, games, config)] if config.rerun else []
+    seating = [found for stage in drawn for found in _of_draw(stage, games)]
+    sources = [*seating, *_of_digests(run_dir, games, rules), *_of_strangers(run_dir, games, drawn, stored)]
+    whole = bool(drawn) and not missing and not seating  # tables and pages are of whole stages
+    derived = [*_of_results(run_dir, stages, stored)] if whole else []
+    for found in (missing, outcomes, agents, sources, derived):
         _show(found)
+    others = len(missing) + len(outcomes) + len(agents) + len(sources)
     again = ", and the agents bid the same again" if config.rerun else ""
-    count = len(outcomes) + len(agents) + len(files)
-    verdict = f"{count} differences" if count else f"all outcomes follow from the stored bids{again}"
-    print(f"{len(games)} games replayed: {verdict}")
+    verdict = f"all outcomes follow from the stored bids{again}"
+    if others or derived:
+        verdict = count(others + len(derived), "difference")
+    print(f"{count(len(games), 'game')} replayed: {verdict}")
     print(f"not compared: {', '.join(name for name in _NOT_COMPARED if (run_dir / name).exists())}")
-    if files and stored["action"] != "game":
+    if derived and not others:
         print("action=report writes the tables and pages of the stored games again")
-    return 1 if count else 0
+    return 1 if others or derived else 0
 
 
-def _show(found: Sequence[Difference | Deviation]) -> None:
+def _show(found: Sequence[Difference | Remark | Deviation]) -> None:
     for difference in found[:_MOST_SHOWN]:
         print(difference, file=sys.stderr)
     if len(found) > _MOST_SHOWN:
@@ -83,24 +93,26 @@ class StoredGame(NamedTuple):
     seeds: GameSeeds
 
 
-def stored_games(run_dir: Path, stored: Mapping[str, Any]) -> Iterator[StoredGame]:
-    """The games under `run_dir`."""
-    per = rules_of(stored).valuations_per
+def stored_games(run_dir: Path, stored: Mapping[str, Any], stages: Iterable[StageData]) -> Iterator[StoredGame]:
+    """The games under `run_dir`, those of an arena after a missing one too, which are not in `stages`."""
+    rules = rules_of(stored)
+    per = rules.valuations_per
     if stored["action"] == "game":
         if (run_dir / GAME_FILE).exists():
             content = read_game(run_dir / GAME_FILE)
             yield StoredGame(GAME_FILE, content, "game", "game", GameSeeds(stored["seed"], 0, 1, 1, per))
         return
-    for stage in _stages(run_dir, stored):
-        for arena_id, games in stage.games.items():
-            arena = int(arena_id.removeprefix("arena_"))
-            for number, game in enumerate(games, start=1):
-                file, game_id = (
-                    place_of_game(stage.number, arena_id, number),
-                    f"stage{stage.number}_{arena_id}_game_{number}",
-                )
-                seeds = GameSeeds(stored["seed"], stage.number, arena, number, per)
-                yield StoredGame(file, dict(game), game_id, arena_id, seeds)
+    read = {(stage.number, arena_id): games for stage in stages for arena_id, games in stage.games.items()}
+    for stage in (1, 2):
+        for arena_id in (folder.name for folder in arena_folders(run_dir, stage)):
+            first = read.get((stage, arena_id), ())
+            for number in range(1, max(rules.stage_games(stage), len(first)) + 1):
+                file = place_of_game(stage, arena_id, number)
+                if number > len(first) and not (run_dir / file).exists():
+                    continue
+                content = dict(first[number - 1]) if number <= len(first) else read_game(run_dir / file)
+                seeds = GameSeeds(stored["seed"], stage, int(arena_id.removeprefix("arena_")), number, per)
+                yield StoredGame(file, content, f"stage{stage}_{arena_id}_game_{number}", arena_id, seeds)
 
 
 # --- games -----------------------------------------------------------------------------------------------
@@ -162,28 +174,89 @@ def _of_submissions(run_dir: Path, stored: Mapping[str, Any]) -> Iterator[Differ
                 yield Difference(f"{SUBMISSIONS}/{team_id}", "digest", now, then)
 
 
-def _of_competition(run_dir: Path, stored: Mapping[str, Any]) -> Iterator[Difference]:
-    """Who met whom, how many games there are, and every table and page."""
+def _drawn(
+    run_dir: Path, stored: Mapping[str, Any], stages: Sequence[StageData], games: Sequence[StoredGame]
+) -> list[TournamentStage]:
+    """The stages as they should have been played.
+
+    Who should be in the final is known only if all games of stage 1 are there: otherwise it is as it is stored.
+    """
     rules, seed = rules_of(stored), stored["seed"]
-    stages = _stages(run_dir, stored)
-    boards = leaderboards(stages, seed)
-    if 1 not in boards:
+    if not any(game.seeds.stage == 1 for game in games):
         raise RequestError(
             "run_dir", run_dir, "the games of stage 1, from which stage 2 follows; action=run plays them"
         )
-    drawn = []
-    for stage in stages:
-        expected = stage_one(stored_teams(stored), rules, seed) if stage.number == 1 else final_of(boards[1], rules)
-        drawn += list(_of_draw(stage, expected))
-        yield from _of_marks(run_dir, expected, rules)
-    yield from drawn
-    if drawn:  # tables and pages are of whole stages
-        return
+    first = stage_one(stored_teams(stored), rules, seed)
+    final = [stage for stage in _played_stages(games, rules) if stage.number == 2]
+    if not final and not any(marks_folder(run_dir, 2).glob("*.json")):
+        return [first]
+    if any(_of_missing(run_dir, first)):
+        return [first, *final]
+    return [first, final_of(leaderboards(stages, seed)[1], rules)]
+
+
+def _of_missing(run_dir: Path, stage: TournamentStage) -> Iterator[Remark]:
+    """Game files that are not there, those of consecutive games together."""
+    for arena in stage.arenas:
+        places = [place_of_game(stage.number, arena.arena_id, number) for number in range(1, stage.games + 1)]
+        for there, group in groupby(places, key=lambda place: (run_dir / place).exists()):
+            absent = [] if there else list(group)
+            if absent:
+                what = "it" if len(absent) == 1 else "them"
+                yield Remark(_span(absent), f"missing; the command that ran the competition plays {what} again")
+
+
+def _span(places: Sequence[str]) -> str:
+    """``stage1/arena_2/game_1.json to game_5.json``."""
+    return places[0] if len(places) == 1 else f"{places[0]} to {Path(places[-1]).name}"
+
+
+def _of_draw(drawn: TournamentStage, games: Iterable[StoredGame]) -> Iterator[Difference]:
+    """Games of other teams, or of another number, than were drawn."""
+    seats = {arena.arena_id: list(arena.team_ids) for arena in drawn.arenas}
+    strangers = set()
+    for game in games:
+        if game.seeds.stage != drawn.number:
+            continue
+        teams = list(game.content["team_results"])
+        if game.arena_id not in seats:
+            strangers.add(game.seeds.arena)
+        elif game.seeds.game > drawn.games:
+            yield Difference(game.file, "game", game.seeds.game, f"at most {drawn.games}")
+        elif teams != seats[game.arena_id]:
+            yield Difference(game.file, "teams", teams, seats[game.arena_id])
+    for arena in sorted(strangers):
+        yield Difference(f"stage{drawn.number}/arena_{arena}", "arena", "there", "none of that number")
+
+
+def _of_digests(run_dir: Path, games: Sequence[StoredGame], rules: TournamentConfig) -> Iterator[Remark]:
+    """Game files that are not those of which the digests were kept: times, errors and output follow from no bid."""
+    for stage in _played_stages(games, rules):
+        if not stage.number:  # of a single game there are none
+            continue
+        marks = marks_folder(run_dir, stage.number)
+        for block in stage.blocks(rules.block_games):
+            first, last = block.payload["games"]
+            arena_id = f"arena_{block.payload['arena']}"
+            places = [place_of_game(stage.number, arena_id, number) for number in range(first, last + 1)]
+            there = [place for place in places if (run_dir / place).exists()]
+            shard = mark_path(marks, block.key).relative_to(run_dir)
+            digests = (mark_of(marks, block.key) or {}).get("files")
+            if there and (not isinstance(digests, list) or len(digests) != len(places)):
+                yield Remark(_span(there), f"no digest in {shard}: times, errors and output cannot be checked")
+                continue
+            for place, digest_then in zip(places, digests or [], strict=False):
+                if place in there and game_digests(run_dir / place) != digest_then:
+                    yield Remark(place, f"changed since it was played: other digests than in {shard}")
+
+
+def _of_results(run_dir: Path, stages: Sequence[StageData], stored: Mapping[str, Any]) -> Iterator[Difference]:
+    """Every table and page."""
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder)
         for stage in stages:
             (again / f"stage{stage.number}").symlink_to((run_dir / f"stage{stage.number}").resolve())
-        write_files(again, stages, boards, stored)
+        write_files(again, stages, leaderboards(stages, stored["seed"]), stored)
         for file in _derived_files(again):
             if (run_dir / file).is_file():
                 yield from compare_files(file, run_dir / file, again / file)
@@ -192,30 +265,6 @@ def _of_competition(run_dir: Path, stored: Mapping[str, Any]) -> Iterator[Differ
         for file in _derived_files(run_dir):
             if not (again / file).exists():
                 yield Difference(file, "file", "there", "nothing that the games give")
-
-
-def _of_draw(stage: StageData, drawn: TournamentStage) -> Iterator[Difference]:
-    for arena in drawn.arenas:
-        folder = f"stage{stage.number}/{arena.arena_id}"
-        games = stage.games.get(arena.arena_id, ())
-        if len(games) != drawn.games:
-            yield Difference(folder, "games", len(games), drawn.games)
-        for number, game in enumerate(games, start=1):
-            teams = list(game["team_results"])
-            if teams != list(arena.team_ids):
-                yield Difference(f"{folder}/game_{number}.json", "teams", teams, list(arena.team_ids))
-    for arena_id in stage.games.keys() - {arena.arena_id for arena in drawn.arenas}:
-        yield Difference(f"stage{stage.number}/{arena_id}", "arena", "there", "none of that number")
-
-
-def _of_marks(run_dir: Path, stage: TournamentStage, rules: TournamentConfig) -> Iterator[Difference]:
-    """Blocks whose files are not those that were marked as played: times and output follow from no bid."""
-    marks = marks_folder(run_dir, stage.number)
-    for block in stage.blocks(rules.block_games):
-        if mark_of(marks, block.key) is not None and not is_played(run_dir, marks, block):
-            first, last = block.payload["games"]
-            files = f"stage{stage.number}/arena_{block.payload['arena']}/game_{first}.json to game_{last}.json"
-            yield Difference(files, "content", "changed since it was played", f"as in {marks.relative_to(run_dir)}")
 
 
 # --- files -----------------------------------------------------------------------------------------------
@@ -234,9 +283,19 @@ def _derived_files(folder: Path) -> list[str]:
     return [file for file in _files(folder) if file.partition("/")[0] not in sources]
 
 
-def _of_strangers(run_dir: Path, games: Iterable[StoredGame], stored: Mapping[str, Any]) -> Iterator[Difference]:
-    """Files among the games and submissions that are neither."""
-    known = {path.relative_to(run_dir).as_posix() for game in games for path in game_files(run_dir / game.file)}
+def _of_strangers(
+    run_dir: Path, games: Iterable[StoredGame], drawn: Iterable[TournamentStage], stored: Mapping[str, Any]
+) -> Iterator[Difference | Remark]:
+    """Files among the games and submissions that are neither, and what there should be beside them."""
+    if not (run_dir / "provenance.json").exists():
+        yield Remark("provenance.json", "missing: nothing says which versions the games were played with")
+    places = {game.file for game in games} | {
+        place_of_game(stage.number, arena.arena_id, number)
+        for stage in drawn
+        for arena in stage.arenas
+        for number in range(1, stage.games + 1)
+    }
+    known = {path.relative_to(run_dir).as_posix() for place in places for path in game_files(run_dir / place)}
     for key in stored["identity"]:
         if key.startswith("teams."):
             folder = f"{SUBMISSIONS}/{key.removeprefix('teams.')}"
@@ -250,11 +309,13 @@ def _of_strangers(run_dir: Path, games: Iterable[StoredGame], stored: Mapping[st
 # --- the agents again ------------------------------------------------------------------------------------
 
 
-def _of_rerun(run_dir: Path, stored: Mapping[str, Any], config: CompetitionConfig) -> Iterator[Deviation]:
+def _of_rerun(
+    run_dir: Path, stored: Mapping[str, Any], played: Iterable[StoredGame], config: CompetitionConfig
+) -> Iterator[Deviation]:
     sandbox = walls(config, _handed_in(stored_teams(stored), run_dir))
     show.sandbox(sandbox.name)
     rules = rules_of(stored)
-    games = {(game.seeds.stage, game.seeds.arena, game.seeds.game): game for game in stored_games(run_dir, stored)}
+    games = {(game.seeds.stage, game.seeds.arena, game.seeds.game): game for game in played}
 
     def read(stage: int, arena: int, number: int) -> tuple[str, Mapping[str, Any]] | None:
         game = games.get((stage, arena, number))

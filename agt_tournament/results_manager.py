@@ -28,6 +28,7 @@ from launchers.shards import write_atomic
 __all__ = [
     "FORMATS",
     "StageData",
+    "arena_folders",
     "competition_metrics",
     "export_results",
     "game_files",
@@ -121,23 +122,30 @@ class StageData:
 def read_stage(run_dir: Path, number: int, teams: Mapping[str, Team]) -> StageData | None:
     """The games of stage `number` that are stored under `run_dir`; None without any.
 
-    Raises `RequestError` naming a game file that is damaged, or whose teams or rounds are not those of its arena.
+    Raises `RequestError` naming a game file that is damaged, or whose teams or rounds are not those of its arena, or
+    one whose teams are not among `teams`.
     """
-    folder = run_dir / f"stage{number}"
-    arenas = sorted((path for path in folder.glob("arena_*") if path.name[6:].isdecimal()), key=_number)
     games = {}
-    for arena in arenas:
+    for arena in arena_folders(run_dir, number):
         if paths := _game_paths(arena):
             games[arena.name] = [read_game(path) for path in paths]
             _check_arena(paths, games[arena.name], teams)
     return StageData(number, teams, games) if games else None
 
 
+def arena_folders(run_dir: Path, number: int) -> list[Path]:
+    """The folders of the arenas of stage `number`, in order."""
+    folders = (run_dir / f"stage{number}").glob("arena_*")
+    return sorted((path for path in folders if path.name[6:].isdecimal()), key=_number)
+
+
 def _check_arena(paths: Sequence[Path], games: Sequence[Mapping[str, Any]], teams: Mapping[str, Team]) -> None:
     seats, rounds = list(games[0]["team_results"]), len(games[0]["auction_log"])
+    if unknown := [team for team in seats if team not in teams]:
+        expected = f"a game of the teams that config.yaml names; they disagree about {', '.join(unknown)}"
+        raise RequestError("run_dir", paths[0], f"{expected}: one of the two was changed")
     for path, game in zip(paths, games, strict=True):
-        wrong = list(game["team_results"]) != seats or not teams.keys() >= set(seats)
-        if wrong or len(game["auction_log"]) != rounds or not rounds:
+        if list(game["team_results"]) != seats or len(game["auction_log"]) != rounds or not rounds:
             expected = "a game of the teams of its arena, of as many rounds as the others. Remove it, and action=run"
             raise RequestError("run_dir", path, f"{expected} plays it again")
 

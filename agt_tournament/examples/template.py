@@ -24,7 +24,7 @@ class MyAgent(BiddingAgent):
     def __init__(
         self, team_id: str, valuation_vector: dict[str, float], budget: float, auction_items_sequence: Sequence[str]
     ) -> None:
-        """Look at the game before it starts: 10 s with the import of this file.
+        """Look at the game before it starts: you have 10 s of CPU time.
 
         Call the fourth parameter `opponent_teams` to get the list of the other teams' ids instead of the items.
         """
@@ -36,7 +36,10 @@ class MyAgent(BiddingAgent):
         self.rounds_played = 0
 
     def bidding_function(self, item_id: str) -> float:
-        """Your bid for `item_id`: within 2 s, finite, not negative. More than your budget counts as your budget."""
+        """Your bid for `item_id`, finite and not negative, within 2 s of CPU time.
+
+        More than your budget counts as your budget.
+        """
         value = self.valuation_vector[item_id]
         # Change this: what is the money worth in the rounds to come? what have prices been like, in prices_seen?
         progress = self.rounds_played / max(self.rounds - 1, 1)

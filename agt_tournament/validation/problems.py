@@ -46,7 +46,8 @@ def find_problems(trial: Trial) -> list[Finding]:
         if asked.answer.error is not None:
             problem = _problem(trial, asked, asked.answer.error)
             kind = problem.what.partition(":")[0] if problem.error == "crash" else problem.hint  # not the values in it
-            key = problem.error, asked.method, problem.file, problem.line, kind
+            place = None if problem.error == "timeout" else (problem.file, problem.line)  # it is stopped anywhere
+            key = problem.error, asked.method, place, kind
             seen = found.get(key, replace(problem, count=0))
             found[key] = replace(seen, count=seen.count + 1)
     return list(found.values())

@@ -65,8 +65,10 @@ class Verdict:
 
 
 def _game(game: PlayedGame) -> dict[str, Any]:
-    """The first copy's result, and the slowest bid of all copies."""
-    seconds = [entry["seconds"][team] for entry in game.result.auction_log for team in game.copies]
+    """The first copy's result, and the slowest bid of all copies, by CPU time where that is known."""
+    bids = [(entry, team) for entry in game.result.auction_log for team in game.copies]
+    used = [(entry["cpu_seconds"][team], entry["seconds"][team]) for entry, team in bids]
+    seconds = [wall if cpu is None else cpu for cpu, wall in used]
     return {
         "opponents": game.opponents,
         "utility": game.own.utility,

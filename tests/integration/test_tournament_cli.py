@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from agt_tournament.__main__ import perform
+from agt_tournament.differences import Difference
 from agt_tournament.registration import EXAMPLES
 from experiments.errors import RequestError
 from tests.support import auction
@@ -140,7 +141,7 @@ def test_whatever_is_touched_is_found(
         path.unlink()
     status, said = replayed(run_dir, capsys)
     assert status == 1
-    assert {"submission": "digest", "missing": "games is 4, expected 5"}.get(field, field) in "\n".join(said)
+    assert {"submission": "digest", "missing": "game_5.json: missing; the command"}.get(field, field) in "\n".join(said)
 
 
 def replayed(run_dir: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, list[str]]:
@@ -242,7 +243,7 @@ GAME_EDITS = {
     ),
     "time": (
         lambda game: game.update(timestamp="2020-01-01T00:00:00+00:00"),
-        "content is 'changed since it was played'",
+        "changed since it was played: other digests than in shards/stage2/",
     ),
 }
 
@@ -264,6 +265,94 @@ def test_every_part_of_a_game_file_is_compared(
     for name, path in edited.items():
         file = path.relative_to(run_dir).as_posix()
         assert [line for line in said if line.startswith(file) and GAME_EDITS[name][1] in line], (name, said)
+
+
+@pytest.mark.parametrize("harm", ["gone", "empty", "no digests", "a list", "one digest"])
+def test_a_digest_file_that_was_touched_is_named(
+    harm: str, played: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "copy"
+    shutil.copytree(played[0] / "outputs" / "agt_tournament" / "agt", run_dir)
+    [path] = (run_dir / "shards" / "stage2").glob("*.json")
+    record = json.loads(path.read_text())
+    record["files"][2][0] = "0" * 20
+    texts = {"empty": "", "no digests": json.dumps({"key": record["key"]}), "a list": "[]"}
+    path.write_text(texts.get(harm, json.dumps(record)))
+    if harm == "gone":
+        path.unlink()
+    status, said = replayed(run_dir, capsys)
+    name = path.relative_to(run_dir)
+    unknown = f"stage2/arena_1/game_1.json to game_5.json: no digest in {name}: times, errors and output cannot be"
+    changed = f"stage2/arena_1/game_3.json: changed since it was played: other digests than in {name}"
+    assert status == 1
+    assert [line.removesuffix(" checked") for line in said] == [changed if harm == "one digest" else unknown]
+
+
+@pytest.mark.parametrize("games", [[1], [2], [3, 4], [1, 2, 3, 4, 5]])
+def test_missing_games_are_all_that_is_said(
+    games: list[int],
+    played: tuple[Path, subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The games after them, the final and the tables are not blamed; agents are asked again in what was before."""
+    run_dir = tmp_path / "copy"
+    shutil.copytree(played[0] / "outputs" / "agt_tournament" / "agt", run_dir)
+    for game in games:
+        (run_dir / "stage1" / "arena_2" / f"game_{game}.json").unlink()
+    status, said = replayed(run_dir, capsys)
+    plays = f"missing; the command that ran the competition plays {'them' if games[1:] else 'it'} again"
+    until = f" to game_{games[-1]}.json" if games[1:] else ""
+    assert (status, said) == (1, [f"stage1/arena_2/game_{games[0]}.json{until}: {plays}"])
+
+
+def test_a_final_that_is_gone_is_missed(
+    played: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "copy"
+    shutil.copytree(played[0] / "outputs" / "agt_tournament" / "agt", run_dir)
+    shutil.rmtree(run_dir / "stage2")
+    (run_dir / "provenance.json").unlink()
+    status, said = replayed(run_dir, capsys)
+    assert status == 1
+    assert said[0].startswith("stage2/arena_1/game_1.json to game_5.json: missing; ")
+    assert said[1].startswith("provenance.json: missing")
+    assert len(said) == 2
+
+
+def test_a_configuration_of_other_teams_is_no_reason_to_remove_a_game(
+    played: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "copy"
+    shutil.copytree(played[0] / "outputs" / "agt_tournament" / "agt", run_dir)
+    edit(run_dir / "config.yaml", "team_id: random_1", "team_id: random_9")
+    for action in ("replay", "report"):
+        with pytest.raises(RequestError, match=r"config\.yaml names; they disagree about random_1") as said:
+            perform(competition_tree(f"action={action}", f"run_dir={run_dir}"))
+        assert "emove" not in str(said.value)
+
+
+def test_tables_are_written_again_only_if_they_alone_differ(
+    played: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "copy"
+    shutil.copytree(played[0] / "outputs" / "agt_tournament" / "agt", run_dir)
+    (run_dir / "metrics.json").unlink()
+    for difference, hint in (("1 difference\n", True), ("2 differences\n", False)):
+        assert perform(competition_tree("action=replay", f"run_dir={run_dir}")) == 1
+        said = capsys.readouterr().out
+        assert difference in said
+        assert ("action=report" in said) is hint
+        (run_dir / "stage1" / "notes.txt").write_text("")
+
+
+def test_two_long_texts_are_told_from_the_first_letter_that_differs() -> None:
+    texts = str(Difference("page.html", "line 3", "a" * 300 + "b" + "c" * 300, "a" * 300 + "d"))
+    assert texts.startswith("page.html: line 3 is ...aaaa")
+    assert "aabccc" in texts
+    assert texts.endswith("aad'")
+    assert len(texts) < 300
+    assert str(Difference("a.csv", "rows", "x", "y")) == "a.csv: rows is 'x', expected 'y'"
 
 
 DAMAGED = {

@@ -324,6 +324,12 @@ def test_after_three_late_bids_the_rest_is_not_played(tmp_path: Path) -> None:
     assert "rest was not played" in verdict["stopped"]
 
 
+def test_a_bid_that_was_stopped_in_two_lines_is_one_problem(tmp_path: Path) -> None:
+    source = bidding("if self.team_id == 'you':\n        while True: pass\n    while True: pass")
+    [problem] = tried(tmp_path, source, "tournament.arena_size=5", *IMPATIENT)["problems"]
+    assert (problem["error"], problem["count"]) == ("timeout", 3)
+
+
 # --- warnings --------------------------------------------------------------------------------------------
 
 
