@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 from agt_tournament.agents.agent_process import AgentProcess, Limits, one_cpu
 from agt_tournament.agents.sandbox import NONE, Sandbox
 from agt_tournament.config import TournamentConfig
-from agt_tournament.game_files import game_files, log_game_result, place_of_game
+from agt_tournament.game_files import game_digests, log_game_result, place_of_game
 from agt_tournament.game_manager import Game
 from agt_tournament.seeding import GameSeeds, Purpose, stream
 from launchers import Shard, mark_of, unmark
@@ -120,7 +119,9 @@ def block_player(
                 result = Game(game_id, arena_id, stage, agents, rules, seeds).play()
                 outputs = {team: agent.take_output() for team, agent in agents.items()}
                 log_game_result(run_dir / place_of_game(stage, arena_id, game), result, outputs)
-        digests = [_digests(run_dir, stage, f"arena_{arena}", game) for game in range(first, last + 1)]
+        digests = [
+            game_digests(run_dir / place_of_game(stage, f"arena_{arena}", game)) for game in range(first, last + 1)
+        ]
         shard.mark(folder, {"files": digests, "sandbox": sandbox.name})
 
     return play
@@ -159,7 +160,9 @@ def is_played(run_dir: Path, folder: Path, shard: Shard) -> bool:
         return False
     stage, arena_id = shard.payload["stage"], f"arena_{shard.payload['arena']}"
     first, last = shard.payload["games"]
-    return mark["files"] == [_digests(run_dir, stage, arena_id, game) for game in range(first, last + 1)]
+    return mark.get("files") == [
+        game_digests(run_dir / place_of_game(stage, arena_id, game)) for game in range(first, last + 1)
+    ]
 
 
 def unplayed(run_dir: Path, folder: Path, shards: Iterable[Shard]) -> list[Shard]:
@@ -172,10 +175,3 @@ def unplayed(run_dir: Path, folder: Path, shards: Iterable[Shard]) -> list[Shard
             if marked:
                 unmark(folder, shard.key)
     return out
-
-
-def _digests(run_dir: Path, stage: int, arena_id: str, game: int) -> list[str | None]:
-    return [
-        hashlib.sha256(path.read_bytes()).hexdigest()[:20] if path.exists() else None
-        for path in game_files(run_dir / place_of_game(stage, arena_id, game))
-    ]
