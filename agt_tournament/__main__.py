@@ -38,7 +38,7 @@ def _act(config: CompetitionConfig) -> int:
     if config.action == "sandbox_check":
         from agt_tournament.preflight import sandbox_check
 
-        return sandbox_check()
+        return sandbox_check(config.tournament.memory_limit_mb)
     if config.action == "validate":
         from agt_tournament.validate import validate
 

@@ -60,6 +60,8 @@ def _by_argument() -> Iterator[Step]:
     yield _varied("clock_getres", [0, -1], 0, {"range": [0, 16]})
     yield _varied("socket", [0, -1, 0], 0, {"range": [0, 64]})
     yield _varied("prlimit64", [0, -1, 0, -1], 2, {"reading": 0, "setting": -1})
+    for name, rest in (("getpgid", []), ("getsid", []), ("sched_getaffinity", [0, 0])):
+        yield _varied(name, [0, *rest], 0, {"itself": 0, "another": 1})
     invalid = {
         "thread": 0x10000,
         "process": 0x800,
