@@ -61,7 +61,7 @@ def own_copy(submission: Path) -> Path | None:
 def _hold() -> None:
     global _held
     _clear()
-    if not _has_room():
+    if why_not():
         return
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}_", dir=_TMPFS))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -74,14 +74,14 @@ def _hold() -> None:
     _held = folder
 
 
-def _has_room() -> bool:
-    """Whether there is a tmpfs with room."""
+def why_not() -> str:
+    """Why files cannot be held in memory here; empty if they can."""
     mounts = Path("/proc/mounts")
     kinds = [line.split()[1:3] for line in mounts.read_text().splitlines()] if mounts.exists() else []
     if [str(_TMPFS), "tmpfs"] not in kinds or not os.access(_TMPFS, os.W_OK):
-        return False
+        return f"no tmpfs at {_TMPFS} that can be written"
     free = os.statvfs(_TMPFS)
-    return free.f_bavail * free.f_frsize > _SPARE_BYTES
+    return "" if free.f_bavail * free.f_frsize > _SPARE_BYTES else f"less than 1 GB free in {_TMPFS}"
 
 
 def _clear() -> None:

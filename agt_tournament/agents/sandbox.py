@@ -103,6 +103,7 @@ class Sandbox:
             group.remove()
         walls = {
             "namespaces of its own": "on" if self.in_namespaces else "not in this tier",
+            "files held in memory": (memory_files.why_not() or "on") if self.in_namespaces else "not in this tier",
             "Landlock": f"on, ABI {landlock_abi()}" if landlock_abi() else "not in this kernel",
             "filter of system calls": "on",
             "a user id of its own": own_id,
