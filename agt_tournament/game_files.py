@@ -30,7 +30,7 @@ def game_files(path: Path) -> tuple[Path, Path]:
 
 def game_digests(path: Path) -> list[str | None]:
     """Of each of the `game_files`, None for one that is not there: what a block of games is marked as played with."""
-    return [hashlib.sha256(file.read_bytes()).hexdigest()[:20] if file.exists() else None for file in game_files(path)]
+    return [hashlib.sha256(file.read_bytes()).hexdigest()[:20] if file.is_file() else None for file in game_files(path)]
 
 
 def log_game_result(path: Path, result: GameResult, outputs: Mapping[str, str]) -> None:
@@ -136,6 +136,8 @@ _GAME, _OUTPUT = TypeAdapter(_Game), TypeAdapter(dict[str, str])
 
 
 def _read(path: Path, content_type: TypeAdapter[Any]) -> Any:
+    if not path.is_file():  # whoever opens a pipe waits for somebody to write to it
+        raise _damaged(path, "no regular file")
     try:
         text = path.read_bytes()
         content_type.validate_json(text, strict=True)
