@@ -83,7 +83,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stage 1 is played by two processes side by side, each taking every other block from the end."""
     run_dir = tmp_path_factory.mktemp("workers") / "run"
-    kill_at(lambda: count(run_dir, f"{SUBMISSIONS}/*/bidding_agent.py") == 10, run_dir)
+    kill_at(lambda: count(run_dir, f"{SUBMISSIONS}/[!.]*/bidding_agent.py") == 10, run_dir)
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=play_every_other, args=(run_dir, worker)) for worker in range(2)]
     for worker in workers:
