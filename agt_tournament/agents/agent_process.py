@@ -119,9 +119,8 @@ class AgentProcess:
                 self._process = Process(self._sandbox, self._submission, self._limits.memory_limit_mb, self._printed)
                 body = json.dumps({"walls": self._process.plan(), "explains_delays": self._explain_delays}).encode()
             except OSError as error:
-                if (
-                    not self._sandbox.walled and not self._submission.is_dir()
-                ):  # without walls it may have removed its own folder
+                # Without walls it may have removed its own folder.
+                if not self._sandbox.walled and not self._submission.is_dir():
                     self._failed_starts = _MOST_FAILED_STARTS
                     return
                 raise StartError(f"the agent of {self.team_id} cannot be started: {error}") from error

@@ -29,9 +29,8 @@ FAST = ("tournament.arena_size=2", "tournament.auction_rounds=3")
 """A whole trial of short games."""
 IMPATIENT = ("tournament.load_timeout_seconds=1", "tournament.bid_timeout_seconds=0.3")
 N_BIDS = 2 * 3 + 5 * 3  # of a FAST trial: two copies in the first game, one in the five others
-HEAD = """import math, os, random, sys, time
-from agt_tournament.base_agent import BiddingAgent
-def compute(seconds):
+HEAD = "import math, os, random, sys, time\nfrom agt_tournament.base_agent import BiddingAgent\n"
+COMPUTING = f"""{HEAD}def compute(seconds):
     end = time.process_time() + seconds
     while time.process_time() < end: pass
 """
@@ -341,20 +340,20 @@ def the_warning(verdict: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_slow_bids_are_warned_of(tmp_path: Path) -> None:
-    source = bidding("compute(0.15); return self.valuation_vector[item_id]")
+    source = bidding("compute(0.15); return self.valuation_vector[item_id]", COMPUTING)
     warning = the_warning(tried(tmp_path, source, *ALONE, "tournament.bid_timeout_seconds=0.5"))
     assert (warning["error"], warning["count"]) == ("slow", 2 * 3)  # the game is played twice
     assert "of 0.5 s" in warning["what"]
 
 
 def test_a_slow_game_of_quick_bids_is_warned_of(tmp_path: Path) -> None:
-    source = bidding("compute(0.2); return self.valuation_vector[item_id]")
+    source = bidding("compute(0.2); return self.valuation_vector[item_id]", COMPUTING)
     warning = the_warning(tried(tmp_path, source, *ALONE, "tournament.game_timeout_seconds=1"))
     assert warning["what"].startswith("slow: a game took 0.6 s of 1 s")
 
 
 def test_a_game_over_its_budget_says_which_budget(tmp_path: Path) -> None:
-    source = bidding("compute(0.3); return self.valuation_vector[item_id]")
+    source = bidding("compute(0.3); return self.valuation_vector[item_id]", COMPUTING)
     verdict = tried(tmp_path, source, *ALONE, "tournament.game_timeout_seconds=0.5")
     [problem] = verdict["problems"]
     assert problem["error"] == "timeout"
@@ -377,7 +376,8 @@ def test_a_slow_constructor_is_warned_of(tmp_path: Path) -> None:
             compute(1.1)
         def bidding_function(self, item_id):
             return self.valuation_vector[item_id]
-        """
+        """,
+        COMPUTING,
     )
     warnings = tried(tmp_path, source, *ALONE, "tournament.load_timeout_seconds=2")["warnings"]
     assert [warning["what"][:20] for warning in warnings] == ["slow: __init__ took "]
