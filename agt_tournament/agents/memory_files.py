@@ -11,6 +11,7 @@ import atexit
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from functools import cache
 from itertools import count
@@ -29,7 +30,7 @@ _held: Path | None = None
 def hold() -> None:
     """Copy all that agents may read to memory, for as long as this process lives; nothing is done twice.
 
-    Where there is no room in a tmpfs, agents read the files of the machine, and `held` stays None.
+    Where there is no room in a tmpfs or a copy fails, agents read the files of the machine, and `held` stays None.
     """
     _hold()
 
@@ -68,9 +69,16 @@ def _hold() -> None:
     trees = [*readable.standard_modules(), *readable.own_modules(), *readable.packages()]
     files = {str(path) for path in readable.interpreter() if path.is_file()} | set(readable.shared_libraries())
     copy = ["cp", "--parents", "--recursive", "--preserve=timestamps"]  # bytecode is valid for a source of its time
-    for option, paths in (("--no-dereference", trees), ("--dereference", sorted(files))):
-        subprocess.run([*copy, option, "--", *map(str, paths), str(folder)], check=True)
-    subprocess.run(["chmod", "--recursive", "a+rX,u+w", str(folder)], check=True)
+    commands = [[*copy, "--no-dereference", "--", *map(str, trees), str(folder)]]
+    commands += [[*copy, "--dereference", "--", *sorted(files), str(folder)]]
+    commands += [["chmod", "--recursive", "a+rX,u+w", str(folder)]]
+    try:
+        for command in commands:
+            subprocess.run(command, check=True)
+    except subprocess.CalledProcessError as problem:  # cp has said which file it could not copy
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"agents read the files of the machine: {problem.cmd[0]} failed", file=sys.stderr)
+        return
     _held = folder
 
 
