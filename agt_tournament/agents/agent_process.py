@@ -193,6 +193,7 @@ class AgentProcess:
     def take_output(self) -> str:
         """What the agent has printed since this was last asked, cut at the limit."""
         if self._process is not None:
+            self._process.stop()  # it may wait for room to print
             self._process.channel.drain()
         return self._printed.take()
 
@@ -237,7 +238,7 @@ class AgentProcess:
         process.resume()  # only now: a wait with a time-out shall not tell how long it was stopped
         try:
             bid, error, where, text = process.channel.receive(lambda: self._check(process, meter))
-            process.stop()
+            process.rest()
             times = meter.times()
             if look or times["seconds"] > _QUICK:  # in less nobody can have used much
                 self._check(process, meter)

@@ -7,7 +7,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from agt_tournament.agents import protocol
 from agt_tournament.agents.printed import Printed
@@ -28,23 +28,25 @@ _numbers = _drawn()
 
 
 class Channel:
-    """Two non-blocking sockets: one for requests and answers, one on which the agent prints.
+    """Three non-blocking sockets: for requests, for answers, and one on which the agent prints.
 
     A question is `send` and then `receive`. Nothing that the agent does or fails to do on its side keeps the organiser
     from looking at it every so often, or makes it keep more than `printed` does. Sockets, not pipes: `fstat` of a pipe
-    tells when it was last written to.
+    tells when it was last written to. Answers have their own, as whoever waits to read from a socket is also woken when
+    what it wrote there is read.
     """
 
-    def __init__(self, requests: socket.socket, output: socket.socket, printed: Printed) -> None:
-        """The sockets become the channel's to close."""
-        self._sockets, self._printed = (requests, output), printed
-        self._requests, self._output = requests.fileno(), output.fileno()
+    def __init__(self, sockets: Sequence[socket.socket], printed: Printed) -> None:
+        """`sockets`: for requests, for answers and for output; they become the channel's to close."""
+        self._sockets, self._printed = sockets, printed
+        self._requests, self._answers, self._output = (each.fileno() for each in self._sockets)
         self._frames = protocol.Frames(protocol.MAX_ANSWER)
         self._poll = select.poll()
         self._watched: dict[int, int] = {}
         for each in self._sockets:
             each.setblocking(False)
-            self._watch(each.fileno(), select.POLLIN)
+        for descriptor in (self._answers, self._output):
+            self._watch(descriptor, select.POLLIN)
         self._end = -1
 
     def send(self, kind: int, body: bytes) -> None:
@@ -72,12 +74,14 @@ class Channel:
         due = time.perf_counter() + _CHECK_SECONDS
         while True:
             ended = False
-            for descriptor, event in self._poll.poll(_CHECK_SECONDS * 1000):
+            for descriptor, _ in self._poll.poll(_CHECK_SECONDS * 1000):
                 if descriptor == self._end:
                     ended = True  # what it answered before has come as well
                 elif descriptor == self._output:
                     self._drain()
-                elif (answer := self._attend(event)) is not None:
+                elif descriptor == self._requests:
+                    self._write()
+                elif (answer := self._read()) is not None:
                     return answer
             if ended:
                 raise EOFError
@@ -96,14 +100,10 @@ class Channel:
         for each in self._sockets:
             each.close()
 
-    def _attend(self, event: int) -> tuple[float, str | None, str, str] | None:
-        """Write what is left of the request, and read; the answer if it is whole."""
-        if event & select.POLLOUT:
-            self._write()
-        if not event & ~select.POLLOUT:
-            return None
+    def _read(self) -> tuple[float, str | None, str, str] | None:
+        """Read what has come; the answer if it is whole."""
         try:
-            data = os.read(self._requests, _CHUNK)
+            data = os.read(self._answers, _CHUNK)
         except BlockingIOError:
             return None
         except ConnectionResetError:  # it ended without reading all
@@ -129,7 +129,7 @@ class Channel:
         except (BrokenPipeError, ConnectionResetError):
             written = len(self._unsent)  # the end of the answers will tell
         self._unsent = self._unsent[written:]
-        self._watch(self._requests, select.POLLIN | (select.POLLOUT if self._unsent else 0))
+        self._watch(self._requests, select.POLLOUT if self._unsent else 0)
 
     def _drain(self) -> bool:
         """Read some of what the agent has printed, so that it never waits for us; whether there was some."""

@@ -45,17 +45,15 @@ class Process:
         submission = self._copy or submission
         self.folder = sandbox.place(submission)
         self._group = ControlGroup.create(memory_limit_mb << 20) if sandbox.walled else None
-        self._pid, self._pidfd, self._schedule = 0, -1, -1
+        self._pid, self._pidfd, self._schedule, self._state = 0, -1, -1, -1
+        self._stopped = False
         self._cpu_seconds = self._waited_seconds = 0.0
         self._information, outside = os.pipe()
-        requests, its_requests = socket.socketpair()
-        output, its_output = socket.socketpair()
+        ours, its = zip(*(socket.socketpair() for _ in range(3)), strict=True)
         try:
             self._executed = subprocess.Popen(
                 sandbox.command(submission, outside),
-                stdin=its_requests.fileno(),
-                stdout=its_output.fileno(),
-                stderr=its_output.fileno(),
+                **dict(zip(("stdin", "stdout", "stderr"), its, strict=True)),
                 cwd=submission,
                 env=_ENVIRONMENT,
                 pass_fds=(outside,) if sandbox.in_namespaces else (),
@@ -63,19 +61,19 @@ class Process:
             )
         except OSError:
             os.close(self._information)
-            requests.close()
-            output.close()
+            for each in ours:
+                each.close()
             self._clean()
             raise
         finally:
             os.close(outside)
-            its_requests.close()
-            its_output.close()
+            for each in its:
+                each.close()
         if self._group:
             self._group.add(self._executed.pid)
         with suppress(OSError):  # if memory runs out, the kernel shall end an agent and not the organiser
             Path(f"/proc/{self._executed.pid}/oom_score_adj").write_text("1000")
-        self.channel = Channel(requests, output, printed)
+        self.channel = Channel(ours, printed)
         self._plan = partial(sandbox.plan, submission, memory_limit_mb, self._executed.pid)
 
     def plan(self) -> dict[str, Any]:
@@ -92,6 +90,7 @@ class Process:
                 self._group.add(self._pid)
             self._pidfd = os.pidfd_open(self._pid) if hasattr(os, "pidfd_open") else -1  # not on macOS
             with suppress(OSError):  # not everywhere are there statistics
+                self._state = os.open(f"/proc/{self._pid}/stat", os.O_RDONLY)
                 self._schedule = os.open(f"/proc/{self._pid}/schedstat", os.O_RDONLY)
             if self._sandbox.in_namespaces:
                 self.channel.end_with(self._pidfd)
@@ -110,13 +109,30 @@ class Process:
 
     def resume(self) -> None:
         """Let it run: it is its turn."""
-        if self._sandbox.walled:
+        if self._stopped:
             self.send_signal(signal.SIGCONT)
+            self._stopped = False
+
+    def rest(self) -> None:
+        """Its turn is over: stop it, unless it waits for the channel.
+
+        Behind walls there is nothing else to wait for, and only the organiser wakes it by writing to the channel or
+        reading from it. So the agent that does as expected is spared the two signals, a third of a turn's time.
+        """
+        if not self._waits():
+            self.stop()
 
     def stop(self) -> None:
-        """Let it run no more: its turn is over."""
+        """Let it run no more, whatever it waits for."""
         if self._sandbox.walled:
             self.send_signal(signal.SIGSTOP)
+            self._stopped = True
+
+    def _waits(self) -> bool:
+        """Whether it sleeps; False where the kernel does not say."""
+        with suppress(OSError):
+            return self._state >= 0 and os.pread(self._state, 1024, 0).rpartition(b") ")[2].startswith(b"S")
+        return False
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal; one that has ended gets none."""
@@ -195,8 +211,9 @@ class Process:
 
     def close(self) -> None:
         """Close the channel."""
-        if self._schedule >= 0:
-            os.close(self._schedule)
+        for statistics in (self._state, self._schedule):
+            if statistics >= 0:
+                os.close(statistics)
         self.channel.close()
 
     def _resume_bubblewrap(self) -> None:

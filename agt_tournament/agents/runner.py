@@ -25,18 +25,23 @@ _Failure = tuple[str, str, str]
 
 
 def main() -> None:
-    """Answer requests until the organiser closes the channel, which is what was standard input."""
-    channel = os.dup(0)
+    """Answer requests until the organiser closes the channel.
+
+    Requests come through what was standard input, answers go through what was standard output; both become what an
+    agent expects of them.
+    """
+    requests, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
+    os.dup2(2, 1)
     os.close(nothing)
     frames, player = protocol.Frames(protocol.MAX_REQUEST), Player()
-    while data := os.read(channel, 1 << 16):
+    while data := os.read(requests, 1 << 16):
         if (turn := protocol.plain_turn(data)) is not None:
             number, winner, price, item = turn
-            os.write(channel, protocol.pack_reply(number, *player.turn(winner, price, item)))
+            os.write(answers, protocol.pack_reply(number, *player.turn(winner, price, item)))
         elif frame := frames.feed(data):
-            os.write(channel, protocol.pack_reply(frame.number, *player.answer(frame)))
+            os.write(answers, protocol.pack_reply(frame.number, *player.answer(frame)))
 
 
 class Player:

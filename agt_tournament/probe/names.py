@@ -50,7 +50,7 @@ def readable_trees() -> list[Path]:
 
 
 def prefixes(submission: Path) -> list[tuple[str, str]]:
-    """Paths that differ between machines and what the reviewed list calls them; the longer ones first."""
+    """What agents may read, at paths that differ between machines, and its reviewed names; the longer paths first."""
     known = {str(readable.standard_library() / name): "{packages}" for name in _FOREIGN}
     known |= {str(path): "{libraries}" for path in readable.packages()}
     known |= {str(path): "{interpreter}" for path in readable.interpreter()}
@@ -59,6 +59,7 @@ def prefixes(submission: Path) -> list[tuple[str, str]]:
         folder, name = os.path.split(path)
         places = (path, os.path.realpath(path), os.path.join(os.path.realpath(folder), name))
         known |= dict.fromkeys(places, "{shared library}")
+    known |= {device: device for device in readable.DEVICES}
     known[str(submission)] = "{submission}"
     return sorted(known.items(), key=lambda pair: len(pair[0]), reverse=True)
 

@@ -130,7 +130,7 @@ def in_the_organiser(what):
 
 def runner_frame():
     frame = sys._getframe()
-    while frame and not {"channel", "player"} <= frame.f_locals.keys():
+    while frame and not {"answers", "player"} <= frame.f_locals.keys():
         frame = frame.f_back
     return frame
 
@@ -403,7 +403,7 @@ for descriptor in range(4096):
         sockets.add(status.st_ino)
     elif not (stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(1, 3)):
         reached(f"descriptor {descriptor} of mode {status.st_mode:o}")
-if extra := sockets - {os.fstat(each).st_ino for each in (1, 2, ends["channel"])}:
+if extra := sockets - {os.fstat(each).st_ino for each in (1, 2, ends["requests"], ends["answers"])}:
     reached(f"sockets {extra}")
 """,
     ),
@@ -597,7 +597,7 @@ result, error = call("ptrace", 0, 0, 0, 0)
 if result == 0:
     reached("it is traced by its parent")
     ends = runner_frame().f_locals
-    os.close(ends["channel"])
+    os.close(ends["answers"])
     os.kill(os.getpid(), signal.SIGSTOP)
     os._exit(0)
 print("refused:", errno.errorcode[error])
@@ -838,9 +838,9 @@ import struct, threading
 ends = runner_frame().f_locals
 answer = struct.pack("<IBQBBd", 10, ANSWER, ends["number"] + 1, 0, 0, 59.0)
 try:
-    threading.Timer(0.003, os.write, (ends["channel"], answer)).start()
+    threading.Timer(0.003, os.write, (ends["answers"], answer)).start()
 except RuntimeError:  # without threads it is the second answer to this question
-    os.write(ends["channel"], answer)
+    os.write(ends["answers"], answer)
 for _ in range(4):
     yield
     time.sleep(0.05)
@@ -868,7 +868,7 @@ os.close(2)
         42,
         "the answers closed and on it goes",
         """
-os.close(runner_frame().f_locals["channel"])
+os.close(runner_frame().f_locals["answers"])
 time.sleep(60)
 """,
         errors=_errors("exit", "timeout"),  # whoever started it may hold the other end
@@ -878,7 +878,7 @@ time.sleep(60)
     _attack(
         42,
         "no more requests",
-        'os.close(runner_frame().f_locals["channel"])',
+        'os.close(runner_frame().f_locals["requests"])',
         errors=_errors("exit", "crash"),
         succeeded=harmed,
     ),
@@ -890,7 +890,7 @@ import struct
 
 ends = runner_frame().f_locals
 while True:
-    os.write(ends["channel"], struct.pack("<IBQBBd", 10, ANSWER, 0, 0, 0, 59.0) * 1000)
+    os.write(ends["answers"], struct.pack("<IBQBBd", 10, ANSWER, 0, 0, 0, 59.0) * 1000)
 """,
         errors=_errors("protocol"),
         succeeded=harmed,
@@ -901,7 +901,7 @@ while True:
         """
 import struct
 
-os.write(runner_frame().f_locals["channel"], struct.pack("<IBQ", 10, ANSWER, 0)[:9])
+os.write(runner_frame().f_locals["answers"], struct.pack("<IBQ", 10, ANSWER, 0)[:9])
 time.sleep(60)
 """,
         errors=_errors("timeout", "protocol"),

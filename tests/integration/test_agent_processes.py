@@ -873,9 +873,9 @@ import os, sys, time
 from agt_tournament.agents import protocol
 
 frame = sys._getframe()
-while "channel" not in frame.f_locals:
+while "answers" not in frame.f_locals:
     frame = frame.f_back
-channel = frame.f_locals["channel"]
+channel = frame.f_locals["answers"]
 
 def answer(number):
     os.write(channel, protocol.pack(protocol.ANSWER, number, protocol.pack_answer(0.0)))

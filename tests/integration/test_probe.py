@@ -135,6 +135,14 @@ def test_a_link_that_leads_out_is_found_and_hinders_no_walls(
     assert new == ({("readable", f"link {folder}/outside")} if tier == "landlock" else set())
 
 
+@pytest.mark.parametrize("tier", HOLDING)
+def test_a_link_to_what_agents_may_open_is_nothing_new(tier: str, folder: Path) -> None:
+    """A laboratory cluster has links to /dev/null for its GPUs."""
+    (folder / "gpu").symlink_to("/dev/null")
+    _, openings = walk_paths(Sandbox(tier), [str(folder / "gpu")])
+    assert not unreviewed(Walked(tier, openings=openings))
+
+
 def test_links_that_lead_out_of_the_standard_library_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

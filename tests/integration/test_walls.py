@@ -166,9 +166,43 @@ def test_an_agent_does_not_run_between_its_turns(tier: str, submission: Path) ->
             assert agent.bid("item_1").bid == 1.0
             pid = agent.pid
             assert pid
-            assert stopped(pid)
+            assert rests(pid)
         assert agent.end_game().error is None
     assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize("tier", HOLDING)
+@pytest.mark.parametrize("first", ["", "print('x' * 500_000, flush=True)"], ids=["computes", "waits for room to print"])
+def test_an_agent_that_answers_early_does_not_go_on(tier: str, first: str, tmp_path: Path) -> None:
+    """It answers before its bid is asked back, and then computes: in its rivals' turns, if it could."""
+    code = f"""
+import os, sys
+from agt_tournament.agents import protocol
+from agt_tournament.base_agent import BiddingAgent
+
+class Agent(BiddingAgent):
+    def bidding_function(self, item_id):
+        request = sys._getframe(2).f_locals
+        os.write(request["answers"], protocol.pack_reply(request["number"], 1.0))
+        {first or "pass"}
+        while True:
+            pass
+"""
+    (tmp_path / "bidding_agent.py").write_text(code)
+    with AgentProcess(tmp_path, "agent", sandbox=Sandbox(tier)) as agent:
+        agent.prepare(lambda: 0)
+        game = {"team_id": "agent", "valuation_vector": {"item_1": 1.0}, "budget": 60, "items": ["item_1"]}
+        assert agent.start_game({**game, "teams": ["agent"], "seed": 1}).error is None
+        assert agent.bid("item_1").bid == 1.0
+        process = agent._process
+        assert process
+        for _ in range(2):
+            assert rests(process.pid)
+            used = process.cpu_seconds()
+            time.sleep(0.1)
+            assert process.cpu_seconds() == used
+            agent.take_output()  # makes room
+            time.sleep(0.01)
 
 
 @pytest.mark.parametrize("tier", HOLDING)
@@ -234,7 +268,7 @@ print(sum(map(is_open, range(64))))
     with AgentProcess(submission, "agent", sandbox=Sandbox(tier)) as agent:
         agent.prepare(lambda: 0)
         assert agent.load().error is None
-        assert int(agent.take_output()) == 4  # input, output, errors; requests and answers
+        assert int(agent.take_output()) == 5  # input, output, errors; requests; answers
 
 
 @pytest.mark.skipif(not control_group.works(), reason="this user may make no control groups here")
@@ -277,10 +311,10 @@ def groups() -> set[Path]:
     return {group for parent, _ in control_group._parents().values() for group in parent.glob("agt_agent_*")}
 
 
-def stopped(pid: int) -> bool:
-    """Whether the process is stopped, now or in a moment: it has to be scheduled once more for that."""
+def rests(pid: int) -> bool:
+    """Whether the process is stopped or waits, now or in a moment: it has to be scheduled once more for that."""
     deadline = time.monotonic() + 2
-    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TS":
         if time.monotonic() > deadline:
             return False
         time.sleep(0.001)

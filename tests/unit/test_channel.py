@@ -37,18 +37,19 @@ class Agent:
     """A channel and the agent's ends of its sockets."""
 
     def __init__(self) -> None:
-        here, self.there = socket.socketpair()
+        requests, self.asked = socket.socketpair()
+        answers, self.answering = socket.socketpair()
         output, self.printing = socket.socketpair()
         self.printed = Printed(100, 10_000)
-        self.channel = Channel(here, output, self.printed)
-        self.there.setblocking(False)
+        self.channel = Channel((requests, answers, output), self.printed)
+        self.answering.setblocking(False)
         self.before = self.number = 0
 
     def ask(self) -> int:
         """Ask for a bid; the number of the question."""
         self.channel.send(protocol.TURN, TURN)
         self.before = self.number
-        self.number = protocol._HEADER.unpack_from(self.there.recv(1 << 16))[2]
+        self.number = protocol._HEADER.unpack_from(self.asked.recv(1 << 16))[2]
         return self.number
 
     def answer(self, piece: bytes | tuple[int, object, bytes]) -> bytes:
@@ -57,7 +58,7 @@ class Agent:
             kind, number, body = piece
             number = {"asked": self.number, "before": self.before}.get(number, number)  # type: ignore[call-overload]
             piece = protocol.pack(kind, number, body)
-        self.there.send(piece)
+        self.answering.send(piece)
         return piece
 
     def heard(self) -> tuple[float, str | None, str, str] | str:
@@ -79,7 +80,7 @@ def test_anything_is_one_answer_or_one_error(sent: list[object], closes: bool) -
     number = one.ask()
     stream = b"".join(one.answer(piece) for piece in sent)  # type: ignore[arg-type]
     if closes:
-        one.there.close()
+        one.answering.close()
     heard = one.heard()
     if isinstance(heard, str):
         assert heard in {"OverBudgetError", "ProtocolError", "EOFError"}
@@ -95,11 +96,11 @@ def test_anything_is_one_answer_or_one_error(sent: list[object], closes: bool) -
 def test_an_answer_after_other_bytes_is_no_bid(stray: list[bytes], bid: float) -> None:
     """However the bytes are cut up on their way, and also if they came before the question."""
     one = Agent()
-    one.there.send(stray[0])
+    one.answering.send(stray[0])
     number = one.ask()
     for piece in stray[1:]:
-        one.there.send(piece)
-    one.there.send(protocol.pack_reply(number, bid))
+        one.answering.send(piece)
+    one.answering.send(protocol.pack_reply(number, bid))
     assert isinstance(one.heard(), str)
     one.channel.close()
 
@@ -110,9 +111,9 @@ def test_an_answer_in_two_pieces_is_that_answer(bid: float, cut: int) -> None:
     one = Agent()
     reply = protocol.pack_reply(one.ask(), bid)
     cut = min(cut, len(reply) - 1)
-    one.there.send(reply[:cut])
-    one.channel._attend(1)
-    one.there.send(reply[cut:])
+    one.answering.send(reply[:cut])
+    one.channel._read()
+    one.answering.send(reply[cut:])
     heard = one.heard()
     assert heard[0] == bid or bid != bid
     assert heard[1:] == (None, "", "")
