@@ -1,25 +1,17 @@
-"""Whatever comes from an agent's side of the channel, it is one answer or one named error, and the organiser goes on.
-
-With `FUZZ_EXAMPLES` in the environment there are as many examples of each.
-"""
+"""Whatever comes from an agent's side, it is one answer or one named error, and the organiser goes on."""
 
 from __future__ import annotations
 
-import os
 import socket
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agt_tournament.agents import protocol
 from agt_tournament.agents.channel import Channel
 from agt_tournament.agents.printed import OverBudgetError, Printed
+from tests.fuzzing import fuzzed
 
-fuzzed = settings(
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "300")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
 TURN = protocol.pack_turn(0, 1.0, 0)
 
 numbers = st.one_of(st.just("asked"), st.just("before"), st.integers(0, 2**64 - 1))
@@ -73,7 +65,7 @@ class Agent:
             return type(problem).__name__
 
 
-@fuzzed
+@fuzzed(300)
 @given(st.lists(pieces, max_size=5), st.booleans())
 def test_anything_is_one_answer_or_one_error(sent: list[object], closes: bool) -> None:
     one = Agent()
@@ -91,7 +83,7 @@ def test_anything_is_one_answer_or_one_error(sent: list[object], closes: bool) -
     one.channel.close()
 
 
-@fuzzed
+@fuzzed(300)
 @given(st.lists(st.binary(min_size=1, max_size=30), min_size=1, max_size=4), st.floats())
 def test_an_answer_after_other_bytes_is_no_bid(stray: list[bytes], bid: float) -> None:
     """However the bytes are cut up on their way, and also if they came before the question."""
@@ -105,7 +97,7 @@ def test_an_answer_after_other_bytes_is_no_bid(stray: list[bytes], bid: float) -
     one.channel.close()
 
 
-@fuzzed
+@fuzzed(300)
 @given(st.floats(), st.integers(1, 30))
 def test_an_answer_in_two_pieces_is_that_answer(bid: float, cut: int) -> None:
     one = Agent()
@@ -120,7 +112,7 @@ def test_an_answer_in_two_pieces_is_that_answer(bid: float, cut: int) -> None:
     one.channel.close()
 
 
-@fuzzed
+@fuzzed(300)
 @given(st.lists(st.binary(max_size=5000), max_size=6))
 def test_what_is_printed_is_counted_and_cut(chunks: list[bytes]) -> None:
     one = Agent()
