@@ -8,6 +8,7 @@ there, its pages never have to be read, and a read-only view of it has no times 
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import shutil
 import subprocess
@@ -65,6 +66,7 @@ def _hold() -> None:
     if why_not():
         return
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}_", dir=_TMPFS))
+    _locked(folder)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     trees = [*readable.standard_modules(), *readable.own_modules(), *readable.packages()]
     files = {str(path) for path in readable.interpreter() if path.is_file()} | set(readable.shared_libraries())
@@ -93,8 +95,24 @@ def why_not() -> str:
 
 
 def _clear() -> None:
-    """Remove the copies of organisers that were killed."""
+    """Remove the copies of organisers that were killed; one of another container has no number here but its lock."""
     for folder in _TMPFS.glob(f"{_PREFIX}*"):
         owner = folder.name.removeprefix(_PREFIX).partition("_")[0]
-        if not Path(f"/proc/{owner}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        if Path(f"/proc/{owner}").exists() or (lock := _locked(folder)) is None:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked(folder: Path) -> int | None:
+    """A descriptor that keeps `folder` locked until this process ends; None where another one does."""
+    try:
+        lock = os.open(folder, os.O_RDONLY)
+    except OSError:  # another user's, or just removed
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return None
+    return lock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,8 +49,25 @@ def test_all_that_agents_need_is_held_until_the_process_ends(tmp_path: Path) -> 
     assert not Path(found["held"]).exists()
 
 
-def test_what_a_killed_process_held_is_removed_by_the_next(tmp_path: Path) -> None:
+def test_what_a_killed_process_held_is_removed_by_the_next() -> None:
     left = Path("/dev/shm") / "agt_files_4194304_test"  # no process has that number
     left.mkdir(exist_ok=True)
+    held = memory_files._locked(left)  # as by a process of another container
+    assert held is not None
+    memory_files._clear()
+    assert left.exists()
+    os.close(held)
     memory_files._clear()
     assert not left.exists()
+
+
+def test_a_copy_that_fails_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "cp").write_text("#!/bin/sh\necho cp: no >&2\nexit 1\n")
+    (tmp_path / "cp").chmod(0o755)
+    code = "from agt_tournament.agents import memory_files as m; m.hold(); print(m.held(), m.source('/x'))"
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    before = set(Path("/dev/shm").iterdir())
+    run = subprocess.run([sys.executable, "-c", code], cwd=REPO, env=environment, capture_output=True, text=True)
+    assert run.stdout == "None /x\n"
+    assert run.stderr == "cp: no\nagents read the files of the machine: cp failed\n"
+    assert set(Path("/dev/shm").iterdir()) <= before
