@@ -44,6 +44,8 @@ def plant(folder: Path, tree: dict[str, bytes | str]) -> None:
     folder.mkdir()
     for name, content in {**tree, AGENT_FILE: b"class BiddingAgent: pass\n"}.items():
         path = folder / name.strip("/")
+        if ".." in path.parts or os.path.lexists(path):
+            continue
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if content == "folder":
