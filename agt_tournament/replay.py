@@ -56,7 +56,8 @@ def replay(config: CompetitionConfig) -> int:
         *_of_submissions(run_dir, stored),
         *(found for game in games for found in _of_game(run_dir, game, rules)),
     ]
-    agents = [*_of_rerun(run_dir, stored, games, config)] if config.rerun else []
+    again = [*_of_rerun(run_dir, stored, games, config)] if config.rerun else []
+    agents: list[Remark | Deviation] = [*again, *_of_changed_records({found.file for found in outcomes}, again)]
     seating = [found for stage in drawn for found in _of_draw(stage, games)]
     sources = [*seating, *_of_digests(run_dir, games, rules), *_of_strangers(run_dir, games, drawn, stored)]
     whole = bool(drawn) and not missing and not seating  # tables and pages are of whole stages
@@ -64,8 +65,8 @@ def replay(config: CompetitionConfig) -> int:
     for found in (missing, outcomes, agents, sources, derived):
         _show(found)
     others = len(missing) + len(outcomes) + len(agents) + len(sources)
-    again = ", and the agents bid the same again" if config.rerun else ""
-    verdict = f"all outcomes follow from the stored bids{again}"
+    alone = ", and the agents bid the same again" if config.rerun else ""
+    verdict = f"all outcomes follow from the stored bids{alone}"
     if others or derived:
         verdict = count(others + len(derived), "difference")
     print(f"{count(len(games), 'game')} replayed: {verdict}")
@@ -302,8 +303,12 @@ def _of_strangers(
             known |= {f"{folder}/{name}" for name in read_submission(run_dir / folder, "run_dir").files}
     derived = set() if stored["action"] == "game" else set(_derived_files(run_dir))
     for file in _files(run_dir):
-        if file not in known and file not in derived and file.partition("/")[0] not in _NOT_COMPARED:
+        if file.partition("/")[0] in _NOT_COMPARED:
+            continue
+        if file not in known and file not in derived:
             yield Difference(file, "file", "there", "no such file")
+        elif (run_dir / file).is_symlink():
+            yield Difference(file, "file", "a link", "a file")
 
 
 # --- the agents again ------------------------------------------------------------------------------------
@@ -319,12 +324,19 @@ def _of_rerun(
 
     def read(stage: int, arena: int, number: int) -> tuple[str, Mapping[str, Any]] | None:
         game = games.get((stage, arena, number))
-        return game and (game.file, game.content)
+        return game and (game.file, {**game.content, "team_results": recompute(game, rules)["team_results"]})
 
     for stage in _played_stages(games.values(), rules):
         what = f"stage {stage.number} again, each agent alone" if stage.number else "the game again, each agent alone"
         blocks = blocks_of(stage, rules.block_games)
         yield from rerun(blocks, read, run_dir / SUBMISSIONS, rules, stored["seed"], sandbox, what)
+
+
+def _of_changed_records(changed: Iterable[str], found: Sequence[Deviation]) -> list[Remark]:
+    """Agents hear prices and winners of the record: where one of an arena was edited, answers may differ for that."""
+    arenas = {Path(deviation.file).parent for deviation in found}
+    text = "changed, and heard by the agents so: answers that differ in its arena may follow from that"
+    return [Remark(file, text) for file in sorted(changed) if Path(file).parent in arenas]
 
 
 def _played_stages(games: Iterable[StoredGame], rules: TournamentConfig) -> Iterator[TournamentStage]:

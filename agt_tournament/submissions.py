@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import shutil
-import tokenize
 import unicodedata
 from collections.abc import Iterator
-from io import BytesIO
 from keyword import iskeyword
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from agt_tournament.agents.imports import is_own
+from agt_tournament.agents.imports import is_own, misleading
 from agt_tournament.agents.protocol import SUBMISSION
 from experiments.errors import RequestError
 
 AGENT_FILE = f"{SUBMISSION}.py"
 _MOST_FILES, _MOST_BYTES, _MOST_DEPTH = 1000, 20 << 20, 20
 _COMPILED = (".pyc", ".pyo", ".pyd", ".so", ".dll", ".dylib")
-_ENCODINGS = ("utf-8", "utf-8-sig", "ascii", "iso8859-1", "iso8859-15", "cp1252")
-"""Of the text of modules. Others that Python has decode slowly, or to something else than what a reader sees."""
 
 
 class Ignored(NamedTuple):
@@ -76,10 +71,11 @@ def read_submission(path: Path, key: str) -> Submission:
         if left < 0:
             raise _too_much(path, key)
         content = entry.read_bytes()
-        if name == AGENT_FILE or _is_text(content):  # what is wrong with the agent itself, its import will say
-            found.files[name] = content
+        problem = misleading(content) if name != AGENT_FILE else ""  # of the agent itself its import says it
+        if problem:
+            found.ignored.append(Ignored(name, problem, "save it as plain UTF-8"))
         else:
-            found.ignored.append(Ignored(name, "it is not text that Python can read", "save it as UTF-8"))
+            found.files[name] = content
     return found
 
 
@@ -141,15 +137,6 @@ def _by_name(name: str, folder: Path) -> Ignored | None:
 
 def _can_be_imported(part: str) -> bool:
     return part.isidentifier() and not iskeyword(part) and unicodedata.normalize("NFKC", part) == part
-
-
-def _is_text(content: bytes) -> bool:
-    """Whether Python can read `content` as source, in the encoding that it names (PEP 263)."""
-    try:
-        encoding, _ = tokenize.detect_encoding(BytesIO(content).readline)
-        return codecs.lookup(encoding).name in _ENCODINGS and "\0" not in content.decode(encoding)
-    except (SyntaxError, UnicodeDecodeError):
-        return False
 
 
 # --- what plays ------------------------------------------------------------------------------------------

@@ -6,8 +6,11 @@ import errno
 import hashlib
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +56,9 @@ def run_application(config_name: str, act: Act) -> int:
     _prefer_own_launchers()
     task = Task(act)
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(task)
-    status = _status(main) or task.status
-    return task.sweep.report() if task.sweep and not status else status
+    with _interruptible():
+        status = _status(main) or task.status
+        return task.sweep.report() if task.sweep and not status else status
 
 
 def log_warnings() -> None:
@@ -125,3 +129,22 @@ def _status(work: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command resumes where it stopped", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM, and the end of the terminal but under nohup, interrupt as Ctrl-C: no workers and no files are left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -5,24 +5,51 @@ Standard library only. Whether a name is a submission's own is decided by `is_ow
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import os
+import re
 import sys
+import tokenize
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
+from io import BytesIO
 from types import CodeType, ModuleType
 
 from agt_tournament import base_agent
 from agt_tournament.agents import protocol
 
-_TAKEN = {"base_agent", "agt_tournament", "__main__", "test", *protocol.LIBRARIES, *sys.stdlib_module_names}
+_OF_LIBRARIES = ("cython_runtime", "_cyutility", "_csparsetools", "_moduleTNC", "_ni_label", *protocol.LIBRARIES)
+"""What stands in `sys.modules` once all of numpy and scipy has been imported, beside the names with `_CYTHON`."""
+_CYTHON = "_cython_"
+_TAKEN = {"base_agent", "agt_tournament", "__main__", "test", *_OF_LIBRARIES, *sys.stdlib_module_names}
 """``test`` is a package of the standard library that its own list leaves out."""
+_ENCODINGS = ("utf-8", "utf-8-sig", "ascii", "iso8859-1", "iso8859-15", "cp1252")
+"""Of the text of modules. Others that Python has decode slowly, or to something else than what a reader sees."""
+_MISLEADING = re.compile("\r(?!\n)|[\x85\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""A carriage return that ends a line for Python alone, what ends lines for others, and marks that turn text round."""
 
 
 def is_own(module: str) -> bool:
     """Whether a top-level module of this name may be the submission's: it never hides one that others import."""
-    return module not in _TAKEN
+    return module not in _TAKEN and not module.startswith(_CYTHON)
+
+
+def misleading(source: bytes) -> str:
+    """Why a reader may see another text in the module `source` than Python does; empty if there is no reason."""
+    try:
+        encoding, _ = tokenize.detect_encoding(BytesIO(source).readline)  # as PEP 263 has it
+        if codecs.lookup(encoding).name not in _ENCODINGS:
+            return f"its text in the encoding {encoding} may not be what a reader sees"
+        text = source.decode(encoding)
+    except (SyntaxError, UnicodeDecodeError):
+        text = "\0"
+    if "\0" in text:
+        return "it is not text that Python can read"
+    if sign := _MISLEADING.search(text):
+        return f"the sign U+{ord(sign[0]):04X} in it shows a reader other lines, or another order, than Python reads"
+    return ""
 
 
 def load_submission(folder: str) -> ModuleType:
@@ -58,9 +85,12 @@ class OwnModules(MetaPathFinder):
 
 
 class _Source(SourceFileLoader):
-    """Compiles the source that it reads; cached bytecode may be that of another source."""
+    """Compiles the source that it reads, as cached bytecode may be that of another one; none that misleads readers."""
 
     def get_code(self, fullname: str) -> CodeType:
         file = self.get_filename(fullname)
-        code: CodeType = self.source_to_code(self.get_data(file), file)
+        source = self.get_data(file)
+        code: CodeType = self.source_to_code(source, file)
+        if problem := misleading(source):
+            raise SyntaxError(f"{problem}; save it as plain UTF-8", (file, 1, 1, None))
         return code

@@ -18,7 +18,14 @@ class Libraries(MetaPathFinder):
         self._folders = folders
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """The library `name`; None for whatever else is installed beside it."""
+        """The library `name`; None for whatever else is installed beside it.
+
+        Raises:
+            ModuleNotFoundError: for a module whose random numbers do not follow from the agent's seed.
+        """
+        if name in randomness.UNSEEDED:
+            library = randomness.UNSEEDED[name]
+            raise ModuleNotFoundError(f"agents have no {library}: its random numbers cannot be repeated", name=name)
         if name in randomness.FOLLOWED:
             return randomness.followed(name, PathFinder.find_spec(name, path, target))
         if path is None and name in protocol.LIBRARIES:

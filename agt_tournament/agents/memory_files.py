@@ -63,7 +63,8 @@ def own_copy(submission: Path) -> Path | None:
 def _hold() -> None:
     global _held
     _clear()
-    if why_not():
+    if reason := why_not():
+        print(f"agents read the files of the machine: {reason}", file=sys.stderr)
         return
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}_", dir=_TMPFS))
     _locked(folder)

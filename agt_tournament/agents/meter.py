@@ -39,7 +39,7 @@ class Meter:
     """The clocks of one question to a process."""
 
     def __init__(self, process: Process, cpu: float, wall: float, what: str) -> None:
-        """Count from now on.
+        """Count from now on, and what CPU time it has used since the last answer: it should have used none.
 
         Args:
             cpu: The limit of CPU time in seconds.
@@ -48,7 +48,7 @@ class Meter:
         """
         self._process, self._limit, self._wall, self._what = process, cpu, wall, what
         self._began = time.perf_counter()
-        self._cpu, self._waited = process.cpu_seconds(), process.waited_seconds()
+        self._cpu, self._waited = process.counted_seconds, process.waited_seconds()
 
     def check(self) -> None:
         """Raise `OverBudgetError` if the agent has used more than its limit."""

@@ -99,6 +99,7 @@ class Process:
         finally:
             os.close(self._information)
             self._information = -1
+        self.cpu_seconds()  # what was used until now was not the agent's
 
     def settle(self) -> None:
         """Now that its walls stand, stop bubblewrap's own process, which would be woken by each stop of its child."""
@@ -116,8 +117,9 @@ class Process:
     def rest(self) -> None:
         """Its turn is over: stop it, unless it waits for the channel.
 
-        Behind walls there is nothing else to wait for, and only the organiser wakes it by writing to the channel or
-        reading from it. So the agent that does as expected is spared the two signals, a third of a turn's time.
+        The filter of system calls leaves nothing else to wait for, and only the organiser wakes it by writing to the
+        channel or reading from it. So who does as expected is spared the two signals, a third of a turn's time. What
+        anybody uses of the CPU between turns is counted with the next one (`Meter`).
         """
         if not self._waits():
             self.stop()
@@ -152,6 +154,11 @@ class Process:
         if self._pid:
             with suppress(OSError):
                 self._cpu_seconds = time.clock_gettime(~self._pid << 3 | _SCHED_CLOCK)
+        return self._cpu_seconds
+
+    @property
+    def counted_seconds(self) -> float:
+        """CPU time as `cpu_seconds` last said."""
         return self._cpu_seconds
 
     def waited_seconds(self) -> float | None:

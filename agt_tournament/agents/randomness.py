@@ -57,6 +57,10 @@ FOLLOWED = {"numpy.random": _seed_numpy, "_ssl": _replace_openssl}
 """What is done with a module that has random numbers of its own, when an agent imports it."""
 
 
+UNSEEDED = {"_sqlite3": "sqlite3", "_uuid": "libuuid"}
+"""Modules whose own random numbers nobody can seed, by what they are known as; without libuuid `uuid` asks `random`."""
+
+
 def _replace_sources() -> None:
     """Let whatever asks the operating system for random numbers ask `_system`."""
     modules: tuple[Any, ...] = (os, posix)

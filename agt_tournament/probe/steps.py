@@ -14,7 +14,6 @@ _32_BIT = (20, 3, 5, 102, 359)  # getpid, read, open, socketcall, socket of i386
 _ALL_INVALID = [-1] * 6
 _INVALID = {
     "msgget": [1, 0],  # -1 would create a queue
-    "futex": [0, 1],  # an operation that does not exist is ENOSYS, as if the call did not exist
     "modify_ldt": [0, 0, 0],
     "uretprobe": [],
 }
@@ -60,6 +59,12 @@ def _by_argument() -> Iterator[Step]:
     yield _varied("clock_getres", [0, -1], 0, {"range": [0, 16]})
     yield _varied("socket", [0, -1, 0], 0, {"range": [0, 64]})
     yield _varied("prlimit64", [0, -1, 0, -1], 2, {"reading": 0, "setting": -1})
+    yield _varied("futex", [0, 0, 0, 0, 0, 0], 1, {"range": [0, 512]})
+    for name in ("exit", "exit_group"):
+        yield _varied(name, [0], 0, {"as by a signal": 0x89, "itself": 1})
+    yield _varied(
+        "rt_sigaction", [0, 0, 0, 0], 0, {"SIGSEGV": 11, "SIGSEGV in a wider number": 1 << 32 | 11, "other": 10}
+    )
     for name, rest in (("getpgid", []), ("getsid", []), ("sched_getaffinity", [0, 0])):
         yield _varied(name, [0, *rest], 0, {"itself": 0, "another": 1})
     invalid = {
@@ -69,6 +74,7 @@ def _by_argument() -> Iterator[Step]:
     }  # combinations of flags that the kernel refuses
     yield _varied("clone", [0, 0, 0, 0, 0], 0, invalid)
     flags = {"private": 0x22, "shared": 0x21, "growing": 0x122, "locked": 0x2022, "populated": 0x8022, "huge": 0x40022}
+    flags |= {"validated": 0x23, "droppable": 0x28}
     yield _varied("mmap", [0, 0, 0, 0, -1, 0], 3, flags)
     yield _varied("mmap", [0, 0, 0, 0x22, -1, 0], 2, {"executable": 4})
     yield _varied("mprotect", [0, 0, 0], 2, {"readable": 1, "executable": 4, "growing": 0x01000000})

@@ -461,6 +461,7 @@ SOURCES = (
     "os.urandom(8).hex()",
     "os.getrandom(8).hex()",
     "str(uuid.uuid4())",
+    "str(uuid.getnode()) + str(random.random())",
     "_random.Random().random()",
     "ssl.RAND_bytes(8).hex()",
     "numpy.random.default_rng().random()",
@@ -491,6 +492,30 @@ def test_all_random_numbers_follow_from_the_game(tmp_path: Path) -> None:
     for source, drawn, drawn_again in zip(SOURCES, zip(*rows, strict=True), zip(*rows_again, strict=True), strict=True):
         assert drawn == drawn_again, source
         assert len(set(drawn)) == 2 * 15, f"{source}: numbers repeat from round to round or from game to game"
+
+
+def test_what_nobody_can_seed_cannot_be_imported(tmp_path: Path) -> None:
+    folder = submission(tmp_path / "ana", "import sqlite3\n" + BASE)
+    (result,), _ = solo(folder)
+    assert "ModuleNotFoundError: agents have no sqlite3: its random" in result.failures[0]["text"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b"# coding: utf-7\nBID = 1.0 #+AAo-BID = 9.0\n",
+        b"# coding: unicode_escape\nBID = 1.0 #\\nBID = 9.0\n",
+        b"BID = 1.0 #\rBID = 9.0\n",
+        "BID = 1.0 # \u202e\u2066;BID=9.0\n".encode(),
+    ],
+)
+def test_text_that_a_reader_sees_otherwise_does_not_play(tmp_path: Path, source: bytes) -> None:
+    (tmp_path / "ana.py").write_bytes(source + BASE.replace("self.valuation_vector[item_id]", "BID").encode())
+    store_submission(read_submission(tmp_path / "ana.py", "agent").files, tmp_path / "ana")
+    (result,), _ = solo(tmp_path / "ana")
+    assert bids(result) == [None] * 15
+    assert "SyntaxError" in result.failures[0]["text"]
+    assert "save it as plain UTF-8" in result.failures[0]["text"]
 
 
 def test_an_agent_that_goes_through_a_set_bids_the_same_again(tmp_path: Path) -> None:

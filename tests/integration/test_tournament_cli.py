@@ -142,6 +142,28 @@ def test_whatever_is_touched_is_found(
     status, said = replayed(run_dir, capsys)
     assert status == 1
     assert {"submission": "digest", "missing": "game_5.json: missing; the command"}.get(field, field) in "\n".join(said)
+    if field in ("price", "valuation"):
+        status, said = replayed(run_dir, capsys, "rerun=true", *NO_WALLS)
+        assert status == 1
+        blamed = [line for line in said if "alone again" in line]
+        heard = [line for line in said if "changed, and heard by the agents so" in line]
+        assert len(heard) == bool(blamed)
+        assert not blamed or field == "price"
+
+
+def test_a_link_in_the_place_of_a_file_is_found(
+    played: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "copy"
+    shutil.copytree(played[0] / "outputs" / "agt_tournament" / "agt", run_dir)
+    for file in ("leaderboards/stage1_final.csv", "stage1/arena_1/game_2.json"):
+        outside = tmp_path / Path(file).name
+        (run_dir / file).rename(outside)
+        (run_dir / file).symlink_to(outside)
+    status, said = replayed(run_dir, capsys)
+    assert status == 1
+    assert "leaderboards/stage1_final.csv: file is 'a link', expected 'a file'" in said
+    assert "stage1/arena_1/game_2.json: file is 'a link', expected 'a file'" in said
 
 
 def replayed(run_dir: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, list[str]]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,7 +21,9 @@ from agt_tournament import preflight
 from agt_tournament.__main__ import perform
 from agt_tournament.agent_manager import AgentProcess
 from agt_tournament.agents import control_group
+from agt_tournament.agents.agent_process import Limits
 from agt_tournament.agents.control_group import ControlGroup
+from agt_tournament.agents.process import Process
 from agt_tournament.agents.sandbox import TIERS, Sandbox
 from agt_tournament.config import read_config
 from agt_tournament.preflight import choose, probe, why_not
@@ -203,6 +208,112 @@ class Agent(BiddingAgent):
             assert process.cpu_seconds() == used
             agent.take_output()  # makes room
             time.sleep(0.01)
+
+
+SHARED_FUTEX = """
+import ctypes, mmap, os, sys
+from agt_tournament.agents import protocol
+from agt_tournament.base_agent import BiddingAgent
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+file = os.open(os.__file__, os.O_RDONLY)  # every agent maps it
+address = libc.mmap(None, 4096, mmap.PROT_READ, mmap.MAP_PRIVATE, file, 0)
+word = ctypes.c_int.from_address(address).value
+
+def futex(operation, value):
+    return libc.syscall(202, ctypes.c_void_p(address), operation, value, None, None, 0)
+"""
+WAITS = (
+    SHARED_FUTEX
+    + """
+class Agent(BiddingAgent):
+    def bidding_function(self, item_id):
+        request = sys._getframe(2).f_locals
+        os.write(request["answers"], protocol.pack_reply(request["number"], 1.0))
+        while True:
+            futex(0, word)
+"""
+)
+WAKES = (
+    SHARED_FUTEX
+    + """
+class Agent(BiddingAgent):
+    def bidding_function(self, item_id):
+        return max(futex(1, 1), 0)
+"""
+)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of system calls")
+@pytest.mark.parametrize("tier", HOLDING)
+def test_no_agent_wakes_another(tier: str, tmp_path: Path) -> None:
+    """By a futex in a file that both map."""
+    game = {"valuation_vector": {"item_1": 1.0}, "budget": 60, "items": ["item_1"], "teams": ["waits", "wakes"]}
+    with ExitStack() as stack:
+        agents = {}
+        for team, code in (("waits", WAITS), ("wakes", WAKES)):
+            (tmp_path / team).mkdir()
+            (tmp_path / team / "bidding_agent.py").write_text(code)
+            agents[team] = stack.enter_context(AgentProcess(tmp_path / team, team, sandbox=Sandbox(tier)))
+            agents[team].prepare(lambda: 0)
+            assert agents[team].start_game({**game, "team_id": team, "seed": 1}).error is None
+        assert agents["waits"].bid("item_1").bid == 1.0
+        waiting = agents["waits"]._process
+        assert waiting
+        assert rests(waiting.pid)
+        used = waiting.cpu_seconds()
+        assert [agents["wakes"].bid("item_1").bid for _ in range(5)] == [0.0] * 5
+        assert waiting.cpu_seconds() == used
+
+
+@pytest.mark.parametrize("tier", HOLDING)
+def test_what_an_agent_uses_between_its_turns_is_counted(tier: str, submission: Path, monkeypatch: Any) -> None:
+    """Even if nobody stopped it."""
+    monkeypatch.setattr(Process, "rest", lambda self: None)
+    code = """
+import os, sys
+from agt_tournament.agents import protocol
+from agt_tournament.base_agent import BiddingAgent
+
+class Agent(BiddingAgent):
+    def bidding_function(self, item_id):
+        request = sys._getframe(2).f_locals
+        os.write(request["answers"], protocol.pack_reply(request["number"], 1.0))
+        while True:
+            pass
+"""
+    (submission / "bidding_agent.py").write_text(code)
+    with AgentProcess(submission, "agent", Limits(bid_timeout_seconds=0.2), sandbox=Sandbox(tier)) as agent:
+        agent.prepare(lambda: 0)
+        game = {"team_id": "agent", "valuation_vector": {"item_1": 1.0}, "budget": 60, "items": ["item_1"]}
+        assert agent.start_game({**game, "teams": ["agent"], "seed": 1}).error is None
+        assert agent.bid("item_1").bid == 1.0
+        time.sleep(0.4)
+        late = agent.bid("item_1")
+    assert late.error == "timeout"
+    assert late.cpu_seconds is not None
+    assert late.cpu_seconds > 0.2
+
+
+@pytest.mark.parametrize("tier", HOLDING)
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ("os._exit(3)", ("exit", "status 3")),
+        ("os._exit(137)", ("crash", "SIGSEGV")),  # where exit is refused, the C library goes on to a wrong instruction
+        ("ctypes.string_at(1)", ("crash", "SIGSEGV")),
+    ],
+)
+def test_an_end_of_its_own_does_not_look_like_another(
+    tier: str, ends: str, expected: tuple[str, str], submission: Path
+) -> None:
+    (submission / "bidding_agent.py").write_text(f"import ctypes, os\n{ends}\n{AGENT}")
+    with AgentProcess(submission, "agent", sandbox=Sandbox(tier)) as agent:
+        agent.prepare(lambda: 0)
+        answer = agent.load()
+    assert answer.error == expected[0]
+    assert expected[1] in answer.text
 
 
 @pytest.mark.parametrize("tier", HOLDING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from agt_tournament import submissions
 from agt_tournament.submissions import digest, read_submission, store_submission
 from experiments.errors import RequestError
+from tests.support import REPO
 from tests.tournament import submission
 
 AGENT = "class BiddingAgent: pass\n"
@@ -87,6 +89,12 @@ TEXTS = {
     b"# coding: nonsense\n": False,
     b"# coding: rot13\n": False,
     b"# coding: punycode\n": False,
+    b"# coding: utf-7\nx = 1 #+AAo-x = 2\n": False,
+    b"# coding: unicode_escape\nx = 1 #\\nx = 2\n": False,
+    b"x = 1 #\rx = 2\n": False,
+    b"x = 1\r\ny = 2\r\n": True,
+    "x = 1 # \u202e\u2066;x = 2\n".encode(): False,
+    "# \u2028x = 2\n".encode(): False,
     b"\xef\xbb\xbf# coding: latin-1\n": False,
     b"\xef\xbb\xbfx = 1\n": True,
     b"# coding: latin-1\nx = '\xff'\n": True,
@@ -99,7 +107,7 @@ def test_a_module_is_text_in_the_encoding_that_it_names(folder: Path, content: b
     (folder / "ana" / "helpers.py").write_bytes(content)
     files, ignored = read_submission(folder / "ana", "k")
     assert ("helpers.py" in files) == TEXTS[content]
-    assert [each.remedy for each in ignored] == ([] if TEXTS[content] else ["save it as UTF-8"])
+    assert [each.remedy for each in ignored] == ([] if TEXTS[content] else ["save it as plain UTF-8"])
 
 
 def test_the_agent_itself_is_read_whatever_it_holds(folder: Path) -> None:
@@ -244,3 +252,33 @@ def test_a_submission_that_is_not_wholly_written_is_not_there(tmp_path: Path, mo
     assert not target.exists()
     store_submission(files, target)
     assert stored(target) == files
+
+
+_ALL_OF_THE_LIBRARIES = """
+import importlib, pkgutil, sys, warnings
+from agt_tournament.agents import imports, libraries, readable
+warnings.simplefilter("ignore")
+sys.meta_path.insert(0, libraries.Libraries(readable.library_folders()))
+sys.path = [path for path in sys.path if "site-packages" not in path]
+before = set(sys.modules)
+import numpy, scipy
+for library in (numpy, scipy):
+    for found in pkgutil.walk_packages(library.__path__, library.__name__ + ".", onerror=lambda name: None):
+        if ".tests" not in found.name and "__main__" not in found.name:
+            try:
+                importlib.import_module(found.name)
+            except (Exception, SystemExit):
+                pass
+names = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(len(names), *sorted(filter(imports.is_own, names)))
+"""
+
+
+@pytest.mark.slow
+def test_no_module_of_a_team_has_the_name_of_one_that_numpy_or_scipy_brings() -> None:
+    """It would be imported or not by what was imported before."""
+    command = [sys.executable, "-c", _ALL_OF_THE_LIBRARIES]
+    said = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True).stdout
+    count, *own = said.splitlines()[-1].split()
+    assert int(count) > 50
+    assert own == []
