@@ -20,10 +20,18 @@ from types import CodeType, ModuleType
 from agt_tournament import base_agent
 from agt_tournament.agents import protocol
 
-_OF_LIBRARIES = ("cython_runtime", "_cyutility", "_csparsetools", "_moduleTNC", "_ni_label", *protocol.LIBRARIES)
+_OF_LIBRARIES = (
+    "cython_runtime",
+    "_cytest",
+    "_cyutility",
+    "_csparsetools",
+    "_moduleTNC",
+    "_ni_label",
+    *protocol.LIBRARIES,
+)
 """What stands in `sys.modules` once all of numpy and scipy has been imported, beside the names with `_CYTHON`."""
 _CYTHON = "_cython_"
-_TAKEN = {"base_agent", "agt_tournament", "__main__", "test", *_OF_LIBRARIES, *sys.stdlib_module_names}
+_TAKEN = {"base_agent", "agt_tournament", "__main__", "__mp_main__", "test", *_OF_LIBRARIES, *sys.stdlib_module_names}
 """``test`` is a package of the standard library that its own list leaves out."""
 _ENCODINGS = ("utf-8", "utf-8-sig", "ascii", "iso8859-1", "iso8859-15", "cp1252")
 """Of the text of modules. Others that Python has decode slowly, or to something else than what a reader sees."""

@@ -270,7 +270,7 @@ for library in (numpy, scipy):
             except (Exception, SystemExit):
                 pass
 names = {name.partition(".")[0] for name in set(sys.modules) - before}
-print(len(names), *sorted(filter(imports.is_own, names)))
+print(len(names), *sorted(name for name in names if name.isidentifier() and imports.is_own(name)))
 """
 
 
