@@ -7,7 +7,8 @@ continuous is so in bids that are not all zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import NamedTuple
 
 from diffusion_auction.bids import Bids, normalized
@@ -25,6 +26,7 @@ Weights = dict[Coalition, float]
 MENTIONS = 4
 """How many prompts the text of `prompt_only` names, or more if more agents bid."""
 
+_SUM_ERROR = 1e-6  # weights of float32 may be as far from one
 _NOTHING = 1e-9  # a weight below the rounding of normalised bids is none
 
 
@@ -150,3 +152,30 @@ COMPOSITIONS: dict[str, Callable[[Bids], Weights]] = {
     "prompt_only": prompt_only,
 }
 """Compositions by the name of their option in the `composition` group."""
+
+
+def weights_of(composition: str | Callable[[Bids], Weights], bids: Bids) -> Weights:
+    """The weights of `bids` under a composition of this module, by its name, or under one of the caller's own.
+
+    Raises:
+        ValueError: if there is none of that name, or the caller's own gives anything but a dict of coalitions, tuples
+            of agents' indices, with weights that are not negative and sum to one (to six decimals).
+    """
+    if isinstance(composition, str):
+        if composition not in COMPOSITIONS:
+            raise ValueError(f"`composition` has to be one of {', '.join(COMPOSITIONS)} but is {composition!r}")
+        return COMPOSITIONS[composition](bids)
+    weights = composition(bids)
+    if not isinstance(weights, Mapping):
+        raise ValueError(f"`composition` has to return a dict of weights by coalition but returned {weights!r}")
+    agents = range(len(bids))
+    for coalition, weight in weights.items():
+        if not isinstance(coalition, tuple) or not all(agent in agents for agent in coalition):
+            expected = f"tuples of agents, 0 to {len(bids) - 1}"
+            raise ValueError(f"`composition` has to return weights of {expected}, but one is of {coalition!r}")
+        if not isinstance(weight, Real) or not 0 <= weight <= 1 + _SUM_ERROR:
+            raise ValueError(f"`composition` has to return weights of 0 to 1, but that of {coalition} is {weight!r}")
+    total = sum(map(float, weights.values()))
+    if abs(total - 1) > _SUM_ERROR:
+        raise ValueError(f"`composition` has to return weights that sum to 1, but those of {bids} sum to {total:g}")
+    return {coalition: float(weight) for coalition, weight in weights.items() if weight > 0}

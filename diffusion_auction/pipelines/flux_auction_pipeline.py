@@ -21,7 +21,7 @@ from transformers import (
     T5TokenizerFast,
 )
 
-from diffusion_auction.compositions import COMPOSITIONS, Weights
+from diffusion_auction.compositions import COMPOSITIONS, Weights, weights_of
 from diffusion_auction.pipelines.composed_transformer import Branches, ComposedTransformer
 from diffusion_auction.scenarios import Scenario
 
@@ -39,7 +39,7 @@ class FluxPipelineAuction(FluxPipeline):
     def __init__(
         self,
         scheduler: FlowMatchEulerDiscreteScheduler,
-        vae: AutoencoderKL,
+        vae: AutoencoderKL | None,
         text_encoder: CLIPTextModel,
         tokenizer: CLIPTokenizer,
         text_encoder_2: T5EncoderModel,
@@ -59,8 +59,8 @@ class FluxPipelineAuction(FluxPipeline):
             image_encoder=image_encoder,
             feature_extractor=feature_extractor,
         )
-        # the size that the autoencoder was made for: 1024 px for FLUX.1, 64 px for the embedded model
-        self.default_sample_size = self.vae.config.sample_size // self.vae_scale_factor
+        if vae is not None:  # the size that it was made for: 1024 px for FLUX.1, 64 px for the embedded model
+            self.default_sample_size = vae.config.sample_size // self.vae_scale_factor
         self.sample_passes = 0
 
     @torch.no_grad()
@@ -91,8 +91,9 @@ class FluxPipelineAuction(FluxPipeline):
         Args:
             base_prompt: the base prompt c, or one per scenario of the batch.
             agent_prompts: c_1…c_n, or one such list per scenario.
-            bids: b_1…b_n (non-negative, finite), or one such list per scenario; all zero means base prompt only.
-            composition: name of a composition, or a function from bids to coalition weights.
+            bids: b_1…b_n (non-negative, finite), or one such list per scenario, as lists, arrays or tensors; all zero
+                means base prompt only.
+            composition: name of a composition, or a function from bids to coalition weights (`weights_of`).
             height, width: pixels; default, what the autoencoder was made for.
             num_inference_steps: Euler steps; the paper takes 5.
             schedule: "flux", σ = linspace(1, 1/steps), or "paper", σ = linspace(1, σ_min), as the authors ran it:
@@ -110,15 +111,14 @@ class FluxPipelineAuction(FluxPipeline):
             `FluxPipelineOutput`, or `(images,)`; images are scenario-major, k per scenario.
 
         Raises:
-            ValueError: from `check_auction_inputs`, naming the argument.
+            ValueError: from `check_auction_inputs` and `weights_of`, naming the argument.
         """
         scenarios, all_bids = self.check_auction_inputs(
             base_prompt, agent_prompts, bids, composition, schedule, num_images_per_prompt, max_branches
         )
-        compose = COMPOSITIONS[composition] if isinstance(composition, str) else composition
         length = max_sequence_length or min(256, self.tokenizer_2.model_max_length)
         branches = self.encode_branches(
-            scenarios, [compose(b) for b in all_bids], num_images_per_prompt, max_sequence_length=length
+            scenarios, [weights_of(composition, b) for b in all_bids], num_images_per_prompt, max_sequence_length=length
         )
         with self._composed(branches, max_branches) as composed:
             output = super().__call__(
@@ -160,6 +160,7 @@ class FluxPipelineAuction(FluxPipeline):
             raise ValueError(f"`max_branches` has to be at least 1, or None for all, but is {max_branches}")
         if isinstance(composition, str) and composition not in COMPOSITIONS:
             raise ValueError(f"`composition` has to be one of {', '.join(COMPOSITIONS)} but is {composition!r}")
+        bids = _as_lists(bids)
         for name, value in (("agent_prompts", agent_prompts), ("bids", bids)):
             if isinstance(value, str) or not isinstance(value, Sequence):
                 raise ValueError(f"`{name}` has to be a list but is {value!r}")
@@ -190,7 +191,6 @@ class FluxPipelineAuction(FluxPipeline):
             numbered = [
                 (prompts.setdefault(scenario.coalition_prompt(coalition), len(prompts)), weight)
                 for coalition, weight in parts.items()
-                if weight > 0
             ]
             rows += [(i * k + s, prompt, weight) for s in range(k) for prompt, weight in numbered]
         embeds, pooled, _ = self.encode_prompt(list(prompts), max_sequence_length=max_sequence_length)
@@ -218,3 +218,10 @@ class FluxPipelineAuction(FluxPipeline):
         if schedule == "flux":
             return None  # FluxPipeline's own
         return np.linspace(1.0, float(self.scheduler.sigma_min), steps).tolist()
+
+
+def _as_lists(bids: Any) -> Any:
+    """`bids` with lists in the place of arrays and tensors."""
+    if isinstance(bids, np.ndarray | Tensor):
+        return bids.tolist()
+    return [_as_lists(each) for each in bids] if isinstance(bids, list | tuple) else bids

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import FluxPipeline
+from diffusers import FirstBlockCacheConfig, FluxPipeline, PyramidAttentionBroadcastConfig
 from PIL import Image
 
 from diffusion_auction.compositions import COMPOSITIONS, recursive
@@ -401,3 +401,60 @@ def test_save_and_load(pipe: FluxPipelineAuction, tmp_path: Path) -> None:
     first, second = (p(**TRAIL, bids=[0.7, 0.3], generator=noise(6)).images[0] for p in (pipe, again))
     assert grey_levels(first, second) == 0
     load(FluxPipeline, tmp_path)
+
+
+# --- what plain Flux offers, and what users bring -------------------------------------------------
+
+
+@pytest.mark.parametrize("made", [np.array, torch.tensor, tuple], ids=["array", "tensor", "tuple"])
+def test_bids_may_be_arrays_and_tensors(pipe: FluxPipelineAuction, made: Any) -> None:
+    (expected,) = pipe(**TRAIL, bids=[0.75, 0.25], generator=noise(4)).images
+    (image,) = pipe(**TRAIL, bids=made([0.75, 0.25]), generator=noise(4)).images
+    assert grey_levels(image, expected) == 0
+    both = pipe([TRAIL["base_prompt"]], [TRAIL["agent_prompts"]], [made([0.75, 0.25])], generator=noise(4)).images
+    assert grey_levels(both[0], expected) == 0
+
+
+@pytest.mark.parametrize("max_branches", [None, 1, 2])
+def test_a_cache_remembers_each_call_by_itself(
+    pipe: FluxPipelineAuction, plain: FluxPipeline, max_branches: int | None
+) -> None:
+    base, *agents = TABLE_1[0]
+    caching = FirstBlockCacheConfig(threshold=0.3)
+    with cached(pipe, caching):
+        both = pipe([base] * 2, [agents] * 2, [(1, 0), (0, 1)], generator=noise(4, 4), max_branches=max_branches).images
+    for image, agent in zip(both, agents, strict=True):
+        with cached(plain, caching):
+            theirs = by_plain_flux(plain, f"{base}, featuring {agent}", generator=noise(4)[0])
+        if max_branches == 1:  # else the branches of a call decide together whether to compute
+            assert grey_levels(image, theirs) <= 1
+    (alone,) = pipe(base, agents, (1, 0), generator=noise(4)).images
+    assert grey_levels(both[0], alone) > 1  # the cache did something
+
+
+def test_a_cache_that_calls_share_needs_all_branches_in_one(pipe: FluxPipelineAuction) -> None:
+    caching = PyramidAttentionBroadcastConfig(
+        spatial_attention_block_skip_range=2,
+        spatial_attention_timestep_skip_range=(100, 900),
+        current_timestep_callback=lambda: pipe.current_timestep,
+    )
+    with cached(pipe, caching):
+        with pytest.raises(ValueError, match="`max_branches` has to be None, for all 2 branches"):
+            pipe(**TRAIL, bids=[0.7, 0.3], max_branches=1)
+        assert isinstance(pipe(**TRAIL, bids=[0.7, 0.3], max_branches=2).images[0], Image.Image)
+
+
+@contextmanager
+def cached(pipe: Any, caching: Any) -> Iterator[None]:
+    pipe.transformer.enable_cache(caching)
+    try:
+        yield
+    finally:
+        pipe.transformer.disable_cache()
+
+
+def test_without_an_autoencoder_latents_are_what_comes() -> None:
+    ours, theirs = (cls.from_pretrained(FLUX, vae=None) for cls in (FluxPipelineAuction, FluxPipeline))
+    settings = {"height": 64, "width": 64, "num_inference_steps": 2, "output_type": "latent", "max_sequence_length": 32}
+    latents = ours(**TRAIL, bids=[0, 0], **settings, generator=noise(1)).images
+    torch.testing.assert_close(latents, theirs(TABLE_1[0][0], **settings, generator=noise(1)).images)

@@ -3,8 +3,9 @@
 import json
 from itertools import permutations, product
 from math import isclose, prod
-from typing import get_args
+from typing import Any, get_args
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from diffusion_auction.compositions import (
     pairwise,
     prompt_only,
     recursive,
+    weights_of,
 )
 from diffusion_auction.config import CompositionConfig
 from diffusion_auction.plan import make_plan
@@ -343,3 +345,38 @@ def test_two_agents_have_the_nearest_mentions(b1: int, b2: int) -> None:
     for times, bid in zip(mentions((b1, b2)), (b1, b2), strict=True):
         quota = 4 * bid / (b1 + b2)
         assert abs(times - min(3, max(1, quota))) <= 0.5 + 1e-9
+
+
+# --- compositions of the caller's own --------------------------------------------------------------
+
+
+def test_a_composition_of_ones_own_gives_weights_that_are_not_zero() -> None:
+    assert weights_of(lambda bids: {(0,): bids[0], (1, 0): 1 - bids[0], (): 0.0}, (0.25, 1.0)) == {
+        (0,): 0.25,
+        (1, 0): 0.75,
+    }
+    assert weights_of("lovasz", (1.0, 0.5)) == lovasz((1.0, 0.5))
+    assert weights_of(lambda _: {(0,): np.float32(0.1), (1,): np.float32(0.9)}, (1.0, 1.0)) == pytest.approx(
+        {(0,): 0.1, (1,): 0.9}
+    )
+
+
+@pytest.mark.parametrize(
+    ("returned", "complaint"),
+    [
+        ({(0,): 0.5}, r"sum to 1, but those of \(1.0, 2.0\) sum to 0.5"),
+        ({}, "sum to 0"),
+        ({(0,): 1.5, (1,): -0.5}, r"weights of 0 to 1, but that of \(0,\) is 1.5"),
+        ({(0,): 1.0, (1,): -0.5}, r"that of \(1,\) is -0.5"),
+        ({(0,): float("nan")}, "is nan"),
+        ({(0,): "1"}, "is '1'"),
+        ({(2,): 1.0}, r"tuples of agents, 0 to 1, but one is of \(2,\)"),
+        ({(-1,): 1.0}, r"one is of \(-1,\)"),
+        ({0: 1.0}, "one is of 0"),
+        ([0.5, 0.5], r"a dict of weights by coalition but returned \[0.5, 0.5\]"),
+        (None, "returned None"),
+    ],
+)
+def test_what_is_no_composition_is_refused(returned: Any, complaint: str) -> None:
+    with pytest.raises(ValueError, match=f"^`composition` has to return .*{complaint}"):
+        weights_of(lambda _: returned, (1.0, 2.0))
