@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -24,12 +25,13 @@ from transformers import (
 from diffusion_auction.compositions import COMPOSITIONS, Weights, weights_of
 from diffusion_auction.pipelines.composed_transformer import Branches, ComposedTransformer
 from diffusion_auction.scenarios import Scenario
+from diffusion_auction.tiny_flux import WEIGHTS
 
 SCHEDULES = ("flux", "paper")
 
 
 class FluxPipelineAuction(FluxPipeline):
-    """Loads with `from_pretrained` from any Flux directory or hub name, and composes prompts by bid.
+    """Loads with `from_pretrained` from any Flux directory, hub name or "tiny_flux", and composes prompts by bid.
 
     `sample_passes` is the number of sample passes of the last call.
     """
@@ -62,6 +64,13 @@ class FluxPipelineAuction(FluxPipeline):
         if vae is not None:  # the size that it was made for: 1024 px for FLUX.1, 64 px for the embedded model
             self.default_sample_size = vae.config.sample_size // self.vae_scale_factor
         self.sample_passes = 0
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> Self:
+        """As `FluxPipeline.from_pretrained`; "tiny_flux" is the embedded model unless a folder has that name."""
+        embedded = str(pretrained_model_name_or_path) == "tiny_flux" and not os.path.isdir("tiny_flux")
+        place = WEIGHTS / "flux" if embedded else pretrained_model_name_or_path
+        return super().from_pretrained(place, **kwargs)
 
     @torch.no_grad()
     def __call__(

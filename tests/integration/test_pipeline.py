@@ -453,6 +453,11 @@ def cached(pipe: Any, caching: Any) -> Iterator[None]:
         pipe.transformer.disable_cache()
 
 
+def test_the_embedded_model_has_a_name(pipe: FluxPipelineAuction) -> None:
+    (image,) = FluxPipelineAuction.from_pretrained("tiny_flux")(**TRAIL, bids=[0.7, 0.3], generator=noise(1)).images
+    assert grey_levels(image, pipe(**TRAIL, bids=[0.7, 0.3], generator=noise(1)).images[0]) == 0
+
+
 def test_without_an_autoencoder_latents_are_what_comes() -> None:
     ours, theirs = (cls.from_pretrained(FLUX, vae=None) for cls in (FluxPipelineAuction, FluxPipeline))
     settings = {"height": 64, "width": 64, "num_inference_steps": 2, "output_type": "latent", "max_sequence_length": 32}
