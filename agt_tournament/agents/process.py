@@ -90,7 +90,8 @@ class Process:
                 self._group.add(self._pid)
             self._pidfd = os.pidfd_open(self._pid) if hasattr(os, "pidfd_open") else -1  # not on macOS
             with suppress(OSError):  # not everywhere are there statistics
-                self._state = os.open(f"/proc/{self._pid}/stat", os.O_RDONLY)
+                if self._sandbox.walled:
+                    self._state = os.open(f"/proc/{self._pid}/stat", os.O_RDONLY)
                 self._schedule = os.open(f"/proc/{self._pid}/schedstat", os.O_RDONLY)
             if self._sandbox.in_namespaces:
                 self.channel.end_with(self._pidfd)
