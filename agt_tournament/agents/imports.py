@@ -35,8 +35,8 @@ _TAKEN = {"base_agent", "agt_tournament", "__main__", "__mp_main__", "test", *_O
 """``test`` is a package of the standard library that its own list leaves out."""
 _ENCODINGS = ("utf-8", "utf-8-sig", "ascii", "iso8859-1", "iso8859-15", "cp1252")
 """Of the text of modules. Others that Python has decode slowly, or to something else than what a reader sees."""
-_MISLEADING = re.compile("\r(?!\n)|[\x85\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""A carriage return that ends a line for Python alone, what ends lines for others, and marks that turn text round."""
+_MISLEADING = re.compile("\r(?!\n)|[\u202a-\u202e\u2066-\u2069]")
+"""A carriage return that ends a line for Python alone, and marks that turn text round."""
 
 
 def is_own(module: str) -> bool:
@@ -56,7 +56,7 @@ def misleading(source: bytes) -> str:
     if "\0" in text:
         return "it is not text that Python can read"
     if sign := _MISLEADING.search(text):
-        return f"the sign U+{ord(sign[0]):04X} in it shows a reader other lines, or another order, than Python reads"
+        return f"the sign U+{ord(sign[0]):04X} in it may show a reader other lines, or another order, than Python reads"
     return ""
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from agt_tournament import preflight
 from agt_tournament.__main__ import perform
-from agt_tournament.agents import readable, seccomp_policy
+from agt_tournament.agents import memory_files, readable, seccomp_policy
 from agt_tournament.agents import sandbox as sandboxes
 from agt_tournament.agents.sandbox import NONE, TIERS, Sandbox
 from agt_tournament.agents.walls import READ_FILE
@@ -128,6 +128,7 @@ def test_a_link_that_leads_out_is_found_and_hinders_no_walls(
     (folder / "outside").symlink_to("../secret")
     interpreter, rights = readable.interpreter, sandboxes._rights
     monkeypatch.setattr(readable, "interpreter", lambda: [*interpreter(), folder])
+    monkeypatch.setattr(memory_files, "_held", None)  # copies that another test had made are without the folder
     opened = (str(folder / "outside"), READ_FILE)
     monkeypatch.setattr(sandboxes, "_rights", lambda submission: [*rights(submission), opened])
     _, openings = walk_paths(Sandbox(tier), [])

@@ -18,8 +18,10 @@ class Clocks:
     now: float = 100.0
     cpu: float = 7.0
     waited: float | None = 3.0
+    counted_seconds: float = 7.0
 
     def cpu_seconds(self) -> float:
+        self.counted_seconds = self.cpu
         return self.cpu
 
     def waited_seconds(self) -> float | None:
@@ -42,6 +44,17 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
 
 def metered(clocks: Clocks) -> Meter:
     return Meter(clocks, 2.0, wall_seconds(2.0), "for a bid")  # type: ignore[arg-type]
+
+
+def test_what_is_used_between_two_questions_counts_with_the_second(clocks: Clocks) -> None:
+    metered(clocks).times()
+    clocks.pass_(5.0, cpu=1.5)
+    one = metered(clocks)
+    clocks.pass_(0.1, cpu=0.1)
+    assert one.times()["cpu_seconds"] == pytest.approx(1.6)
+    clocks.pass_(0.5, cpu=0.5)
+    with pytest.raises(OverBudgetError, match="too much CPU time for a bid"):
+        one.check()
 
 
 def test_cpu_time_is_the_limit_however_long_it_takes(clocks: Clocks) -> None:

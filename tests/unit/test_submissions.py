@@ -94,7 +94,6 @@ TEXTS = {
     b"x = 1 #\rx = 2\n": False,
     b"x = 1\r\ny = 2\r\n": True,
     "x = 1 # \u202e\u2066;x = 2\n".encode(): False,
-    "# \u2028x = 2\n".encode(): False,
     b"\xef\xbb\xbf# coding: latin-1\n": False,
     b"\xef\xbb\xbfx = 1\n": True,
     b"# coding: latin-1\nx = '\xff'\n": True,
