@@ -20,6 +20,7 @@ from typing import Any
 from agt_tournament.agents import imports, libraries, protocol, randomness, traces, walls
 from agt_tournament.agents.interface import InvalidError, agent_class_of, as_bid, wants_opponents
 
+_MOST_DESCRIPTORS = 1 << 30
 _Failure = tuple[str, str, str]
 """Error class, method and text."""
 
@@ -28,8 +29,9 @@ def main() -> None:
     """Answer requests until the organiser closes the channel.
 
     Requests come through what was standard input, answers go through what was standard output; both become what an
-    agent expects of them.
+    agent expects of them. Whatever else is open is closed first: nothing of it is meant for an agent.
     """
+    os.closerange(3, _MOST_DESCRIPTORS)
     requests, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

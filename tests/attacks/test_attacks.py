@@ -56,7 +56,7 @@ def test_an_attack_comes_to_nothing(tier: str, key: str, played: Callable[[str, 
     evidence = result.evidence
     assert evidence
     assert ({failure["error"] for failure in result.failures()} or {None}) <= attack.errors
-    assert not attack.succeeded(evidence), evidence
+    assert not attack.succeeded(evidence), (evidence.printed, evidence)
     assert evidence.planted.secret not in evidence.printed
     assert not evidence.left
     assert not evidence.written
