@@ -133,18 +133,29 @@ def _status(work: Callable[[], int | None]) -> int:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM, and the end of the terminal but under nohup, interrupt as Ctrl-C: no workers and no files are left."""
+    """SIGTERM, and the end of the terminal but under nohup, interrupt as Ctrl-C: no workers and no files are left.
+
+    What interrupts is heeded once. Clean-up takes a second, at the exit of the process too, and whoever sees nothing
+    happen presses Ctrl-C again.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {each: signal.getsignal(each) for each in names if signal.getsignal(each) != signal.SIG_IGN}
+    interrupted = False
 
     def interrupt(number: int, frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, interrupt) for number in numbers}
+    for each in before:
+        signal.signal(each, interrupt)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for each, handler in () if interrupted else before.items():
+            signal.signal(each, handler)

@@ -13,6 +13,7 @@ import faulthandler
 import json
 import math
 import os
+import posix
 import signal
 import sys
 from typing import Any
@@ -20,7 +21,8 @@ from typing import Any
 from agt_tournament.agents import imports, libraries, protocol, randomness, traces, walls
 from agt_tournament.agents.interface import InvalidError, agent_class_of, as_bid, wants_opponents
 
-_MOST_DESCRIPTORS = 1 << 30
+_MOST_DESCRIPTORS, _LAST_STATUS = 1 << 30, 127
+_exit = os._exit
 _Failure = tuple[str, str, str]
 """Error class, method and text."""
 
@@ -143,8 +145,16 @@ def _raise_walls(request: dict[str, Any]) -> None:
     walls.raise_walls(request["walls"])
     if "seccomp" in request["walls"]:
         signal.alarm = _no_timer  # alarm(2) cannot say that it is refused
+        modules: tuple[Any, ...] = (os, posix)
+        for module in modules:
+            module._exit = _exit_without_signal
     if request["explains_delays"]:
         faulthandler.register(signal.SIGUSR1, file=2, all_threads=False)
+
+
+def _exit_without_signal(status: int) -> None:
+    """As `os._exit`; a status of 128 and more, which would say that a signal ended the process, is refused."""
+    _exit(min(status & 0xFF, _LAST_STATUS))
 
 
 def _no_timer(*_: Any) -> int:

@@ -169,7 +169,8 @@ class Load:
             ends = " to ".join(dict.fromkeys(f"{waited:.2f}" for waited in (self.held_up[0], self.held_up[-1])))
             return f"too busy: {len(self.held_up):,} of {count(self.late, 'late answer')} waited {ends} s for a CPU"
         shares = f"; those that took work waited {self.share:.0%} of their time" if np.isfinite(self.share) else ""
-        return f"no bid waited longer than {1000 * self.longest:.3g} ms for a CPU{shares}"
+        longest = f"{self.longest:.3g} s" if self.longest >= 1 else f"{1000 * self.longest:.3g} ms"
+        return f"no bid waited longer than {longest} for a CPU{shares}"
 
 
 def when(round_: Any) -> str:

@@ -236,7 +236,8 @@ def _missing(reason: str, mistake: Mistake) -> str:
         return "Write from agt_tournament.base_agent import BiddingAgent."
     if top in sys.stdlib_module_names:
         return f"Agents cannot use {module} of the standard library here ({_PYTHON})."
-    return f"Agents may import the standard library, numpy, scipy and modules beside their file: do without {module}."
+    allowed = "the standard library but sqlite3, numpy, scipy and modules beside their file"
+    return f"Agents may import {allowed}: do without {module}."
 
 
 def _lies_in(folder: Path, module: str) -> bool:

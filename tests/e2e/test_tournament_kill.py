@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -160,6 +161,22 @@ def test_no_agent_outlives_a_killed_organiser(tier: str, tmp_path: Path) -> None
     while left := [path for path in Path("/proc").glob("[0-9]*/cwd") if in_folder(path, run_dir)]:
         assert time.monotonic() < deadline, left
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("signals", [(signal.SIGTERM,), (signal.SIGTERM, signal.SIGINT, signal.SIGTERM)])
+def test_nothing_is_left_of_an_interrupted_organiser(signals: tuple[signal.Signals, ...], tmp_path: Path) -> None:
+    """Nor if whoever interrupts it is impatient."""
+    run_dir = tmp_path / "run"
+    process = start(run_dir)
+    while count(run_dir, "stage1/*/game_*.json") <= 2 and process.poll() is None:
+        time.sleep(0.02)
+    for each in signals:
+        process.send_signal(each)
+        time.sleep(0.05)
+    assert process.wait(timeout=60) == 130
+    assert not [path for path in Path("/proc").glob("[0-9]*/cwd") if in_folder(path, run_dir)]
+    held = Path("/dev/shm")
+    assert not list(held.glob(f"agt_files_{process.pid}_*"))
 
 
 def in_folder(link: Path, folder: Path) -> bool:

@@ -301,7 +301,8 @@ class Agent(BiddingAgent):
     ("ends", "expected"),
     [
         ("os._exit(3)", ("exit", "status 3")),
-        ("os._exit(137)", ("crash", "SIGSEGV")),  # where exit is refused, the C library goes on to a wrong instruction
+        ("os._exit(137)", ("exit", "status 127")),
+        ("ctypes.CDLL(None)._exit(137)", ("crash", "SIGSEGV")),  # as it is refused, the C library goes on to a fault
         ("ctypes.string_at(1)", ("crash", "SIGSEGV")),
     ],
 )

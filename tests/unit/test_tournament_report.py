@@ -502,7 +502,7 @@ def _dull(seats: Sequence[str], price: float = 0.0) -> dict[str, Any]:
     ("waited", "failures", "harmful", "says"),
     [
         (0.0042, [], False, "no bid waited longer than 4.2 ms for a CPU"),
-        (3.34, [], False, "no bid waited longer than 3.34e+03 ms for a CPU"),  # and was not late
+        (3.34, [], False, "no bid waited longer than 3.34 s for a CPU"),  # and was not late
         (0.1, [{}], False, "no bid waited longer than 100 ms for a CPU"),  # late by its own fault
         (0.3, [], False, "no bid waited longer than 300 ms for a CPU; those that took work waited 75% of their time"),
         (1.5, [{"waited_seconds": 1.5}], True, "too busy: 1 of 1 late answer waited 1.50 s for a CPU"),
