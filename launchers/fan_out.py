@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from launchers.attendance import Presence, living, local_name
@@ -89,7 +92,7 @@ def _with_crew(work: Work, launcher: LocalConfig | SlurmConfig, what: str, unit:
     keys, run_dir = [shard.key for shard in work.shards], shlex.quote(str(work.folder.parents[1]))
     _check_path(work.folder)
     crew = _crew(work, launcher, what)
-    with Watch(work.shards, work.folder, what=what, unit=unit) as watch:
+    with Watch(work.shards, work.folder, what=what, unit=unit) as watch, _interruptible():
         try:
             finished = see_through(keys, work.folder, crew, watch, wait=launcher.wait)
         except KeyboardInterrupt:
@@ -119,3 +122,26 @@ def _crew(work: Work, launcher: LocalConfig | SlurmConfig, what: str) -> Crew:
     from launchers.slurm import SlurmCrew
 
     return SlurmCrew(write_work(work), launcher, name=what)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM, and the end of the terminal but under nohup, interrupt as Ctrl-C: nobody else would stop the workers.
+
+    A process that handles these signals itself has to see to that.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
