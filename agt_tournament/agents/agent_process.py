@@ -192,7 +192,7 @@ class AgentProcess:
 
     def take_output(self) -> str:
         """What the agent has printed since this was last asked, cut at the limit."""
-        if self._process is not None:
+        if self._process is not None and self._process.channel.has_output():
             self._process.stop()  # it may wait for room to print
             self._process.channel.drain()
         return self._printed.take()

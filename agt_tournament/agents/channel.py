@@ -89,6 +89,10 @@ class Channel:
                 check()
                 due = now + _CHECK_SECONDS
 
+    def has_output(self) -> bool:
+        """Whether there is something printed that has not been read."""
+        return any(descriptor == self._output for descriptor, _ in self._poll.poll(0))
+
     def drain(self) -> None:
         """Take what has been printed and not been read; of who goes on printing, no more than a socket holds."""
         for _ in range(_MOST_CHUNKS):

@@ -123,7 +123,9 @@ class Process:
         anybody uses of the CPU between turns is counted with the next one (`Meter`).
         """
         if not self._waits():
-            self.stop()
+            os.sched_yield()  # it has just answered, and is about to
+            if not self._waits():
+                self.stop()
 
     def stop(self) -> None:
         """Let it run no more, whatever it waits for."""
