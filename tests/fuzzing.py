@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, settings
 
 
 def fuzzed(examples: int) -> settings:
-    """Settings of a property that is tried with so many examples in the suite."""
+    """Settings of a property that is tried with so many examples in the suite, the same ones in each run of it."""
     return settings(
+        derandomize="FUZZ_EXAMPLES" not in os.environ,
         max_examples=int(os.environ.get("FUZZ_EXAMPLES", examples)),
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
