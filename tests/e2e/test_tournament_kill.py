@@ -175,8 +175,7 @@ def test_nothing_is_left_of_an_interrupted_organiser(signals: tuple[signal.Signa
         time.sleep(0.05)
     assert process.wait(timeout=60) == 130
     assert not [path for path in Path("/proc").glob("[0-9]*/cwd") if in_folder(path, run_dir)]
-    held = Path("/dev/shm")
-    assert not list(held.glob(f"agt_files_{process.pid}_*"))
+    assert not list(Path("/dev/shm").glob(f"agt_files_{process.pid}_*"))
 
 
 def in_folder(link: Path, folder: Path) -> bool:

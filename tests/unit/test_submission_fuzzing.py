@@ -85,7 +85,7 @@ def test_every_file_plays_or_is_said_not_to(tree: dict[str, bytes | str]) -> Non
         seen = {name for name in there if "__pycache__" not in name.split("/")}
         hidden = {each.name for each in found.ignored if Path(each.name).name.startswith(".")}
         assert found.files.keys() | {each.name for each in found.ignored} >= {
-            name for name in seen if not any(name.startswith(f"{folder}/") for folder in hidden)
+            name for name in seen if not any(name.startswith(f"{place}/") for place in hidden)
         }
         assert not found.files.keys() & {each.name for each in found.ignored}
         assert found.files == {name: (folder / name).read_bytes() for name in found.files}
