@@ -178,8 +178,12 @@ def test_an_agent_does_not_run_between_its_turns(tier: str, submission: Path) ->
 
 @pytest.mark.parametrize("tier", HOLDING)
 @pytest.mark.parametrize("first", ["", "print('x' * 500_000, flush=True)"], ids=["computes", "waits for room to print"])
-def test_an_agent_that_answers_early_does_not_go_on(tier: str, first: str, tmp_path: Path) -> None:
+def test_an_agent_that_answers_early_does_not_go_on(
+    tier: str, first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It answers before its bid is asked back, and then computes: in its rivals' turns, if it could."""
+    rest = Process.rest
+    monkeypatch.setattr(Process, "rest", lambda self: time.sleep(0.05) or rest(self))  # so that it waits by then
     code = f"""
 import os, sys
 from agt_tournament.agents import protocol
