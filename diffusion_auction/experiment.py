@@ -110,10 +110,10 @@ def run(experiment: Experiment) -> None:
         read_run(Path(config.images_from), key="images_from")
     fresh = not (experiment.run_dir / "config.yaml").exists()
     if fresh:  # what cannot be had leaves nothing on disk
-        _check_measures(config)
+        _check_models(experiment)
     with run_directory(experiment.run_dir, resolved, identity(config)) as run_dir:
         if not fresh and not (run_dir / "scores.parquet").exists():
-            _check_measures(config)
+            _check_models(experiment)
         if not (run_dir / "provenance.json").exists():
             write_json(provenance(config.seed), run_dir / "provenance.json")
         write_table(experiment.plan.images, run_dir / "plan.parquet")
@@ -144,14 +144,18 @@ def read_finished(run_dir: Path, names: Sequence[str]) -> tuple[dict[str, pd.Dat
     return tables, json.loads((run_dir / "metrics.json").read_text())
 
 
-def _check_measures(config: ExperimentConfig) -> None:
-    """Refuse models that cannot be had before any image is made or any worker is queued."""
+def _check_models(experiment: Experiment) -> None:
+    """Refuse models that cannot be had, or not read the prompts, before any image is made or any worker is queued."""
+    config, coalitions = experiment.config, experiment.plan.coalitions
     if config.launcher.name == "slurm":
         from diffusion_auction.fetch import check_fetched
 
         check_fetched(config)
     from diffusion_auction.generate import check_measures  # torch, only where images are made
+    from diffusion_auction.loading import check_prompts
 
+    texts = (scenario.coalition_prompt(part) for scenario in experiment.scenarios.values() for part in coalitions)
+    check_prompts(config.model, texts)
     check_measures(config.alignment, config.quality)
 
 

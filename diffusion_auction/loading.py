@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import diffusers
@@ -12,6 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from diffusion_auction.config import ModelConfig
 from diffusion_auction.hub import adopt_token
 from diffusion_auction.pipelines import FluxPipelineAuction
+from diffusion_auction.prompt_length import PromptTooLong, check_length
 from diffusion_auction.tiny_flux import WEIGHTS
 from diffusion_auction.weights import Source, cached, pipeline_files
 from experiments.errors import RequestError
@@ -25,15 +28,11 @@ def load_pipeline(config: ModelConfig, stage_dir: str | None = None) -> FluxPipe
     """
     device = device_of("model.device", config.device)
     _silence()
-    try:
+    with _loading(config.weights):
         folder = _pipeline_folder(config.weights)
         if stage_dir is not None and config.weights != "tiny_flux":
             folder = _staged(config.weights, folder, stage_dir)
         pipe = FluxPipelineAuction.from_pretrained(folder, dtype=getattr(torch, config.dtype))
-    except (OSError, HfHubHTTPError, HFValidationError) as error:
-        reason = " ".join(str(error).split())
-        expected = f"a diffusers folder, or a hub name in the cache (action=fetch) or within reach ({reason})"
-        raise RequestError("model.weights", config.weights, expected) from error
     pipe.set_progress_bar_config(disable=True)
     if config.offload:
         pipe.enable_model_cpu_offload(device=device)
@@ -42,21 +41,53 @@ def load_pipeline(config: ModelConfig, stage_dir: str | None = None) -> FluxPipe
     return pipe
 
 
+def check_prompts(config: ModelConfig, prompts: Iterable[str]) -> None:
+    """Refuse, before any model is loaded, prompts that T5 would not read to their end.
+
+    Of the configured Flux the tokenizer alone is loaded, from the hub if it is not on this disk. Raises `RequestError`.
+    """
+    _silence()
+    with _loading(config.weights):
+        place = _local_folder(config.weights)
+        if place is None:
+            adopt_token()
+        tokenizer = transformers.AutoTokenizer.from_pretrained(place or config.weights, subfolder="tokenizer_2")
+    try:
+        check_length(tokenizer, prompts, config.max_sequence_length)
+    except PromptTooLong as error:
+        expected = f"at least {error.needed}, or shorter prompts: {error.lost!r} would be cut from {error.prompt!r}"
+        raise RequestError("model.max_sequence_length", config.max_sequence_length, expected) from None
+
+
+@contextmanager
+def _loading(weights: str) -> Iterator[None]:
+    """Raise `RequestError` if what is loaded within cannot be had."""
+    try:
+        yield
+    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        reason = " ".join(str(error).split())
+        expected = f"a diffusers folder, or a hub name in the cache (action=fetch) or within reach ({reason})"
+        raise RequestError("model.weights", weights, expected) from error
+
+
 def _pipeline_folder(weights: str) -> Path:
-    """Where the pipeline lies: embedded, in a folder, in the cache, or in the cache once it is downloaded.
+    """Where the pipeline lies, if need be after it is downloaded to the cache."""
+    folder = _local_folder(weights)
+    if folder is None:
+        adopt_token()
+        folder = Path(FluxPipelineAuction.download(weights))
+    return folder
+
+
+def _local_folder(weights: str) -> Path | None:
+    """Where the pipeline lies on this disk: embedded, in a folder, or in the cache; None if it does not.
 
     What is in the cache is used as it is, without a word to the hub: nodes may have no network, and the workers of one
     run must not get different commits.
     """
     if weights == "tiny_flux":
         return WEIGHTS / "flux"
-    if Path(weights).is_dir():
-        return Path(weights)
-    folder = cached(Source("model.weights", weights, pipeline_files))
-    if folder is None:
-        adopt_token()
-        folder = Path(FluxPipelineAuction.download(weights))
-    return folder
+    return Path(weights) if Path(weights).is_dir() else cached(Source("model.weights", weights, pipeline_files))
 
 
 def _staged(weights: str, folder: Path, stage_dir: str) -> Path:

@@ -21,12 +21,14 @@ class Slot:
     cpus: tuple[int, ...]
 
     def environment(self) -> dict[str, str]:
-        """The variables that pin a worker to its place before anything is imported."""
-        threads = str(len(self.cpus))
-        return {
-            "CUDA_VISIBLE_DEVICES": self.gpu,
-            **{name: os.environ.get(name, threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")},
-        }
+        """The variables that pin a worker to its place before anything is imported.
+
+        Of those that count threads OMP_NUM_THREADS alone is set, unless the user has: MKL, OpenBLAS and torch follow
+        it, but for a variable of their own, which is left as the user has it. So a worker computes with the threads
+        that the launching process itself would.
+        """
+        threads = os.environ.get("OMP_NUM_THREADS", str(len(self.cpus)))
+        return {"CUDA_VISIBLE_DEVICES": self.gpu, "OMP_NUM_THREADS": threads}
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[str]:

@@ -42,6 +42,9 @@ _SLURM = {
     "partition": "SLURM_JOB_PARTITION",
     "cluster": "SLURM_CLUSTER_NAME",
 }
+_ROUNDING = ("MKL_CBWR", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Variables on which it depends how sums are rounded on a CPU."""
+
 _GPU_COLUMNS = ("index", "name", "uuid", "driver_version", "memory.total")
 
 _OVERRIDES: ContextVar[list[str] | None] = ContextVar("overrides", default=None)
@@ -85,6 +88,7 @@ def _machine() -> dict[str, Any]:
         "devices": _devices(),
         "gpus": _gpus(),
         "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "rounding": {name: os.environ.get(name) for name in _ROUNDING},
         "slurm": {key: os.environ[name] for key, name in _SLURM.items() if name in os.environ} or None,
     }
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+from diffusers.image_processor import PipelineImageInput
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift, retrieve_timesteps
 from diffusers.pipelines.flux.pipeline_output import FluxPipelineOutput
+from diffusers.utils.torch_utils import get_module_execution_device
 from torch import Tensor
 from transformers import (
     CLIPImageProcessor,
@@ -22,9 +24,16 @@ from transformers import (
     T5TokenizerFast,
 )
 
-from diffusion_auction.compositions import COMPOSITIONS, Weights, weights_of
-from diffusion_auction.pipelines.composed_transformer import Branches, ComposedTransformer
-from diffusion_auction.scenarios import Scenario
+from diffusion_auction.compositions import Weights, weights_of
+from diffusion_auction.pipelines.branches import Branches
+from diffusion_auction.pipelines.composed_velocity import check_caches, composed_velocity
+from diffusion_auction.pipelines.inputs import (
+    check_embeds,
+    check_one_source,
+    negative_branches,
+    scenarios_and_bids,
+)
+from diffusion_auction.prompt_length import check_length
 from diffusion_auction.tiny_flux import WEIGHTS
 
 SCHEDULES = ("flux", "paper")
@@ -32,6 +41,10 @@ SCHEDULES = ("flux", "paper")
 
 class FluxPipelineAuction(FluxPipeline):
     """Loads with `from_pretrained` from any Flux directory, hub name or "tiny_flux", and composes prompts by bid.
+
+    What `FluxPipeline` takes is taken here too (LoRA, IP-Adapter, true classifier-free guidance, caches, offloading,
+    components that are None), but for `prompt_2`: both text encoders read the same prompt. A base prompt without
+    agents makes the image of `FluxPipeline`.
 
     `sample_passes` is the number of sample passes of the last call.
     """
@@ -42,11 +55,11 @@ class FluxPipelineAuction(FluxPipeline):
         self,
         scheduler: FlowMatchEulerDiscreteScheduler,
         vae: AutoencoderKL | None,
-        text_encoder: CLIPTextModel,
-        tokenizer: CLIPTokenizer,
-        text_encoder_2: T5EncoderModel,
-        tokenizer_2: T5TokenizerFast,
-        transformer: FluxTransformer2DModel,
+        text_encoder: CLIPTextModel | None,
+        tokenizer: CLIPTokenizer | None,
+        text_encoder_2: T5EncoderModel | None,
+        tokenizer_2: T5TokenizerFast | None,
+        transformer: FluxTransformer2DModel | None,
         image_encoder: CLIPVisionModelWithProjection | None = None,
         feature_extractor: CLIPImageProcessor | None = None,
     ) -> None:
@@ -75,9 +88,9 @@ class FluxPipelineAuction(FluxPipeline):
     @torch.no_grad()
     def __call__(
         self,
-        base_prompt: str | Sequence[str],
-        agent_prompts: Sequence[str] | Sequence[Sequence[str]],
-        bids: Sequence[float] | Sequence[Sequence[float]],
+        base_prompt: str | Sequence[str] | None = None,
+        agent_prompts: Sequence[str] | Sequence[Sequence[str]] | None = None,
+        bids: Sequence[float] | Sequence[Sequence[float]] | None = None,
         composition: str | Callable[[tuple[float, ...]], Weights] = "recursive",
         height: int | None = None,
         width: int | None = None,
@@ -94,6 +107,18 @@ class FluxPipelineAuction(FluxPipeline):
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         max_sequence_length: int | None = None,
         max_branches: int | None = None,
+        branches: Branches | None = None,
+        prompt_embeds: Tensor | None = None,
+        pooled_prompt_embeds: Tensor | None = None,
+        negative_prompt: str | list[str] | None = None,
+        negative_prompt_embeds: Tensor | None = None,
+        negative_pooled_prompt_embeds: Tensor | None = None,
+        true_cfg_scale: float = 1.0,
+        ip_adapter_image: PipelineImageInput | None = None,
+        ip_adapter_image_embeds: list[Tensor] | None = None,
+        negative_ip_adapter_image: PipelineImageInput | None = None,
+        negative_ip_adapter_image_embeds: list[Tensor] | None = None,
+        sigmas: list[float] | None = None,
     ) -> FluxPipelineOutput | tuple:
         """Generate images whose denoiser is composed by bid.
 
@@ -111,126 +136,271 @@ class FluxPipelineAuction(FluxPipeline):
             num_images_per_prompt: k candidates per scenario.
             generator: one, or one per image (scenario-major); CPU generators give the same noise on every device.
             latents: packed noise (images, tokens, channels) instead of the generator's.
-            output_type, return_dict, joint_attention_kwargs, callback_on_step_end,
-            callback_on_step_end_tensor_inputs: as in `FluxPipeline`.
+            output_type, return_dict, callback_on_step_end, callback_on_step_end_tensor_inputs: as in `FluxPipeline`;
+                a callback's `prompt_embeds` are those of the P distinct prompts.
+            joint_attention_kwargs: as in `FluxPipeline`; its `scale` is that of LoRA layers, of the text encoders too.
             max_sequence_length: T5 tokens; default, what the tokenizer says, at most 256.
             max_branches: sample passes in one transformer call; default, all of them.
+            branches: what `encode_branches` made, in the place of base prompt, agents' prompts, bids and composition:
+                no text encoder is needed.
+            prompt_embeds, pooled_prompt_embeds: prompts already encoded, (B, L, D) and (B, D'), in the same place: one
+                prompt per image, composed with no other.
+            negative_prompt, negative_prompt_embeds, negative_pooled_prompt_embeds, true_cfg_scale: as in
+                `FluxPipeline`, against the composed velocity: v_neg + scale · (v_b − v_neg); one negative prompt per
+                scenario, or one for all.
+            ip_adapter_image, ip_adapter_image_embeds, negative_ip_adapter_image, negative_ip_adapter_image_embeds: as
+                in `FluxPipeline`; an image goes into every branch.
+            sigmas: noise levels in the place of `schedule`'s.
 
         Returns:
             `FluxPipelineOutput`, or `(images,)`; images are scenario-major, k per scenario.
 
         Raises:
-            ValueError: from `check_auction_inputs` and `weights_of`, naming the argument.
+            ValueError: naming the argument that is wrong; of `max_sequence_length`, if a prompt would lose an agent's
+                words.
         """
-        scenarios, all_bids = self.check_auction_inputs(
-            base_prompt, agent_prompts, bids, composition, schedule, num_images_per_prompt, max_branches
+        check_one_source(base_prompt=base_prompt, branches=branches, prompt_embeds=prompt_embeds)
+        if branches is not None:
+            prompt_embeds, pooled_prompt_embeds = branches.prompt_embeds, branches.pooled_prompt_embeds
+        height = height or self.default_sample_size * self.vae_scale_factor
+        width = width or self.default_sample_size * self.vae_scale_factor
+        _check_settings(schedule, num_images_per_prompt, max_branches)
+        self.check_inputs(
+            prompt=None if base_prompt is None else list(base_prompt),
+            prompt_2=None,
+            height=height,
+            width=width,
+            negative_prompt=negative_prompt,
+            prompt_embeds=prompt_embeds,
+            negative_prompt_embeds=negative_prompt_embeds,
+            pooled_prompt_embeds=pooled_prompt_embeds,
+            negative_pooled_prompt_embeds=negative_pooled_prompt_embeds,
+            callback_on_step_end_tensor_inputs=callback_on_step_end_tensor_inputs,
+            max_sequence_length=max_sequence_length,
         )
-        length = max_sequence_length or min(256, self.tokenizer_2.model_max_length)
-        branches = self.encode_branches(
-            scenarios, [weights_of(composition, b) for b in all_bids], num_images_per_prompt, max_sequence_length=length
-        )
-        with self._composed(branches, max_branches) as composed:
-            output = super().__call__(
-                prompt_embeds=branches.prompt_embeds[branches.lead],
-                pooled_prompt_embeds=branches.pooled_prompt_embeds[branches.lead],
-                height=height,
-                width=width,
-                num_inference_steps=num_inference_steps,
-                sigmas=self._sigmas(schedule, num_inference_steps),
-                guidance_scale=guidance_scale,
-                generator=generator,
-                latents=latents,
-                output_type=output_type,
-                return_dict=return_dict,
-                joint_attention_kwargs=joint_attention_kwargs,
-                callback_on_step_end=callback_on_step_end,
-                callback_on_step_end_tensor_inputs=list(callback_on_step_end_tensor_inputs),
-                max_sequence_length=length,
-            )
-        self.sample_passes = composed.sample_passes
-        return output
+        self._guidance_scale = guidance_scale
+        self._joint_attention_kwargs = dict(joint_attention_kwargs or {})
+        self._current_timestep = None
+        self._interrupt = False
+        self.sample_passes = 0
+        device, lora_scale = self._execution_device, self._joint_attention_kwargs.get("scale")
 
-    def check_auction_inputs(
+        # The branches of every image, and beside them the negative prompts
+        if branches is None and prompt_embeds is not None:
+            check_embeds("prompt_embeds", prompt_embeds, pooled_prompt_embeds)
+            branches = Branches.of_prompts(prompt_embeds, pooled_prompt_embeds, torch.arange(len(prompt_embeds)))
+        elif branches is None:
+            branches = self.encode_branches(
+                base_prompt,
+                agent_prompts,
+                bids,
+                composition,
+                max_sequence_length=max_sequence_length,
+                lora_scale=lora_scale,
+            )
+        negative = None
+        if true_cfg_scale > 1 and (negative_prompt is not None or negative_prompt_embeds is not None):
+            embeds = self._encode_negative(
+                negative_prompt, negative_prompt_embeds, negative_pooled_prompt_embeds, branches, lora_scale
+            )
+            negative = negative_branches(*embeds, branches).repeated(num_images_per_prompt).to(device)
+        branches = branches.repeated(num_images_per_prompt).to(device)
+        check_caches(self.transformer, len(branches.sample), max_branches, guided=negative is not None)
+
+        # Noise, noise levels and what else the transformer is given
+        dtype = branches.prompt_embeds.dtype
+        channels = self.transformer.config.in_channels // 4
+        latents, image_ids = self.prepare_latents(
+            len(branches), channels, height, width, dtype, device, generator, latents
+        )
+        sigmas = self._sigmas(schedule, num_inference_steps) if sigmas is None else sigmas
+        timesteps = self._timesteps(num_inference_steps, sigmas, latents)
+        guidance = None
+        if self.transformer.config.guidance_embeds:
+            guidance = torch.full([len(branches)], guidance_scale, device=device, dtype=torch.float32)
+        image_embeds = self._image_embeds(
+            ip_adapter_image,
+            ip_adapter_image_embeds,
+            black=negative_ip_adapter_image is not None or negative_ip_adapter_image_embeds is not None,
+            size=(width, height),
+            count=len(branches),
+        )
+        negative_image_embeds = self._image_embeds(
+            negative_ip_adapter_image,
+            negative_ip_adapter_image_embeds,
+            black=image_embeds is not None and negative is not None,
+            size=(width, height),
+            count=len(branches),
+        )
+
+        def velocity(of: Branches, context: str, step: int, images: list[Tensor] | None) -> Tensor:
+            if images is not None:
+                self._joint_attention_kwargs["ip_adapter_image_embeds"] = images
+            self.sample_passes += len(of.sample)
+            return composed_velocity(
+                self.transformer,
+                of,
+                hidden_states=latents,
+                timestep=timesteps[step].expand(len(of)).to(latents.dtype) / 1000,
+                guidance=guidance,
+                joint_attention_kwargs=self.joint_attention_kwargs,
+                max_branches=max_branches,
+                context=context,
+                progress={
+                    "step_index": step,
+                    "num_inference_steps": len(timesteps),
+                    "timestep": timesteps[step],
+                    "sigma": self.scheduler.sigmas[step],
+                },
+                txt_ids=torch.zeros(of.prompt_embeds.shape[1], 3, device=device, dtype=dtype),
+                img_ids=image_ids,
+            )
+
+        self.scheduler.set_begin_index(0)
+        with self.progress_bar(total=len(timesteps)) as progress_bar:
+            for step, timestep in enumerate(timesteps):
+                if self.interrupt:
+                    continue
+                self._current_timestep = timestep
+                direction = velocity(branches, "cond", step, image_embeds)
+                if negative is not None:
+                    away = velocity(negative, "uncond", step, negative_image_embeds)
+                    direction = away + true_cfg_scale * (direction - away)
+                latents = self.scheduler.step(direction, timestep, latents, return_dict=False)[0].to(latents.dtype)
+                if callback_on_step_end is not None:
+                    tensors = {"latents": latents, "prompt_embeds": branches.prompt_embeds}
+                    chosen = {name: tensors[name] for name in callback_on_step_end_tensor_inputs}
+                    tensors |= callback_on_step_end(self, step, timestep, chosen)
+                    latents = tensors["latents"]
+                    branches = replace(branches, prompt_embeds=tensors["prompt_embeds"])
+                progress_bar.update()
+        self._current_timestep = None
+
+        images = latents if output_type == "latent" else self._decoded(latents, height, width, output_type)
+        self.maybe_free_model_hooks()
+        return FluxPipelineOutput(images=images) if return_dict else (images,)
+
+    @torch.no_grad()
+    def encode_branches(
         self,
         base_prompt: str | Sequence[str],
-        agent_prompts: Sequence[Any],
-        bids: Sequence[Any],
+        agent_prompts: Sequence[str] | Sequence[Sequence[str]] | None = None,
+        bids: Sequence[float] | Sequence[Sequence[float]] | None = None,
         composition: str | Callable[[tuple[float, ...]], Weights] = "recursive",
-        schedule: str = "flux",
-        num_images_per_prompt: int = 1,
-        max_branches: int | None = None,
-    ) -> tuple[list[Scenario], list[tuple[float, ...]]]:
-        """The batch's scenarios and bids, checked; raises `ValueError` naming the argument and its value."""
-        if schedule not in SCHEDULES:
-            raise ValueError(f"`schedule` has to be one of {', '.join(SCHEDULES)} but is {schedule!r}")
-        if num_images_per_prompt < 1:
-            raise ValueError(f"`num_images_per_prompt` has to be at least 1 but is {num_images_per_prompt}")
-        if max_branches is not None and max_branches < 1:
-            raise ValueError(f"`max_branches` has to be at least 1, or None for all, but is {max_branches}")
-        if isinstance(composition, str) and composition not in COMPOSITIONS:
-            raise ValueError(f"`composition` has to be one of {', '.join(COMPOSITIONS)} but is {composition!r}")
-        bids = _as_lists(bids)
-        for name, value in (("agent_prompts", agent_prompts), ("bids", bids)):
-            if isinstance(value, str) or not isinstance(value, Sequence):
-                raise ValueError(f"`{name}` has to be a list but is {value!r}")
-        if isinstance(base_prompt, str):
-            bases, agents, vectors = [base_prompt], [agent_prompts], [bids]
-        else:
-            bases, agents, vectors = list(base_prompt), list(agent_prompts), list(bids)
-        if not len(bases) == len(agents) == len(vectors) > 0:
-            raise ValueError(
-                "`base_prompt`, `agent_prompts` and `bids` have to be of one length but have "
-                f"{len(bases)}, {len(agents)} and {len(vectors)} entries"
-            )
-        scenarios = [Scenario(base, tuple(prompts)) for base, prompts in zip(bases, agents, strict=True)]
-        for scenario, vector in zip(scenarios, vectors, strict=True):
-            if len(vector) != scenario.n_agents:
-                raise ValueError(f"`bids` has to hold {scenario.n_agents} bids, one per agent prompt, but is {vector}")
-            if not all(isinstance(bid, int | float | np.number) and math.isfinite(bid) and bid >= 0 for bid in vector):
-                raise ValueError(f"`bids` have to be finite numbers that are not negative but are {vector}")
-        return scenarios, [tuple(float(bid) for bid in vector) for vector in vectors]
-
-    def encode_branches(
-        self, scenarios: Sequence[Scenario], weights: Sequence[Weights], k: int, max_sequence_length: int
+        *,
+        max_sequence_length: int | None = None,
+        lora_scale: float | None = None,
     ) -> Branches:
-        """Encode each distinct coalition prompt once; lay out the branches of k samples per scenario."""
+        """Encode each distinct coalition prompt of a batch once.
+
+        What it returns goes into a call as `branches`, whole or in parts, and then needs no text encoder:
+
+            branches = pipe.encode_branches([c] * len(bids), [agents] * len(bids), bids)
+            pipe.text_encoder = pipe.text_encoder_2 = None
+            images = [pipe(branches=each).images for each in branches]
+
+        Args:
+            base_prompt, agent_prompts, bids, composition, max_sequence_length: as in `__call__`.
+            lora_scale: of the LoRA layers of the text encoders.
+
+        Returns:
+            The branches of one sample per scenario.
+
+        Raises:
+            ValueError: naming the argument that is wrong; of `max_sequence_length`, if a prompt would lose an agent's
+                words.
+        """
+        scenarios, vectors = scenarios_and_bids(base_prompt, agent_prompts, bids)
+        weights = [weights_of(composition, vector) for vector in vectors]
+        self._check_text_encoders("base_prompt", "branches")
+        length = max_sequence_length or min(256, self.tokenizer_2.model_max_length)
+        sold = (
+            scenario.coalition_prompt(coalition)
+            for scenario, parts in zip(scenarios, weights, strict=True)
+            for coalition in parts
+            if coalition
+        )
+        check_length(self.tokenizer_2, self.maybe_convert_prompt(list(sold), self.tokenizer_2), length)
         prompts: dict[str, int] = {}
-        rows: list[tuple[int, int, float]] = []
-        for i, (scenario, parts) in enumerate(zip(scenarios, weights, strict=True)):
-            numbered = [
-                (prompts.setdefault(scenario.coalition_prompt(coalition), len(prompts)), weight)
-                for coalition, weight in parts.items()
-            ]
-            rows += [(i * k + s, prompt, weight) for s in range(k) for prompt, weight in numbered]
-        embeds, pooled, _ = self.encode_prompt(list(prompts), max_sequence_length=max_sequence_length)
+        rows = [
+            (sample, prompts.setdefault(scenario.coalition_prompt(coalition), len(prompts)), weight)
+            for sample, (scenario, parts) in enumerate(zip(scenarios, weights, strict=True))
+            for coalition, weight in parts.items()
+        ]
+        embeds, pooled, _ = self.encode_prompt(list(prompts), max_sequence_length=length, lora_scale=lora_scale)
         sample, prompt, weight = zip(*rows, strict=True)
         return Branches(embeds, pooled, torch.tensor(sample), torch.tensor(prompt), torch.tensor(weight))
 
-    @contextmanager
-    def _composed(self, branches: Branches, max_branches: int | None) -> Iterator[ComposedTransformer]:
-        """The pipeline with its transformer composed, for the time of one call."""
-        transformer = self.transformer
-        composed = ComposedTransformer(transformer, branches, max_branches)
-        self.transformer = composed
-        try:
-            yield composed
-        finally:
-            self.transformer = transformer
+    def _check_text_encoders(self, argument: str, instead: str) -> None:
+        """Raise `ValueError` unless the pipeline can encode texts."""
+        parts = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
+        if absent := [f"`{part}`" for part in parts if getattr(self, part, None) is None]:
+            are = "are" if len(absent) > 1 else "is"
+            raise ValueError(f"`{argument}` cannot be encoded, since {', '.join(absent)} {are} None: give `{instead}`")
 
-    def maybe_free_model_hooks(self) -> None:
-        """Offload the models, the transformer itself and not the wrapper that stands in for it during a call."""
-        if isinstance(self.transformer, ComposedTransformer):
-            self.transformer = self.transformer.inner
-        super().maybe_free_model_hooks()
+    def _encode_negative(
+        self,
+        prompt: str | list[str] | None,
+        embeds: Tensor | None,
+        pooled: Tensor | None,
+        branches: Branches,
+        lora_scale: float | None,
+    ) -> tuple[Tensor, Tensor]:
+        """The negative prompts, (1 or B, L, D) and (1 or B, D'), of the length of `branches`."""
+        length = branches.prompt_embeds.shape[1]
+        if embeds is None:
+            self._check_text_encoders("negative_prompt", "negative_prompt_embeds")
+            return self.encode_prompt(prompt, max_sequence_length=length, lora_scale=lora_scale)[:2]
+        check_embeds("negative_prompt_embeds", embeds, pooled)
+        if embeds.shape[1:] != branches.prompt_embeds.shape[1:]:
+            raise ValueError(
+                "`negative_prompt_embeds` and the embeddings of the prompts must have the same shape when passed "
+                f"directly, but each is of {tuple(embeds.shape[1:])} and {tuple(branches.prompt_embeds.shape[1:])}"
+            )
+        return embeds, pooled
 
-    def _sigmas(self, schedule: str, steps: int) -> list[float] | None:
-        if schedule == "flux":
-            return None  # FluxPipeline's own
-        return np.linspace(1.0, float(self.scheduler.sigma_min), steps).tolist()
+    def _timesteps(self, steps: int, sigmas: Any, latents: Tensor) -> Tensor:
+        """Set the scheduler to its noise levels, shifted as `FluxPipeline` does by the number of image tokens."""
+        config = self.scheduler.config
+        shift = calculate_shift(
+            latents.shape[1],
+            config.get("base_image_seq_len", 256),
+            config.get("max_image_seq_len", 4096),
+            config.get("base_shift", 0.5),
+            config.get("max_shift", 1.15),
+        )
+        sigmas = None if config.get("use_flow_sigmas") else sigmas
+        timesteps, _ = retrieve_timesteps(self.scheduler, steps, latents.device, sigmas=sigmas, mu=shift)
+        self._num_timesteps = len(timesteps)
+        return timesteps
+
+    def _sigmas(self, schedule: str, steps: int) -> list[float]:
+        last = 1 / steps if schedule == "flux" else float(self.scheduler.sigma_min)
+        return np.linspace(1.0, last, steps).tolist()
+
+    def _image_embeds(
+        self, image: Any, embeds: list[Tensor] | None, *, black: bool, size: tuple[int, int], count: int
+    ) -> list[Tensor] | None:
+        """Each IP-Adapter's embeddings of `image`, a row per sample; of a black image if `black` and there is none."""
+        if image is None and embeds is None:
+            if not black:
+                return None
+            image = [np.zeros((*size, 3), dtype=np.uint8)] * self.transformer.encoder_hid_proj.num_ip_adapters
+        return self.prepare_ip_adapter_image_embeds(image, embeds, self._execution_device, count)
+
+    def _decoded(self, latents: Tensor, height: int, width: int, output_type: str) -> Any:
+        """The images of packed `latents`, as `output_type` wants them."""
+        config = self.vae.config
+        latents = self._unpack_latents(latents, height, width, self.vae_scale_factor)
+        latents = latents / config.scaling_factor + config.shift_factor
+        pixels = self.vae.decode(latents.to(get_module_execution_device(self.vae)), return_dict=False)[0]
+        return self.image_processor.postprocess(pixels, output_type=output_type)
 
 
-def _as_lists(bids: Any) -> Any:
-    """`bids` with lists in the place of arrays and tensors."""
-    if isinstance(bids, np.ndarray | Tensor):
-        return bids.tolist()
-    return [_as_lists(each) for each in bids] if isinstance(bids, list | tuple) else bids
+def _check_settings(schedule: str, num_images_per_prompt: int, max_branches: int | None) -> None:
+    if schedule not in SCHEDULES:
+        raise ValueError(f"`schedule` has to be one of {', '.join(SCHEDULES)} but is {schedule!r}")
+    if num_images_per_prompt < 1:
+        raise ValueError(f"`num_images_per_prompt` has to be at least 1 but is {num_images_per_prompt}")
+    if max_branches is not None and max_branches < 1:
+        raise ValueError(f"`max_branches` has to be at least 1, or None for all, but is {max_branches}")

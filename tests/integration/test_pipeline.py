@@ -16,7 +16,7 @@ from diffusers import FirstBlockCacheConfig, FluxPipeline, PyramidAttentionBroad
 from PIL import Image
 
 from diffusion_auction.compositions import COMPOSITIONS, recursive
-from diffusion_auction.pipelines import Branches, ComposedTransformer, FluxPipelineAuction
+from diffusion_auction.pipelines import Branches, FluxPipelineAuction, composed_velocity
 from diffusion_auction.scenarios import Scenario
 from tests.support import CAFE, TABLE_1, WEIGHTS
 
@@ -159,8 +159,8 @@ def test_only_the_ratio_of_the_bids_matters(pipe: FluxPipelineAuction) -> None:
 
 
 def branches_of(pipe: FluxPipelineAuction, cases: list) -> Branches:
-    scenarios = [Scenario(texts[0], texts[1:]) for texts, _ in cases]
-    return pipe.encode_branches(scenarios, [recursive(bids) for _, bids in cases], 1, max_sequence_length=32)
+    texts, bids = zip(*cases, strict=True)
+    return pipe.encode_branches([t[0] for t in texts], [t[1:] for t in texts], bids)
 
 
 @torch.no_grad()
@@ -186,10 +186,15 @@ def test_the_velocity_is_the_weighted_sum_of_the_prompts_velocities(pipe: FluxPi
             expected[sample] += weight * velocity[0]
 
     for max_branches in (None, 1, 4):
-        composed = ComposedTransformer(pipe.transformer, branches_of(pipe, cases), max_branches)
-        (found,) = composed(hidden_states=latents, timestep=timestep, **ids)
+        found = composed_velocity(
+            pipe.transformer,
+            branches_of(pipe, cases),
+            hidden_states=latents,
+            timestep=timestep,
+            max_branches=max_branches,
+            **ids,
+        )
         assert torch.allclose(found, expected, atol=1e-5)
-        assert composed.sample_passes == 2 + 3 + 1
 
 
 def test_every_prompt_is_encoded_once(pipe: FluxPipelineAuction) -> None:
@@ -365,18 +370,14 @@ def test_output_types(pipe: FluxPipelineAuction) -> None:
     assert grey_levels(images[0], picture) == 0
 
 
-def test_the_transformer_is_restored_after_a_call_and_after_an_error(pipe: FluxPipelineAuction) -> None:
-    transformer, config = pipe.transformer, dict(pipe.config)
+def test_a_call_swaps_no_component(pipe: FluxPipelineAuction) -> None:
+    components, config = dict(pipe.components), dict(pipe.config)
 
-    def fail(*_: Any) -> dict[str, torch.Tensor]:
-        assert isinstance(pipe.transformer, ComposedTransformer)
-        raise ZeroDivisionError
+    def look(running: FluxPipelineAuction, *_: Any) -> dict[str, torch.Tensor]:
+        assert all(running.components[name] is part for name, part in components.items())
+        return {}
 
-    with pytest.raises(ZeroDivisionError):
-        pipe(**TRAIL, bids=[0.7, 0.3], callback_on_step_end=fail)
-    assert pipe.transformer is transformer
-    pipe(**TRAIL, bids=[0.7, 0.3], num_inference_steps=1)
-    assert pipe.transformer is transformer
+    pipe(**TRAIL, bids=[0.7, 0.3], callback_on_step_end=look)
     assert dict(pipe.config) == config
 
 

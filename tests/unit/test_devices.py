@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,10 +115,32 @@ def test_cpus_are_shared_out(cpus: set[int], slots: int) -> None:
 
 def test_a_slot_pins_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setenv("MKL_NUM_THREADS", "7")
-    environment = Slot(0, "MIG-1", (4, 5, 6)).environment()
-    assert environment == {"CUDA_VISIBLE_DEVICES": "MIG-1", "OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "7"}
+    assert Slot(0, "MIG-1", (4, 5, 6)).environment() == {"CUDA_VISIBLE_DEVICES": "MIG-1", "OMP_NUM_THREADS": "3"}
     assert Slot(0, "", (4,)).environment()["CUDA_VISIBLE_DEVICES"] == ""
+
+
+@pytest.mark.parametrize("chosen", ["OMP_NUM_THREADS", "MKL_NUM_THREADS"])
+def test_a_worker_computes_with_the_threads_that_its_launcher_would(
+    chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of torch, OpenMP and MKL: the sums of two threads are rounded otherwise than those of one."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(chosen, "1")
+    worker = os.environ | Slot(0, "", (0, 1, 2)).environment()
+    assert _threads(worker) == _threads(dict(os.environ)) == [1, 1]
+
+
+def _threads(environment: dict[str, str]) -> list[int]:
+    """Threads of torch and of MKL in a process with `environment`."""
+    asked = "import torch; print(torch.__config__.parallel_info())"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    return [
+        int(re.search(rf"{name}\(\) : (\d+)", done.stdout)[1])
+        for name in ("at::get_num_threads", "mkl_get_max_threads")
+    ]
 
 
 def test_usable_cpus_are_those_of_the_process() -> None:
