@@ -8,7 +8,7 @@ continuous is so in bids that are not all zero.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import NamedTuple
 
 from diffusion_auction.bids import Bids, normalized
@@ -165,12 +165,16 @@ def weights_of(composition: str | Callable[[Bids], Weights], bids: Bids) -> Weig
         if composition not in COMPOSITIONS:
             raise ValueError(f"`composition` has to be one of {', '.join(COMPOSITIONS)} but is {composition!r}")
         return COMPOSITIONS[composition](bids)
+    if not callable(composition):
+        names = ", ".join(COMPOSITIONS)
+        raise ValueError(f"`composition` has to be one of {names}, or a function of the bids, but is {composition!r}")
     weights = composition(bids)
     if not isinstance(weights, Mapping):
         raise ValueError(f"`composition` has to return a dict of weights by coalition but returned {weights!r}")
     agents = range(len(bids))
     for coalition, weight in weights.items():
-        if not isinstance(coalition, tuple) or not all(agent in agents for agent in coalition):
+        named = isinstance(coalition, tuple) and all(isinstance(agent, Integral) for agent in coalition)
+        if not named or not all(agent in agents for agent in coalition):
             expected = f"tuples of agents, 0 to {len(bids) - 1}"
             raise ValueError(f"`composition` has to return weights of {expected}, but one is of {coalition!r}")
         if not isinstance(weight, Real) or not 0 <= weight <= 1 + _SUM_ERROR:

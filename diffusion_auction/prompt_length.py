@@ -1,4 +1,4 @@
-"""Whether T5 reads all words of a prompt: Flux cuts what is beyond `max_sequence_length`, and what is cut is not sold."""
+"""Whether T5 reads all of a prompt: Flux cuts what is beyond `max_sequence_length`, and that could not be sold."""
 
 from __future__ import annotations
 

@@ -21,7 +21,6 @@ def composed_velocity(
     joint_attention_kwargs: dict[str, Any] | None = None,
     max_branches: int | None = None,
     context: str = "cond",
-    progress: dict[str, Any] | None = None,
     **positions: Tensor,
 ) -> Tensor:
     """Run every branch of every sample and return v_b = Σ_r w_r v_r.
@@ -37,7 +36,6 @@ def composed_velocity(
         max_branches: branches in one call of the transformer, where memory is short; default, all of them.
         context: the name under which caches of the transformer (`enable_cache`) keep what they remember. Each call
             of a step has its own, so that it remembers its own branches.
-        progress: what caches are told of the step, as in `cache_context`.
         positions: `txt_ids` and `img_ids`.
 
     Returns:
@@ -47,7 +45,7 @@ def composed_velocity(
     count = len(branches.sample)
     for number, rows in enumerate(torch.arange(count).split(max_branches or count)):
         sample, prompt = branches.sample[rows], branches.prompt[rows]
-        with transformer.cache_context(f"{context} {number}", **(progress or {})):
+        with transformer.cache_context(f"{context} {number}"):
             velocity = transformer(
                 hidden_states=hidden_states[sample],
                 timestep=timestep[sample],

@@ -13,7 +13,6 @@ from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeli
 from diffusers.image_processor import PipelineImageInput
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift, retrieve_timesteps
 from diffusers.pipelines.flux.pipeline_output import FluxPipelineOutput
-from diffusers.utils.torch_utils import get_module_execution_device
 from torch import Tensor
 from transformers import (
     CLIPImageProcessor,
@@ -160,13 +159,17 @@ class FluxPipelineAuction(FluxPipeline):
                 words.
         """
         check_one_source(base_prompt=base_prompt, branches=branches, prompt_embeds=prompt_embeds)
+        if base_prompt is None and not (agent_prompts is None and bids is None):
+            raise ValueError(
+                "`agent_prompts` and `bids` have to be given with `base_prompt`, from which they are encoded"
+            )
         if branches is not None:
             prompt_embeds, pooled_prompt_embeds = branches.prompt_embeds, branches.pooled_prompt_embeds
         height = height or self.default_sample_size * self.vae_scale_factor
         width = width or self.default_sample_size * self.vae_scale_factor
         _check_settings(schedule, num_images_per_prompt, max_branches)
         self.check_inputs(
-            prompt=None if base_prompt is None else list(base_prompt),
+            prompt=None if base_prompt is None else "",  # what it says is checked with the bids
             prompt_2=None,
             height=height,
             width=width,
@@ -233,38 +236,16 @@ class FluxPipelineAuction(FluxPipeline):
             count=len(branches),
         )
 
-        def velocity(of: Branches, context: str, step: int, images: list[Tensor] | None) -> Tensor:
-            if images is not None:
-                self._joint_attention_kwargs["ip_adapter_image_embeds"] = images
-            self.sample_passes += len(of.sample)
-            return composed_velocity(
-                self.transformer,
-                of,
-                hidden_states=latents,
-                timestep=timesteps[step].expand(len(of)).to(latents.dtype) / 1000,
-                guidance=guidance,
-                joint_attention_kwargs=self.joint_attention_kwargs,
-                max_branches=max_branches,
-                context=context,
-                progress={
-                    "step_index": step,
-                    "num_inference_steps": len(timesteps),
-                    "timestep": timesteps[step],
-                    "sigma": self.scheduler.sigmas[step],
-                },
-                txt_ids=torch.zeros(of.prompt_embeds.shape[1], 3, device=device, dtype=dtype),
-                img_ids=image_ids,
-            )
-
+        given = {"guidance": guidance, "img_ids": image_ids, "max_branches": max_branches}
         self.scheduler.set_begin_index(0)
         with self.progress_bar(total=len(timesteps)) as progress_bar:
             for step, timestep in enumerate(timesteps):
                 if self.interrupt:
                     continue
                 self._current_timestep = timestep
-                direction = velocity(branches, "cond", step, image_embeds)
+                direction = self._velocity(branches, latents, image_embeds, context="cond", **given)
                 if negative is not None:
-                    away = velocity(negative, "uncond", step, negative_image_embeds)
+                    away = self._velocity(negative, latents, negative_image_embeds, context="uncond", **given)
                     direction = away + true_cfg_scale * (direction - away)
                 latents = self.scheduler.step(direction, timestep, latents, return_dict=False)[0].to(latents.dtype)
                 if callback_on_step_end is not None:
@@ -359,6 +340,21 @@ class FluxPipelineAuction(FluxPipeline):
             )
         return embeds, pooled
 
+    def _velocity(self, branches: Branches, latents: Tensor, image_embeds: list[Tensor] | None, **given: Any) -> Tensor:
+        """The velocity composed of `branches` at `latents` and the current timestep, with image prompts if any."""
+        if image_embeds is not None:
+            self._joint_attention_kwargs["ip_adapter_image_embeds"] = image_embeds
+        self.sample_passes += len(branches.sample)
+        return composed_velocity(
+            self.transformer,
+            branches,
+            hidden_states=latents,
+            timestep=self.current_timestep.expand(len(branches)).to(latents.dtype) / 1000,
+            joint_attention_kwargs=self.joint_attention_kwargs,
+            txt_ids=torch.zeros(branches.prompt_embeds.shape[1], 3, device=latents.device, dtype=latents.dtype),
+            **given,
+        )
+
     def _timesteps(self, steps: int, sigmas: Any, latents: Tensor) -> Tensor:
         """Set the scheduler to its noise levels, shifted as `FluxPipeline` does by the number of image tokens."""
         config = self.scheduler.config
@@ -393,7 +389,7 @@ class FluxPipelineAuction(FluxPipeline):
         config = self.vae.config
         latents = self._unpack_latents(latents, height, width, self.vae_scale_factor)
         latents = latents / config.scaling_factor + config.shift_factor
-        pixels = self.vae.decode(latents.to(get_module_execution_device(self.vae)), return_dict=False)[0]
+        pixels = self.vae.decode(latents, return_dict=False)[0]
         return self.image_processor.postprocess(pixels, output_type=output_type)
 
 

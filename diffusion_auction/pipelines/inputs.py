@@ -19,6 +19,8 @@ def scenarios_and_bids(
 ) -> tuple[list[Scenario], list[tuple[float, ...]]]:
     """The batch's scenarios and bids, checked; raises `ValueError` naming the argument and its value."""
     several = not isinstance(base_prompt, str)
+    if several and not isinstance(base_prompt, Sequence):
+        raise ValueError(f"`base_prompt` has to be a text, or a list of texts, but is {base_prompt!r}")
     if agent_prompts is None and bids is None:
         agent_prompts = bids = [()] * len(base_prompt) if several else ()
     bids = _as_lists(bids)
@@ -90,7 +92,7 @@ def negative_branches(embeds: Tensor, pooled: Tensor, branches: Branches) -> Bra
     """One negative prompt for each sample of `branches`, or the only one for all; raises `ValueError`."""
     if len(embeds) not in (1, len(branches)):
         raise ValueError(
-            f"`negative_prompt` has to be one text, or one per base prompt, {len(branches)}, but there are {len(embeds)}"
+            f"`negative_prompt` has to be one text, or {len(branches)}, one per base prompt, but are {len(embeds)}"
         )
     prompt = torch.zeros(len(branches), dtype=torch.long) if len(embeds) == 1 else torch.arange(len(branches))
     return Branches.of_prompts(embeds, pooled, prompt)

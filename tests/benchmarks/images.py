@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -26,8 +27,7 @@ IMPORT_SECONDS, EVALUATION_SECONDS, EVALUATION_BYTES = 2, 10, 1e9
 
 def main() -> int:
     """Print every benchmark; exit status 1 if the demo or the evaluation breaks its bounds."""
-    pipe = FluxPipelineAuction.from_pretrained(WEIGHTS / "flux", dtype=torch.float32)
-    pipe.set_progress_bar_config(disable=True)
+    pipe = _pipeline()
     plain = _seconds(lambda: _generate(pipe, [1.0, 0.0]))
     composed = _seconds(lambda: _generate(pipe, [0.7, 0.3]))
     halved = _seconds(lambda: _generate(pipe, [0.7, 0.3], max_branches=COUNT))
@@ -35,7 +35,29 @@ def main() -> int:
     print(f"composing two prompts costs {composed / plain:.2f} × one prompt ({COUNT} images, {STEPS} steps)")
     print(f"all {2 * COUNT} branches in one call take {composed / halved:.2f} × the time of two calls")
     print(f"skipping branches of weight zero takes {composed / naive:.2f} × the time of running all three")
+    held, free = (_composing(mode) for mode in (os.environ["MKL_CBWR"], "OFF"))
+    print(f"images that are the same in every process cost {held / free:.2f} × those for which MKL rounds as it likes")
     return max(_evaluation(), _demo())
+
+
+def _pipeline() -> FluxPipelineAuction:
+    pipe = FluxPipelineAuction.from_pretrained(WEIGHTS / "flux", dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def _composing(mode: str) -> float:
+    """Seconds of composing two prompts in a process of its own, in which `mode` is the value of MKL_CBWR."""
+    code = "from tests.benchmarks import images; images.print_composing()"
+    environment = {**os.environ, "MKL_CBWR": mode}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return float(done.stdout)
+
+
+def print_composing() -> None:
+    """What `_composing` runs."""
+    pipe = _pipeline()
+    print(_seconds(lambda: _generate(pipe, [0.7, 0.3])))
 
 
 def _evaluation() -> int:

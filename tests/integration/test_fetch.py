@@ -14,6 +14,7 @@ import torch
 from diffusion_auction import __main__ as command_line
 from diffusion_auction.experiment import prepare, run
 from diffusion_auction.fetch import check_fetched
+from diffusion_auction.loading import check_prompts
 from experiments.errors import RequestError
 from tests.hub import Hub, serving
 from tests.small_models import mlp_state, write_pickscore
@@ -72,6 +73,16 @@ def in_cache(tmp_path: Path) -> set[str]:
     """Names of the files in the snapshots of the cache."""
     found = (tmp_path / "home" / "hub").glob("models--*/snapshots/*/**/*")
     return {"/".join(path.relative_to(tmp_path / "home" / "hub").parts[3:]) for path in found if path.is_file()}
+
+
+def test_prompts_that_are_too_long_are_refused_with_the_tokenizer_alone(hub: Hub, tmp_path: Path) -> None:
+    config = configured(f"model.weights={FLUX}", "model.max_sequence_length=8").model
+    with pytest.raises(
+        RequestError, match=r"model\.max_sequence_length = 8: expected at least 9, .*'bottle' would be cut"
+    ):
+        check_prompts(config, ["A swimming pool outdoors, featuring Gatorade bottle", "A swimming pool outdoors"])
+    assert in_cache(tmp_path)
+    assert {name.partition("/")[0] for name in in_cache(tmp_path)} == {"tokenizer_2"}
 
 
 # --- from the hub to an image ----------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 
 from diffusion_auction.experiment import prepare, run
 from diffusion_auction.mechanisms import MECHANISMS
+from experiments.errors import RequestError
 from tests.support import WEIGHTS, configured
 
 SMALL = (
@@ -30,6 +31,20 @@ def test_a_large_model_loads_from_a_local_path(model: str, tmp_path: Path) -> No
     samples = pd.read_parquet(tmp_path / "run" / "samples.parquet")
     assert len(samples) == 6
     assert all((tmp_path / "run" / path).exists() for path in samples["path"])
+
+
+@pytest.mark.parametrize("weights", ["tiny_flux", WEIGHTS / "flux"], ids=["embedded", "a folder"])
+def test_prompts_that_t5_would_not_read_are_refused_before_anything_is_loaded_or_written(
+    weights: Path | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("diffusion_auction.loading.FluxPipelineAuction")
+    request = (f"model.weights={weights}", "model.max_sequence_length=8", f"run_dir={tmp_path / 'run'}")
+    with pytest.raises(RequestError) as refused:
+        run(prepare(configured(*request)))
+    said = str(refused.value)
+    assert said.startswith("model.max_sequence_length = 8: expected at least 16, or shorter prompts: ")
+    assert "'trail featuring north face backpack and gatorade bottle' would be cut from 'A hiker" in said
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_alignment_follows_the_model_unless_it_is_chosen() -> None:

@@ -373,6 +373,9 @@ def test_a_composition_of_ones_own_gives_weights_that_are_not_zero() -> None:
         ({(2,): 1.0}, r"tuples of agents, 0 to 1, but one is of \(2,\)"),
         ({(-1,): 1.0}, r"one is of \(-1,\)"),
         ({0: 1.0}, "one is of 0"),
+        ({(0.0,): 1.0}, r"one is of \(0.0,\)"),
+        ({frozenset({0}): 1.0}, r"one is of frozenset\(\{0\}\)"),
+        ({"ab": 1.0}, "one is of 'ab'"),
         ([0.5, 0.5], r"a dict of weights by coalition but returned \[0.5, 0.5\]"),
         (None, "returned None"),
     ],
@@ -380,3 +383,9 @@ def test_a_composition_of_ones_own_gives_weights_that_are_not_zero() -> None:
 def test_what_is_no_composition_is_refused(returned: Any, complaint: str) -> None:
     with pytest.raises(ValueError, match=f"^`composition` has to return .*{complaint}"):
         weights_of(lambda _: returned, (1.0, 2.0))
+
+
+@pytest.mark.parametrize("composition", [None, 3, {(0,): 1.0}])
+def test_what_is_neither_a_name_nor_a_function_is_refused(composition: Any) -> None:
+    with pytest.raises(ValueError, match=r"^`composition` has to be one of recursive, .*, or a function of the bids"):
+        weights_of(composition, (1.0, 2.0))
