@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -11,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
 
-from agt_tournament.config import TEAM_ID
+from agt_tournament.config import PRESENTATION, TEAM_ID
 from agt_tournament.submissions import AGENT_FILE, agent_file, digest, read_submission
 from experiments import schema
 from experiments.errors import RequestError
+from experiments.naming import request_name
 
 BUNDLED = Path(__file__).resolve().parent / "example_teams"
 EXAMPLES = Path(__file__).resolve().parent / "examples"
@@ -185,22 +185,36 @@ def _numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}_{number}"
 
 
-def run_name(action: str, tournament: str, seed: int, teams: Any) -> str:
-    """The folder that `run_dir` ends in unless it is given: the tournament's name; a game's, after its teams.
+_NOT_IN_NAMES = tuple(key for key in PRESENTATION if key not in ("teams_dir", "teams"))
 
-    A team tries its agent again and again: a game's name ends in a digest of seed and submissions, so that each
-    version has a directory of its own.
+
+def tournament_directory(action: str, tournament: str, teams_dir: str | None, teams: Any, *, _root_: DictConfig) -> str:
+    """The folder that `run_dir` ends in unless it is given: the tournament's name, and what else was asked.
+
+    A team tries its agent again and again: the name of a game follows from the submissions too, so that each version
+    has a directory of its own.
     """
-    if action != "game" or not teams:
-        return tournament
-    parts = [f"{seed}"]
-    for name in map(str, teams):
-        path = examples().get(name) or Path(name)
+    if teams and action in ("game", "report", "replay"):
+        versions = _versions(list(map(str, teams)), teams_dir)
+        return request_name("game", _root_, named_by=None, unnamed=_NOT_IN_NAMES, versions=versions)
+    return request_name(tournament, _root_, named_by="tournament.name", unnamed=("tournament.name", *_NOT_IN_NAMES))
+
+
+def _versions(named: Iterable[str], teams_dir: str | None) -> Iterator[str]:
+    """Digests of the submissions of a game."""
+    known = {team.team_id: Path(team.agent_file_path) for team in _readable_teams(teams_dir)}
+    for name in named:
+        path = known.get(name) or examples().get(name) or Path(name)
         with suppress(RequestError, OSError):  # what is wrong with a submission is said when it is read to be played
-            parts.append(digest(read_submission(path, "teams").files))
-    names = "_".join(Path(str(name)).stem for name in teams)[:60]
-    readable = "".join(c if c.isalnum() or c in "-_" else "_" for c in names)
-    return f"game_{readable}_{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:6]}"
+            yield digest(read_submission(path, "teams").files)
 
 
-OmegaConf.register_new_resolver("tournament_run", run_name, replace=True)  # conf/agt_tournament.yaml asks for it
+def _readable_teams(teams_dir: str | None) -> list[Team]:
+    try:
+        return read_teams(Path(teams_dir)) if teams_dir else []
+    except (RequestError, OSError):  # which is said when they are read to be played
+        return []
+
+
+# conf/agt_tournament.yaml asks for it
+OmegaConf.register_new_resolver("tournament_directory", tournament_directory, replace=True)

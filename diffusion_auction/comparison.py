@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from diffusion_auction.config import ExperimentConfig
+from diffusion_auction.config import ANOTHER, ExperimentConfig
 from diffusion_auction.figures import own_mechanism, runs_side_by_side
 from experiments.errors import RequestError
 from experiments.page import drawings, render
@@ -40,7 +40,7 @@ def compare(config: ExperimentConfig) -> None:
     run_dirs = [Path(run) for run in config.runs or []]
     _read_all(run_dirs)
     identity = {"runs": ", ".join(map(str, run_dirs))}
-    with run_directory(Path(config.run_dir), config.model_dump(mode="json"), identity) as out:
+    with run_directory(Path(config.run_dir), config.model_dump(mode="json"), identity, ANOTHER) as out:
         _OUT.print(f"page     {compare_runs(run_dirs, out)}")
 
 

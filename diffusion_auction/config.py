@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
 
 from diffusion_auction import bids as bidding
@@ -17,6 +16,7 @@ from diffusion_auction.mechanisms import MECHANISMS, Mechanism
 from diffusion_auction.scenarios import Scenario, load_scenarios, parse_scenarios
 from experiments import schema
 from experiments.errors import RequestError
+from experiments.naming import request_name
 from experiments.schema import Section
 from launchers import LauncherConfig
 
@@ -206,14 +206,26 @@ PRESENTATION = (
 """Keys that may differ between two runs of one directory: they do not decide what is made."""
 
 
-def run_name(action: str, scores: str | None) -> str:
-    """The default of `name`: `single`, `comparison`, or what recorded scores are called."""
-    if action == "evaluate" and scores:
-        return "evaluate_" + re.sub(r"[^\w.-]", "_", Path(scores).stem)
-    return "comparison" if action == "compare" else "single"
+ANOTHER = "name=NAME or run_dir=DIR"
+"""How a user asks for another run directory."""
+
+_NOT_IN_NAMES = ("name", *(key for key in PRESENTATION if key not in ("scores", "runs")))
 
 
-OmegaConf.register_new_resolver("run_name", run_name, replace=True)  # conf/diffusion_auction.yaml asks for it
+def auction_name(action: str, scores: str | None, runs: Any) -> str:
+    """The default of `name`: `single`, `evaluate` for recorded scores, or `comparison`."""
+    if action == "evaluate" or (action == "report" and scores):
+        return "evaluate"
+    return "comparison" if action == "compare" or (action == "report" and runs) else "single"
+
+
+def auction_directory(name: str, *, _root_: DictConfig) -> str:
+    """The folder that `run_dir` ends in unless it is given: `name`, and what else was asked unless `name` was given."""
+    return request_name(name, _root_, named_by="name", unnamed=_NOT_IN_NAMES)
+
+
+OmegaConf.register_new_resolver("auction_name", auction_name, replace=True)  # conf/diffusion_auction.yaml asks for them
+OmegaConf.register_new_resolver("auction_directory", auction_directory, replace=True)
 
 
 _VARIANTS = {"explicit", "grid", "simplex", *MECHANISMS, "clip", "tiny_clip", "pickscore", "paper", "aesthetic"}

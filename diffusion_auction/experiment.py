@@ -16,6 +16,7 @@ from rich.table import Table
 from diffusion_auction import bids as bidding
 from diffusion_auction.compositions import COMPOSITIONS
 from diffusion_auction.config import (
+    ANOTHER,
     ExperimentConfig,
     PromptsConfig,
     check_words,
@@ -100,6 +101,7 @@ def show_plan(experiment: Experiment) -> None:
         bill = f"{len(own):,} compositions, {len(images):,} images, {images['sample_passes'].sum():,} sample passes"
         table.add_row(f"of these {mechanism.name} needs", bill)
     _OUT.print(table)
+    _OUT.print(f"run_dir  {config.run_dir}")
 
 
 def run(experiment: Experiment) -> None:
@@ -111,7 +113,7 @@ def run(experiment: Experiment) -> None:
     fresh = not (experiment.run_dir / "config.yaml").exists()
     if fresh:  # what cannot be had leaves nothing on disk
         _check_models(experiment)
-    with run_directory(experiment.run_dir, resolved, identity(config)) as run_dir:
+    with run_directory(experiment.run_dir, resolved, identity(config), ANOTHER) as run_dir:
         if not fresh and not (run_dir / "scores.parquet").exists():
             _check_models(experiment)
         if not (run_dir / "provenance.json").exists():

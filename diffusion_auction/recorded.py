@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from diffusion_auction.compositions import COMPOSITIONS
-from diffusion_auction.config import ExperimentConfig, experiment_mechanism
+from diffusion_auction.config import ANOTHER, ExperimentConfig, experiment_mechanism
 from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
 from diffusion_auction.evaluation.scores import LeftOut, check_scores, read_scores
 from diffusion_auction.experiment import read_finished, show_gain
@@ -37,7 +37,7 @@ def evaluate_recorded(config: ExperimentConfig) -> None:
     mechanism = experiment_mechanism(config, scores.n_agents)
     mechanisms, compose = side_by_side(mechanism), COMPOSITIONS[config.composition.name]
     resolved = config.model_dump(mode="json")
-    with run_directory(Path(config.run_dir), resolved, _identity(config, path)) as run_dir:
+    with run_directory(Path(config.run_dir), resolved, _identity(config, path), ANOTHER) as run_dir:
         write_json(provenance(config.seed), run_dir / "provenance.json")
         write_table(scores.rows, run_dir / "scores.parquet")
         write_table(run_auctions(scores, mechanisms), run_dir / "auctions.parquet")

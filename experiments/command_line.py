@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import logging
 import os
 import signal
@@ -39,9 +38,6 @@ LAUNCHERS = tuple(sorted(path.stem for path in (CONF / "hydra" / "launcher").glo
 
 _NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
-_LONGEST_NAME = 200
-"""Bytes, of the 255 that file systems allow."""
-
 Act = Callable[[dict[str, Any]], int | None]
 """What an application does with a composed configuration; its exit status, None for 0."""
 
@@ -64,17 +60,6 @@ def run_application(config_name: str, act: Act) -> int:
 def log_warnings() -> None:
     """What libraries warn of goes to the error output, a line each; for the process of a run."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-
-
-def job_directory(overrides: str) -> str:
-    """The name of the folder of a job with these `overrides`, joined by commas: they themselves where that can be."""
-    if len(overrides.encode()) <= _LONGEST_NAME and "/" not in overrides:
-        return overrides
-    readable = overrides.replace("/", "_").encode()[: _LONGEST_NAME - 10].decode(errors="ignore")
-    return f"{readable}-{hashlib.sha256(overrides.encode()).hexdigest()[:8]}"
-
-
-OmegaConf.register_new_resolver("job_directory", job_directory, replace=True)  # both applications' hydra.sweep.subdir
 
 
 def _prefer_own_launchers() -> None:
@@ -108,7 +93,10 @@ def _status(work: Callable[[], int | None]) -> int:
     """Do `work`; a wrong request, failed shards or an interruption become a message and an exit status."""
     try:
         return work() or 0
-    except (RequestError, HydraException, OmegaConfBaseException) as error:
+    except RequestError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (HydraException, OmegaConfBaseException) as error:
         override = f"{error.override}: " if isinstance(error, OverrideParseException) else ""
         print(override + " ".join(str(error).split()), file=sys.stderr)
         return 2

@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 
 class RequestError(ValueError):
-    """The request is wrong: one line that names the key, its value and what would be valid (exit status 2)."""
+    """The request is wrong: one line that names the key, its value and what would be valid (exit status 2).
 
-    def __init__(self, key: str, value: object, expected: str) -> None:
-        self.key, self.value, self.expected = key, value, expected
-        super().__init__(f"{key} = {value}: expected {expected}")
+    `details` are further lines, for what one line cannot hold: the keys in which two configurations differ.
+    """
+
+    def __init__(self, key: str, value: object, expected: str, details: Sequence[str] = ()) -> None:
+        self.key, self.value, self.expected, self.details = key, value, expected, details
+        line = " ".join(f"{key} = {value}: expected {expected}".split())
+        super().__init__("\n  ".join([line, *details]))
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,17 @@ def launcher_options(options: Mapping[str, Any]) -> LauncherConfig:
         return read_config(_Hydra, {"launcher": plain}).launcher
     except RequestError as error:
         raise RequestError(f"hydra.{error.key}", error.value, error.expected) from None
+
+
+@contextmanager
+def _hydra_config(config: DictConfig) -> Iterator[None]:
+    """Inside, what asks Hydra for its part of the configuration gets that of `config`."""
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(config)
+    try:
+        yield
+    finally:
+        HydraConfig.instance().cfg = before
 
 
 @dataclass(frozen=True)
@@ -121,9 +133,9 @@ class Sweep:
         config = self._loader.load_sweep_config(self._config, overrides)
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
-        HydraConfig.instance().set_config(config)
         application = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        tree: dict[str, Any] = OmegaConf.to_container(application, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+        with _hydra_config(config):
+            tree: dict[str, Any] = OmegaConf.to_container(application, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
         asks = "run_dir" in override_values(overrides)
         tree["run_dir"] = str(Path(tree["run_dir"] if asks else self._directory) / config.hydra.sweep.subdir)
         return Job(number, overrides, tree)

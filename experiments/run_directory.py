@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-from collections.abc import Iterator
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,19 +22,31 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_MOST_SHOWN = 8
+_MOST_SHOWN = 12  # differing keys
+_MOST_LETTERS = 60  # of a value
+_ABSENT = object()
 
 MULTIRUN_FILES = ("multirun.yaml", "sweep.parquet", "sweep.csv")
 """What a multirun leaves beside the directories of its jobs."""
 
 
 @contextmanager
-def run_directory(path: Path, config: dict[str, Any], identity: dict[str, Any]) -> Iterator[Path]:
+def run_directory(
+    path: Path, config: dict[str, Any], identity: dict[str, Any], another: str = "run_dir=DIR"
+) -> Iterator[Path]:
     """Hold `path` for this run alone; write `config.yaml` on the first run, compare on later ones.
 
-    `config` is the resolved configuration; `identity` its flat keys that two runs of one directory must share.
-    Raises `RequestError` if another process holds the directory, if it holds other files, or if it was made
-    with another configuration (the differing keys are named); nothing is changed then.
+    A directory in which nothing was made yet belongs to nobody: another configuration takes its place.
+
+    Args:
+        path: the run directory; it is printed, so that an interrupted run tells where it is.
+        config: the resolved configuration.
+        identity: its flat keys that two runs of one directory must share.
+        another: how a user asks for another directory.
+
+    Raises:
+        RequestError: another process holds the directory, it holds other files, or it was made with another
+            configuration (the differing keys are named). Nothing is changed then.
     """
     lock = FileLock(path / ".lock")
     try:
@@ -43,13 +58,17 @@ def run_directory(path: Path, config: dict[str, Any], identity: dict[str, Any]) 
         raise RequestError("run_dir", path, f"a directory that can be written ({error.strerror})") from None
     try:
         stored = path / "config.yaml"
-        if stored.exists():
-            _compare(path, read_run(path)["identity"], identity)
-        elif strangers := [p.name for p in sorted(path.iterdir()) if not _expected_beside(p)]:
-            raise RequestError("run_dir", path, f"a new, empty or earlier run directory, it holds {strangers[0]}")
-        else:
+        if stored.exists() and (differing := differences(read_run(path)["identity"], identity)):
+            if _made(path):
+                expected = f"a directory made with this configuration, or {another} for another one"
+                raise RequestError("run_dir", path, expected, differing)
+            _clear(path)
+        if not stored.exists():
+            if strangers := [p.name for p in sorted(path.iterdir()) if not _expected_beside(p)]:
+                raise RequestError("run_dir", path, f"a new, empty or earlier run directory, it holds {strangers[0]}")
             text = yaml.safe_dump({**config, "identity": identity}, sort_keys=False, allow_unicode=True)
             write_atomic(stored, text.encode())
+        print(f"run_dir  {path}", file=sys.stderr, flush=True)
         yield path
     finally:
         lock.release()
@@ -60,14 +79,73 @@ def _expected_beside(path: Path) -> bool:
     return path.name.startswith(".") or path.name in MULTIRUN_FILES or (path / "config.yaml").exists()
 
 
-def _compare(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    missing = object()
-    differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key, missing) != new.get(key, missing)]
-    if differing:
-        shown = "; ".join(f"{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in differing[:_MOST_SHOWN])
-        if len(differing) > _MOST_SHOWN:
-            shown += f"; and {len(differing) - _MOST_SHOWN} more"
-        raise RequestError("run_dir", path, f"a directory made with this configuration ({shown})")
+_PREPARED = ("provenance.json", "plan.parquet", "submissions")
+"""What a run writes before it makes anything."""
+
+_OF_NO_RESULT = ("shards.txt", "claims", "lost", "workers")
+"""What a stage may hold of which no shard is done and no worker was started that goes on by itself."""
+
+
+def _made(path: Path) -> bool:
+    """Whether the run directory `path` holds anything that its run made, or work that others may still do."""
+    for entry in path.iterdir():
+        if entry.name == "shards":
+            files = (file for stage in entry.iterdir() for file in stage.iterdir())
+            if any(file.name not in _OF_NO_RESULT and not file.name.endswith(".error.txt") for file in files):
+                return True
+        elif entry.name not in (*_PREPARED, "config.yaml") and not _expected_beside(entry):
+            return True
+    return False
+
+
+def _clear(path: Path) -> None:
+    """Remove what a run left that made nothing; its configuration last, so that a kill on the way is no harm."""
+    for name in ("shards", *_PREPARED):
+        entry = path / name
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+    (path / "config.yaml").unlink()
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Say in one line each how two identities differ, their values cut to what tells them apart.
+
+    Where a group's option is another one, the keys that only one of the two options has go without saying.
+    """
+    keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key, _ABSENT) != new.get(key, _ABSENT)]
+    groups = {key.rpartition(".")[0] for key in keys if key.endswith((".name", ".kind"))}
+    keys = [key for key in keys if not (key.rpartition(".")[0] in groups and (key in old) != (key in new))]
+    lines = [line for key in keys for line in _difference(key, old.get(key, _ABSENT), new.get(key, _ABSENT))]
+    more = [f"and {len(lines) - _MOST_SHOWN} more"] if len(lines) > _MOST_SHOWN else []
+    return lines[:_MOST_SHOWN] + more
+
+
+def _difference(key: str, old: Any, new: Any) -> Iterator[str]:
+    was, now = _shown(old), _shown(new)
+    if len(was) <= _MOST_LETTERS and len(now) <= _MOST_LETTERS:
+        yield f"{key} was {was}, now {now}"
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for i, (one, other) in enumerate(zip(old, new, strict=True)):
+            if one != other:
+                yield from _difference(f"{key}[{i}]", one, other)
+    elif isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted(old.keys() | new.keys()):
+            if old.get(name, _ABSENT) != new.get(name, _ABSENT):
+                yield from _difference(f"{key}.{name}", old.get(name, _ABSENT), new.get(name, _ABSENT))
+    else:
+        yield f"{key} was {_cut(old, was)}, now {_cut(new, now)}"
+
+
+def _shown(value: Any) -> str:
+    return "absent" if value is _ABSENT else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _cut(value: Any, text: str) -> str:
+    if len(text) <= _MOST_LETTERS:
+        return text
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:6]  # two long texts may begin alike
+    return f"{text[:_MOST_LETTERS]}… (sha256 {digest}…)"
 
 
 def read_run(path: Path, key: str = "run_dir") -> dict[str, Any]:

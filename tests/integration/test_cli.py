@@ -288,8 +288,10 @@ def test_another_configuration_on_the_directory_is_refused(home: Path, run_dir: 
     before = {p: p.stat().st_mtime_ns for p in run_dir.rglob("*") if p.is_file() and p.name != ".lock"}
     done = auction(*RUN[:1] * (change != "samples=3"), "run_dir=run", change, cwd=home)
     assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-    assert f"{change.partition('=')[0]} was" in done.stderr
+    said, *named = done.stderr.splitlines()
+    assert said.startswith("run_dir = run: ")
+    assert "name=NAME" in said
+    assert [line.split(" was ")[0] for line in named] == [f"  {change.partition('=')[0]}"]
     assert {p: p.stat().st_mtime_ns for p in run_dir.rglob("*") if p.is_file() and p.name != ".lock"} == before
 
 
@@ -462,6 +464,30 @@ def test_the_same_image_in_another_experiment(tmp_path: Path) -> None:
     name = "images/prompt_003/idx003_b1_0.70_b2_0.30_s00.png"
     with Image.open(one / name) as a, Image.open(two / name) as b:
         assert max(abs(x - y) for x, y in zip(a.tobytes(), b.tobytes(), strict=True)) <= 1
+
+
+def test_commands_one_after_the_other_in_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the README has them, with fewer samples: each has a directory of its own, says it, and finds it again."""
+    monkeypatch.chdir(tmp_path)
+    requests = [
+        [],
+        ["bids.vectors=[[0.2,0.8]]"],
+        ["prompts=cafe", "bids.vectors=[[0.6,0.3,0.1]]"],
+        ["composition=lovasz"],
+    ]
+    for request in requests:
+        assert in_process(monkeypatch, "samples=1", *request) == 0
+        out, err = capsys.readouterr()
+        run_dir = err.partition("run_dir  ")[2].partition("\n")[0]
+        assert f"report   {run_dir}/report.html" in out
+        before = stamps(Path(run_dir))
+        assert in_process(monkeypatch, *reversed(request), "samples=1", "launcher=inline") == 0
+        assert stamps(Path(run_dir)) == before
+        assert in_process(monkeypatch, "samples=1", *request, "action=report") == 0
+        assert f"run_dir  {run_dir}\n" in capsys.readouterr().err
+    assert len(list(Path("outputs/diffusion_auction").iterdir())) == len(requests)
 
 
 def test_a_changed_prompts_file_is_another_configuration(

@@ -95,7 +95,9 @@ def test_metrics_are_strict_json(here: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_default_directory_is_named_after_the_table(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("scores.csv").rename("my scores (2).csv")
     assert evaluated(monkeypatch, "scores='my scores (2).csv'") == 0
-    assert Path("outputs/diffusion_auction/evaluate_my_scores__2_/metrics.json").is_file()
+    (found,) = Path("outputs/diffusion_auction").iterdir()
+    assert found.name.startswith("evaluate-scores_my_scores_2_.csv-")
+    assert (found / "metrics.json").is_file()
 
 
 def test_csv_and_parquet_agree(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,9 +269,9 @@ def test_a_rerun_gives_the_same_bytes(here: Path, monkeypatch: pytest.MonkeyPatc
 CHANGES = {
     "scores=other.csv": "scores.sha256 was",
     "scores=scores.csv seed=1": "seed was 0, now 1",
-    "scores=scores.csv composition=lovasz": "composition was 'recursive', now 'lovasz'",
-    "scores=scores.csv mechanism=vcg_pool": "mechanism.name was 'vcg', now 'vcg_pool'",
-    "scores=scores.csv mechanism.payment_floor=zero": "mechanism.payment_floor was 'none', now 'zero'",
+    "scores=scores.csv composition=lovasz": "composition was recursive, now lovasz",
+    "scores=scores.csv mechanism=vcg_pool": "mechanism.name was vcg, now vcg_pool",
+    "scores=scores.csv mechanism.payment_floor=zero": "mechanism.payment_floor was none, now zero",
 }
 
 
@@ -286,7 +288,7 @@ def test_another_request_into_the_same_directory_is_refused(
         assert evaluated(monkeypatch, "run_dir=run", *request.split()) == 2
         out, err = capsys.readouterr()
         assert out == ""
-        assert len(err.splitlines()) == 1
+        assert len(err.splitlines()) == 2
         assert err.startswith("run_dir = run: ")
         assert named in err
         assert contents(here) == before
@@ -303,6 +305,7 @@ def test_a_changed_table_is_another_table(here: Path, monkeypatch: pytest.Monkey
 
 def test_the_directory_of_an_experiment_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("run").mkdir()
+    Path("run/metrics.json").touch()
     Path("run/config.yaml").write_text(yaml.safe_dump({"name": "single", "identity": {"seed": 0, "samples": 2}}))
     before = contents(here / "run")
     assert evaluated(monkeypatch, "scores=scores.csv", "run_dir=run") == 2

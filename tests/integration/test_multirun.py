@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,7 @@ def act(tree: dict[str, Any]) -> int:
     began = time.time()
     time.sleep(0.2)
     entry = {"seed": seed, "began": began, "ended": time.time(), "gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
-    run_dir.parent.mkdir(exist_ok=True)
+    run_dir.parent.mkdir(exist_ok=True, parents=True)
     with (run_dir.parent / "log.jsonl").open("a") as file:
         file.write(json.dumps(entry) + "\n")
     cured = (run_dir.parent / "cured").exists()
@@ -95,7 +96,7 @@ def test_no_job_stops_the_others_and_each_failure_is_told(
     assert found["status"].tolist() == ["done", "refused", "failed", "failed", "done"]
     assert found["squares.seed"].tolist() == [100, pd.NA, pd.NA, 169, 196]
     assert "squares.all" not in found
-    assert [Path(path).name for path in found["run_dir"]] == [f"samples=1,seed={seed}" for seed in range(10, 15)]
+    assert [Path(path).name for path in found["run_dir"]] == [f"samples_1-seed_{seed}" for seed in range(10, 15)]
     listed = said.err[said.err.index("3 of 5 jobs failed:") :].splitlines()
     assert "seed = 11: expected a number below eleven" in listed[1]
     assert "ZeroDivisionError: twelve is" in listed[2]
@@ -118,8 +119,8 @@ def test_a_finished_command_asks_for_all_again(command: Command) -> None:
 
 def test_a_deleted_run_is_made_again(command: Command) -> None:
     assert command("-m", "seed=1,2,12", "run_dir=runs") == 1
-    (Path("runs") / "seed=2" / "metrics.json").unlink()
-    (Path("runs") / "seed=2").rmdir()
+    (Path("runs") / "seed_2" / "metrics.json").unlink()
+    (Path("runs") / "seed_2").rmdir()
     Path("runs/cured").touch()
     assert command("-m", "seed=1,2,12", "run_dir=runs") == 0
     assert seeds() == [1, 2, 2, 12, 12]
@@ -177,10 +178,25 @@ def test_batches_of_the_sweeper_are_one_table(command: Command) -> None:
     assert table()["job"].tolist() == [0, 1, 2]
 
 
+def test_jobs_lie_in_a_directory_of_their_own_not_in_that_of_a_run(command: Command) -> None:
+    assert command("samples=2") == 0
+    for name in ([], ["name=single-samples_2"]):
+        assert command("-m", "samples=2", "seed=1,2", *name) == 0
+        assert command("-m", *name, "seed=1,2", "samples=2", *LOCAL) == 0  # the same command
+    assert command("-m", "samples=2", "seed=2,1") == 0  # another one
+    outputs = Path("outputs/diffusion_auction")
+    sweeps = {str(path.parent.relative_to(outputs)) for path in outputs.rglob("sweep.csv")}
+    found = sorted(re.sub(r"-[0-9a-f]{8}$", "-…", sweep) for sweep in sweeps)
+    assert found == [f"multirun/single-samples_2{rest}" for rest in ("", "-seed_1_2-…", "-seed_2_1-…")]
+    runs = {str(path.parent.parent.relative_to(outputs)) for path in outputs.rglob("metrics.json")}
+    assert runs == {".", *sweeps}
+    assert len(list(outputs.rglob("metrics.json"))) == 1 + 2 * 3
+
+
 def test_a_swept_directory_is_respected(command: Command) -> None:
     assert command("-m", "run_dir=one,two", "seed=1,2") == 0
     assert sorted(str(path.parent) for path in Path().rglob("metrics.json")) == [
-        "one/seed=1", "one/seed=2", "two/seed=1", "two/seed=2",
+        "one/seed_1", "one/seed_2", "two/seed_1", "two/seed_2",
     ]  # fmt: skip
 
 
@@ -206,7 +222,7 @@ def test_a_wrong_request_is_one_line(
 def test_a_run_fits_beside_a_sweep(command: Command) -> None:
     assert command("-m", "seed=1,11", "run_dir=runs") == 2
     Path("runs/log.jsonl").unlink()
-    Path("runs/seed=1/config.yaml").touch()  # as an application leaves one
+    Path("runs/seed_1/config.yaml").touch()  # as an application leaves one
     with run_directory(Path("runs"), {}, {}) as run_dir:
         assert (run_dir / "config.yaml").exists()
 
@@ -221,7 +237,7 @@ def test_auctions_as_users_call_them(tmp_path: Path) -> None:
     assert found[0]["welfare.vcg.n"].tolist() == [1, 1]
     assert found[0]["welfare.vcg.relative_gain_mean"].dtype == float
     for seed in (1, 2):
-        said = json.loads((tmp_path / "there" / f"samples=1,seed={seed}" / "provenance.json").read_text())
+        said = json.loads((tmp_path / "there" / f"samples_1-seed_{seed}" / "provenance.json").read_text())
         assert (said["seed"], f"seed={seed}" in said["overrides"]) == (seed, True)
 
 

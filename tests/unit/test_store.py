@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 
 from diffusion_auction.store import Images
 from experiments.errors import RequestError
-from experiments.run_directory import read_run, run_directory, write_json, write_table
+from experiments.run_directory import differences, read_run, run_directory, write_json, write_table
 from launchers.shards import Shard, mark_of
 from tests.support import environment
 
@@ -44,20 +45,73 @@ def test_the_first_run_writes_the_configuration(tmp_path: Path) -> None:
 
 def test_another_configuration_is_refused_with_the_differing_keys(tmp_path: Path) -> None:
     open_run(tmp_path)
+    (tmp_path / "metrics.json").write_text("{}")
     before = snapshot(tmp_path)
-    with pytest.raises(RequestError) as refused:
-        open_run(tmp_path, seed=1, **{"model.steps": 4, "bids.values": [0.5]})
-    said = str(refused.value)
-    for part in ("seed was 0, now 1", "model.steps was 5, now 4", "bids.values"):
-        assert part in said
-    assert "bids.vectors" not in said
+    with (
+        pytest.raises(RequestError) as refused,
+        run_directory(tmp_path, CONFIG, IDENTITY | {"seed": 1, "model.steps": 4, "bids.values": [0.5]}, "name=NAME"),
+    ):
+        pass
+    first, *named = str(refused.value).splitlines()
+    assert first.startswith("run_dir = ")
+    assert "name=NAME" in first
+    assert named == ["  bids.values was absent, now [0.5]", "  model.steps was 5, now 4", "  seed was 0, now 1"]
     assert snapshot(tmp_path) == before
 
 
-def test_a_key_that_is_gone_is_named(tmp_path: Path) -> None:
-    open_run(tmp_path, extra=1)
-    with pytest.raises(RequestError, match="extra was 1"):
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ({"a": 1}, {"a": 1}, []),
+        ({"extra": 1}, {}, ["extra was 1, now absent"]),
+        ({}, {"weights": None}, ["weights was absent, now null"]),
+        ({"quality.name": "clip", "quality.good": "x", "quality.batch": 1}, {"quality.name": "aesthetic", "quality.batch": 2},
+         ["quality.batch was 1, now 2", "quality.name was clip, now aesthetic"]),
+        ({"bids.kind": "grid", "bids.axes": [[1]]}, {"bids.kind": "explicit", "bids.vectors": [[1]]},
+         ["bids.kind was grid, now explicit"]),
+        ({"entries": [{"c": "x" * 50, "a": "y"}, {"c": "x" * 50}]}, {"entries": [{"c": "x" * 50, "a": "z"}, {"c": "x" * 50}]},
+         ["entries[0].a was y, now z"]),
+        ({"entries": ["long" * 9] * 5}, {"entries": ["long" * 9]}, ["entries was a list of 5, now [\"longlonglonglonglonglonglonglonglong\"]"]),
+        (dict.fromkeys(map(str, range(20)), 0), dict.fromkeys(map(str, range(20)), 1), None),
+    ],
+)  # fmt: skip
+def test_each_difference_is_a_short_line(old: dict[str, Any], new: dict[str, Any], named: list[str] | None) -> None:
+    if named is None:
+        assert differences(old, new)[-1] == "and 8 more"
+    else:
+        assert differences(old, new) == named
+
+
+def test_long_values_are_cut_and_still_told_apart() -> None:
+    (line,) = differences({"a": "x" * 1000 + "y"}, {"a": "x" * 1000 + "z"})
+    was, now = line.removeprefix("a was ").split(", now ")
+    assert was != now
+    assert len(line) < 250
+
+
+def test_a_directory_in_which_nothing_was_made_is_free_for_another_configuration(tmp_path: Path) -> None:
+    open_run(tmp_path, seed=1)
+    stage = tmp_path / "shards" / "generate"
+    for file in ("provenance.json", "plan.parquet", "submissions/a/bidding_agent.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    for file in ("shards.txt", "workers/host-1.json", "0123.error.txt"):
+        (stage / file).parent.mkdir(parents=True, exist_ok=True)
+        (stage / file).touch()
+    open_run(tmp_path)
+    assert read_run(tmp_path)["identity"] == IDENTITY
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "config.yaml"}
+
+
+@pytest.mark.parametrize("made", ["images/a.png", "stage1/arena_1/game_1.json", "game.json", "shards/generate/0123.json",
+                                  "shards/generate/jobs/work.pkl", "scores.parquet"])  # fmt: skip
+def test_where_something_was_made_or_may_still_be_another_configuration_is_refused(made: str, tmp_path: Path) -> None:
+    open_run(tmp_path, seed=1)
+    (tmp_path / made).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / made).touch()
+    with pytest.raises(RequestError, match="seed was 1, now 0"):
         open_run(tmp_path)
+    assert (tmp_path / made).exists()
 
 
 def test_a_directory_with_other_files_is_refused_and_left_alone(tmp_path: Path) -> None:

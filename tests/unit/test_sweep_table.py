@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from experiments.command_line import job_directory
 from experiments.sweep_table import override_values, scalar_metrics, write_sweep_table
 
 
@@ -86,20 +85,3 @@ def test_single_values_of_the_metrics(tmp_path: Path) -> None:
         "welfare.vcg.n": 3,
         "welfare.vcg.ci_low": None,
     }
-
-
-def test_a_job_has_a_directory_that_can_be_made(tmp_path: Path) -> None:
-    overrides = [
-        "",
-        "seed=1",
-        "teams_dir=/a/b",
-        "teams_dir=/a_b",
-        "prompts.path=" + "é" * 200,
-        "prompts.path=" + "é" * 201,
-    ]
-    names = [job_directory(text) for text in overrides]
-    assert names[:2] == ["", "seed=1"]
-    assert len(set(names)) == len(names)
-    for name in names:
-        (tmp_path / name).mkdir(exist_ok=True)
-    assert len(list(tmp_path.iterdir())) == len(names) - 1

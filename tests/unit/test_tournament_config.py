@@ -161,11 +161,3 @@ def test_who_plays_and_where_is_not_compared_between_runs_but_every_rule_is() ->
     assert "seed" in one
     assert identity(competition("sandbox=none", "i_trust_these_agents=true")) == one  # walls change no result
     assert identity(competition("seed=1")) != one
-
-
-def test_the_run_directory_is_named_after_the_tournament() -> None:
-    assert competition().run_dir == "outputs/agt_tournament/agt"
-    names = {
-        competition("action=game", "teams=[truthful_bidder,random_bidder]", f"seed={seed}").run_dir for seed in (0, 1)
-    }
-    assert len(names) == 2
