@@ -3,17 +3,20 @@
 VENV  := .venv
 PY    := $(VENV)/bin/python
 PIP   := $(PY) -m pip install --quiet --disable-pip-version-check
-READY := $(VENV)/.ready
+ALL   := $(VENV)/.ready
+BASE  := $(VENV)/.ready-competition
 DEMO  := two_agent_grid
 LAB   := outputs/slurm_lab
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test walls lint bench results slurm-lab slurm-lab-stop lock clean
+.PHONY: help setup setup-competition demo test walls lint bench results slurm-lab slurm-lab-stop lock clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-16s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-19s%s\n", $$1, $$2}'
 
-setup: $(READY)  ## install the locked dependencies and the project into .venv
+setup: $(ALL)  ## install the locked dependencies and the project into .venv
+
+setup-competition: $(or $(wildcard $(ALL)),$(BASE))  ## the same without the image models, in a tenth of the room
 
 demo: setup  ## the two-agent experiment on the embedded model, end to end
 	@$(PY) -m diffusion_auction +sweep=$(DEMO)
@@ -42,10 +45,12 @@ slurm-lab: setup  ## start a SLURM of one node with four pretended GPUs, all of 
 slurm-lab-stop:  ## end it, with its jobs
 	@$(PY) -m tests.slurm_lab stop "$(LAB)"
 
-lock: setup  ## resolve pyproject.toml into requirements.lock, keeping the versions that still fit
-	$(PY) -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-		--fork-strategy fewest --generate-hashes --no-emit-index-url --no-header --quiet \
-		--output-file requirements.lock
+RESOLVE := $(PY) -m uv pip compile pyproject.toml --universal --python-version 3.11 \
+	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-header --quiet
+
+lock: setup  ## resolve pyproject.toml into the two locks, keeping the versions that still fit
+	$(RESOLVE) --extra dev --output-file requirements.lock
+	$(RESOLVE) --extra editable --constraints requirements.lock --output-file requirements-competition.lock
 
 clean:  ## remove .venv, caches and builds; outputs/ stays
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -53,27 +58,43 @@ clean:  ## remove .venv, caches and builds; outputs/ stays
 
 # The stamp is written last and removed first: an environment without one is unfinished and starts over.
 # A name on the PATH may be a stub that cannot run, so each Python is tried, together with what venv needs.
-# Agents may write nothing, so numpy and scipy are compiled here: they load three times as fast.
-# uv is four times as fast as pip here but does not know pip's settings, say a mirror: then pip does the work.
-$(READY): requirements.lock pyproject.toml
-	@set -e; \
+define VENV_AND_NO_STAMP
+	set -e; \
 	if [ ! -e $@ ]; then \
 		for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3) none; do \
 			$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 				2>/dev/null && break; \
 		done; \
 		if [ $$python = none ]; then \
-			echo "no Python 3.11 to 3.13 with venv found; install one or say make setup PYTHON=/path/to/python" >&2; \
+			echo "no Python 3.11 to 3.13 with venv found; install one or say" \
+				"make $(MAKECMDGOALS) PYTHON=/path/to/python" >&2; \
 			exit 1; \
 		fi; \
 		echo "creating $(VENV) with $$($$python --version)"; \
 		$$python -m venv --clear $(VENV); \
 	fi; \
-	rm -f $@; \
-	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock; \
-	$(PIP) --require-hashes -r $(VENV)/uv.lock; \
-	$(PY) -m uv pip sync --quiet --python $(PY) --require-hashes requirements.lock \
-		|| $(PIP) --require-hashes -r requirements.lock; \
+	rm -f $@
+endef
+
+# Agents may write nothing, so numpy and scipy are compiled here: they load three times as fast.
+define PROJECT_AND_STAMP
 	$(PIP) --no-deps --no-build-isolation --editable .; \
 	$(PY) -m compileall -q $$($(PY) -c 'import numpy, scipy; print(*numpy.__path__, *scipy.__path__)'); \
 	touch $@
+endef
+
+# uv is four times as fast as pip here but does not know pip's settings, say a mirror: then pip does the work.
+$(ALL): requirements.lock pyproject.toml
+	@$(VENV_AND_NO_STAMP); \
+	sed -n '/^uv==/,/[^\\]$$/p' $< > $(VENV)/uv.lock; \
+	$(PIP) --require-hashes -r $(VENV)/uv.lock; \
+	$(PY) -m uv pip sync --quiet --python $(PY) --require-hashes $< || $(PIP) --require-hashes -r $<; \
+	$(PROJECT_AND_STAMP)
+
+# For small disks: a fifth of what is installed is never loaded, namely tests, C headers and Arrow's network services.
+$(BASE): requirements-competition.lock pyproject.toml
+	@$(VENV_AND_NO_STAMP); \
+	$(PIP) --no-compile --require-hashes -r $<; \
+	find $(VENV)/lib/python3*/site-packages \
+		\( -name tests -o -name include -o -name '*arrow_flight*' -o -name '_flight*' \) -prune -exec rm -rf {} +; \
+	$(PROJECT_AND_STAMP)

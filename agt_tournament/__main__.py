@@ -8,6 +8,7 @@ from typing import Any
 
 from agt_tournament.config import CompetitionConfig, read_config
 from experiments.command_line import run_application
+from experiments.errors import RequestError
 from experiments.run_directory import read_run
 
 _RESUMED = ("run", "game")
@@ -23,6 +24,8 @@ def main() -> int:
 
 def perform(tree: dict[str, Any]) -> int:
     """What `action` asks for; 130 if it is interrupted and would begin anew."""
+    if sys.platform == "win32":  # agents are asked over sockets that Windows cannot hand to a process
+        raise RequestError("platform", sys.platform, "Linux or macOS; on Windows the Linux of WSL (docs/team.md)")
     config = read_config(tree)
     try:
         return _act(config)

@@ -20,6 +20,7 @@ from agt_tournament.probe.promises import Result, broken_promises, try_promises
 from agt_tournament.registration import Team, is_bundled
 from experiments.errors import RequestError
 
+_LINUX = sys.platform == "linux"
 _TOLD = ("run", "game", "validate")
 """Actions that say why ``auto`` is not the highest tier."""
 _NAMESPACES_REFUSED = re.compile(r"bwrap: |namespace|uid map", re.IGNORECASE)
@@ -71,6 +72,8 @@ def _remedies(reasons: Mapping[str, str]) -> str:
         reasons: Why a tier does not hold, by tier.
     """
     lacking = []
+    if not _LINUX:
+        return f"Remedy: {_WITHOUT_WALLS}"
     if not _has_libseccomp():  # without it no tier can hold
         return f"Remedy: install libseccomp2 and pyseccomp; or {_WITHOUT_WALLS}"
     if "bubblewrap" in reasons and not shutil.which("bwrap"):
@@ -93,6 +96,8 @@ def _has_libseccomp() -> bool:
 @cache
 def why_not(tier: str) -> str | None:
     """Why `tier` does not hold on this machine and for this user; None if it holds."""
+    if not _LINUX:
+        return "needs Linux"
     return broken_promises(probe(tier))
 
 
@@ -110,6 +115,9 @@ def sandbox_check(memory_limit_mb: int = DEFAULT_LIMITS.memory_limit_mb) -> int:
     Returns:
         The exit status: 0 if a tier holds and nothing is open there that nobody has reviewed.
     """
+    if not _LINUX:
+        print(f"no tier holds: walls need Linux. {_remedies({})}")
+        return 1
     checked = [check(Sandbox(tier)) for tier in TIERS]
     console = Console(highlight=False)
     console.print(promises_table(checked))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from agt_tournament.config import CompetitionConfig
@@ -27,6 +28,11 @@ def validate(config: CompetitionConfig) -> int:
         raise RequestError("agent", path, f"files that can be read ({error.strerror})") from None
     sandbox = walls(config, [Team("you", "you", str(path))])
     show_sandbox(sandbox.name)
+    if not sandbox.walled:
+        print(
+            "without walls this tells nothing of files, network, processes and sleep: they are refused behind walls",
+            file=sys.stderr,
+        )
     with progress() as tell:
         trial = Trial(path, submission, config.tournament, config.seed, sandbox).run(tell)
     verdict = Verdict.of(trial)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusion_auction.config import read_config
+from diffusion_auction.images_extra import require_images
 from experiments.command_line import run_application
 from experiments.run_directory import read_run
 
@@ -19,6 +20,8 @@ def main() -> int:
 def _act(tree: dict[str, Any]) -> int:
     """What `action` asks for; each imports no more than it needs. The exit status."""
     config = read_config(tree)
+    if config.action in ("run", "fetch"):
+        require_images(config.action)
     if config.action == "fetch":
         from diffusion_auction.fetch import fetch
 

@@ -129,7 +129,7 @@ def _interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    names = [signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ())]  # not on Windows
     before = {each: signal.getsignal(each) for each in names if signal.getsignal(each) != signal.SIG_IGN}
     interrupted = False
 

@@ -122,7 +122,7 @@ class Process:
         channel or reading from it. So who does as expected is spared the two signals, a third of a turn's time. What
         anybody uses of the CPU between turns is counted with the next one (`Meter`).
         """
-        if not self._waits():
+        if self._sandbox.walled and not self._waits():
             os.sched_yield()  # it has just answered, and is about to
             if not self._waits():
                 self.stop()

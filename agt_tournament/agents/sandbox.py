@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,8 @@ class Sandbox:
 
     def plan(self, submission: Path, memory_limit_mb: int, pid: int) -> dict[str, Any]:
         """What the process gives up by `walls.raise_walls`; `pid` is the number of what was executed for it."""
+        if sys.platform != "linux":  # where RLIMIT_DATA does not count what is mapped
+            return {"limits": {}}
         limits = {"RLIMIT_DATA": memory_limit_mb << 20}
         if not self.walled:
             return {"limits": limits}

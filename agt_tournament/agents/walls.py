@@ -10,6 +10,7 @@ import base64
 import ctypes
 import os
 import resource
+import sys
 from typing import Any
 
 from agt_tournament.agents import clock
@@ -83,6 +84,8 @@ def raise_walls(plan: dict[str, Any]) -> None:
 
 def landlock_abi() -> int:
     """The version of Landlock that the kernel has; 0 for none."""
+    if sys.platform != "linux":  # there the number is another call's
+        return 0
     return max(int(_libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _LANDLOCK_VERSION_FLAG)), 0)
 
 

@@ -1,0 +1,26 @@
+"""The extra `images`: what generates and scores images. The economics of recorded scores does without."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from experiments.errors import RequestError
+
+MODULES = (
+    *("torch", "torchvision", "diffusers", "transformers", "accelerate"),
+    *("open_clip", "safetensors", "huggingface_hub"),
+)
+"""What the extra installs, by the names under which it is imported."""
+
+INSTALL = 'pip install "generative-auctions[images]", or make setup in a checkout'
+
+
+def require_images(action: str) -> None:
+    """Check that the image models are installed, before anything is written.
+
+    Raises:
+        RequestError: one is not; the line says how to install them.
+    """
+    missing = [name for name in MODULES if find_spec(name) is None]
+    if missing:
+        raise RequestError("action", action, f"the image models ({', '.join(missing)} not found): {INSTALL}")
