@@ -9,7 +9,6 @@ from typing import Any
 from agt_tournament.config import CompetitionConfig, read_config
 from experiments.command_line import run_application
 from experiments.errors import RequestError
-from experiments.run_directory import read_run
 
 _RESUMED = ("run", "game")
 """Actions of which an interrupted one is gone on with."""
@@ -62,7 +61,9 @@ def _act(config: CompetitionConfig) -> int:
 
 
 def _report(run_dir: Path) -> int:
-    stored = read_run(run_dir)
+    from agt_tournament.competition_directory import read_competition
+
+    stored = read_competition(run_dir)
     if stored["action"] == "game":
         from agt_tournament.single_game import GAME_FILE, show_game
 

@@ -34,6 +34,7 @@ from agt_tournament.tournament_manager import (
     Arena,
     TournamentStage,
     block_player,
+    damaged_games,
     draw_arenas,
     fill_arenas,
     free_seats,
@@ -151,6 +152,7 @@ def write_files(
 
 
 def _check_complete(run_dir: Path, stages: Sequence[StageData], rules: TournamentConfig) -> None:
+    """Raise `RequestError` unless every game of `stages` is there, and is the one that was played."""
     if not stages:
         raise RequestError("run_dir", run_dir, "the directory of a competition with games in it")
     for stage in stages:
@@ -160,6 +162,10 @@ def _check_complete(run_dir: Path, stages: Sequence[StageData], rules: Tournamen
                 raise RequestError(
                     "run_dir", run_dir, f"all games of a stage, {missing} is missing (action=run resumes)"
                 )
+        seats = {arena_id: stage.seats(arena_id) for arena_id in stage.games}
+        for block in TournamentStage.of_seats(stage.number, seats, rules).blocks(rules.block_games):
+            for error in damaged_games(run_dir, marks_folder(run_dir, stage.number), block):
+                raise error
 
 
 def leaderboards(stages: Iterable[StageData], seed: int) -> dict[int, pd.DataFrame]:

@@ -7,14 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from agt_tournament import show
 from agt_tournament.agents.sandbox import Sandbox
-from agt_tournament.config import CompetitionConfig, TournamentConfig, identity
+from agt_tournament.config import CompetitionConfig, SandboxConfig, TournamentConfig, identity
 from agt_tournament.registration import BUNDLED, Team, read_teams
 from agt_tournament.seeding import GUESSABLE
 from agt_tournament.submissions import digest, read_submission, store_submission
 from experiments.errors import RequestError
-from experiments.run_directory import run_directory, write_json
+from experiments.run_directory import NOTHING_ELSE_SAYS, from_stored, read_run, run_directory, write_provenance
+from experiments.stored import DamagedFileError, in_words
 from launchers.provenance import provenance
 
 SUBMISSIONS = "submissions"
@@ -37,11 +40,11 @@ def competition_directory(config: CompetitionConfig, teams: Sequence[Team], sand
     stored = {**config.model_dump(mode="json", by_alias=True), "roster": [team.as_json() for team in teams]}
     stored["sandbox"] = {"name": sandbox.name}
     with run_directory(Path(config.run_dir), stored, identity(config) | decided) as run_dir:
+        begun = (run_dir / SUBMISSIONS).exists()
+        write_provenance(run_dir, {**provenance(config.seed), "sandbox": sandbox.name}, first=not begun)
         for team_id, submission in read.items():
             store_submission(submission.files, run_dir / SUBMISSIONS / team_id)
             show.ignored(team_id, submission.ignored)
-        if not (run_dir / "provenance.json").exists():
-            write_json({**provenance(config.seed), "sandbox": sandbox.name}, run_dir / "provenance.json")
         if config.teams_dir is not None and config.seed < GUESSABLE:
             show.guessable(config.seed)
         yield run_dir
@@ -50,6 +53,32 @@ def competition_directory(config: CompetitionConfig, teams: Sequence[Team], sand
 def _identity(team: Team, files: dict[str, bytes]) -> str:
     stamp = team.registration_timestamp
     return f"{digest(files)}, registered {stamp.isoformat() if stamp else 'at an unknown time'}"
+
+
+class _Stored(BaseModel):
+    """What is read of the configuration beside rules and roster."""
+
+    model_config = ConfigDict(strict=True)
+
+    action: str
+    seed: int
+    roster: list[dict[str, Any]]
+    tournament: dict[str, Any]
+    sandbox: SandboxConfig
+    identity: dict[str, str | int | float | bool | list[Any] | None]
+
+
+def read_competition(run_dir: Path) -> dict[str, Any]:
+    """The configuration of the competition in `run_dir`; raises `RequestError` naming the file if it is damaged."""
+    stored = read_run(run_dir)
+    try:
+        _Stored.model_validate(stored)
+        with from_stored(run_dir):
+            stored_teams(stored)
+            rules_of(stored)
+    except ValidationError as error:
+        raise DamagedFileError(run_dir / "config.yaml", in_words(error), NOTHING_ELSE_SAYS) from None
+    return stored
 
 
 def stored_teams(stored: Mapping[str, Any]) -> list[Team]:

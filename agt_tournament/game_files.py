@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import FiniteFloat, TypeAdapter, ValidationError
+from pydantic import FiniteFloat, TypeAdapter
 
 from agt_tournament.auction_engine import NOBODY
 from agt_tournament.game_manager import GameResult
-from experiments.errors import RequestError
 from experiments.run_directory import write_json
+from experiments.stored import DamagedFileError, read_json
 from launchers.shards import write_atomic
 
 
@@ -48,16 +48,37 @@ def log_game_result(path: Path, result: GameResult, outputs: Mapping[str, str]) 
 
 def read_game(path: Path) -> dict[str, Any]:
     """The content of a game file; raises `RequestError` naming the file if that is damaged."""
-    content = _read(path, _GAME)
+    content: dict[str, Any] = read_json(path, _GAME, _REMEDY)
     if problem := _contradiction(content):
-        raise _damaged(path, problem)
+        raise DamagedFileError(path, problem, _REMEDY)
     content["failures"] = _all_texts(content["failures"])
     return content
 
 
 def read_output(path: Path) -> dict[str, str]:
     """What each team's agent printed in a game, {} without a file; raises `RequestError` if that is damaged."""
-    return _read(path, _OUTPUT) if path.exists() else {}
+    return read_json(path, _OUTPUT, _REMEDY) if path.exists() else {}
+
+
+def check_as_played(path: Path, digests: Sequence[str | None]) -> DamagedFileError | None:
+    """What is wrong with a game that is not as its `digests` say, None for one that is: it may be played again.
+
+    Raises `DamagedFileError` for a whole file that is another than was played: no other game may take its place.
+    """
+    found = None
+    for file, then, now in zip(game_files(path), digests, game_digests(path), strict=True):
+        if now == then:
+            continue
+        try:
+            if now is None:
+                raise DamagedFileError(file, "no regular file" if file.exists() else "it is missing", _REMEDY)
+            read_game(file) if file == path else read_output(file)
+        except DamagedFileError as error:
+            found = error
+        else:
+            problem = "it is another than was played, by the digest that was kept"
+            raise DamagedFileError(file, problem, f"Put the file back from a copy. {_REMEDY}")
+    return found
 
 
 def _each_text_once(failures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -108,6 +129,7 @@ class _Entry:
     cpu_seconds: _Seconds
     errors: dict[str, str]
     notes: dict[str, str]
+    waited_seconds: _Seconds = field(default_factory=dict)
 
 
 @dataclass
@@ -118,6 +140,7 @@ class _Failure:
     where: str
     text: str = ""
     text_of: int = 0
+    waited_seconds: FiniteFloat | None = None
 
 
 @dataclass
@@ -134,20 +157,7 @@ class _Game:
 _GAME, _OUTPUT = TypeAdapter(_Game), TypeAdapter(dict[str, str])
 """What is read of the files. More may stand in them: `replay` says so."""
 
-
-def _read(path: Path, content_type: TypeAdapter[Any]) -> Any:
-    if not path.is_file():  # whoever opens a pipe waits for somebody to write to it
-        raise _damaged(path, "no regular file")
-    try:
-        text = path.read_bytes()
-        content_type.validate_json(text, strict=True)
-        return json.loads(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise _damaged(path, f"{place}: {first['msg']}".removeprefix(": ")) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(path, " ".join(str(error).split())) from None
+_REMEDY = "Remove it, and the command that played the game plays it again"
 
 
 def _contradiction(game: Mapping[str, Any]) -> str | None:
@@ -167,8 +177,3 @@ def _contradiction(game: Mapping[str, Any]) -> str | None:
             return f"failures.{place}: neither a text nor the place of an earlier one"
     strangers = {failure["team_id"] for failure in game["failures"]} - teams
     return f"failures: {min(strangers)} is no team of the game" if strangers else None
-
-
-def _damaged(path: Path, problem: str) -> RequestError:
-    expected = f"a whole file of a game ({problem}). Remove it, and the command that played the game plays it again"
-    return RequestError("run_dir", path, expected)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from agt_tournament import show
 from agt_tournament.auction_engine import AuctionRound
 from agt_tournament.competition import final_of, leaderboards, marks_folder, stage_one, write_files
-from agt_tournament.competition_directory import SUBMISSIONS, rules_of, stored_teams
+from agt_tournament.competition_directory import SUBMISSIONS, read_competition, rules_of, stored_teams
 from agt_tournament.config import CompetitionConfig, TournamentConfig
 from agt_tournament.differences import Difference, Remark, compare, compare_files
 from agt_tournament.game_files import game_digests, game_files, place_of_game, read_game, read_output
@@ -28,7 +28,8 @@ from agt_tournament.submissions import digest, read_submission
 from agt_tournament.tournament_manager import TournamentStage
 from agt_tournament.valuation_generator import draw_items, generate_arena_valuations
 from experiments.errors import RequestError
-from experiments.run_directory import read_run
+from experiments.run_directory import read_provenance
+from experiments.stored import DamagedFileError
 from experiments.style import count
 from launchers import mark_of
 from launchers.shards import mark_path
@@ -44,7 +45,7 @@ def replay(config: CompetitionConfig) -> int:
     With `config.rerun` each agent plays again, alone, behind the walls of `config`, and its bids are compared as well.
     """
     run_dir = Path(config.run_dir)
-    stored = read_run(run_dir)
+    stored = read_competition(run_dir)
     stages = [] if stored["action"] == "game" else _stages(run_dir, stored)
     games = list(stored_games(run_dir, stored, stages))
     if not games:
@@ -292,6 +293,11 @@ def _of_strangers(
     """Files among the games and submissions that are neither, and what there should be beside them."""
     if not (run_dir / "provenance.json").exists():
         yield Remark("provenance.json", "missing: nothing says which versions the games were played with")
+    else:
+        try:
+            read_provenance(run_dir)
+        except DamagedFileError as error:
+            yield Remark("provenance.json", f"{error.problem}: nothing says which versions the games were played with")
     places = {game.file for game in games} | {
         place_of_game(stage.number, arena.arena_id, number)
         for stage in drawn

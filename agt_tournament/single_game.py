@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,7 @@ from agt_tournament.registration import game_teams
 from agt_tournament.seeding import GameSeeds
 from agt_tournament.tournament_manager import limits_of, open_agents
 from experiments.errors import RequestError
+from experiments.stored import DamagedFileError
 
 GAME_FILE = "game.json"
 
@@ -29,12 +31,23 @@ def play_game(config: CompetitionConfig) -> int:
     teams = game_teams(config.teams, registered(config))
     sandbox = walls(config, teams)
     with competition_directory(config, teams, sandbox) as run_dir:
-        if not (run_dir / GAME_FILE).exists():
+        if not _is_played(run_dir / GAME_FILE):
             show.sandbox(sandbox.name)
             show.longest_game(len(teams), limits_of(config.tournament))
             team_ids = [team.team_id for team in teams]
             play_single(run_dir, run_dir / SUBMISSIONS, team_ids, config.tournament, config.seed, sandbox)
         return show_game(run_dir / GAME_FILE)
+
+
+def _is_played(path: Path) -> bool:
+    """Whether the game is stored; that a damaged one is played again is said."""
+    try:
+        if path.exists():
+            read_game(path)
+        return path.exists()
+    except DamagedFileError as error:
+        print(f"{path}: {error.problem}; the game is played again", file=sys.stderr)
+        return False
 
 
 def play_single(

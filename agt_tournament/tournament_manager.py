@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from agt_tournament.agents.agent_process import AgentProcess, Limits, one_cpu
 from agt_tournament.agents.sandbox import NONE, Sandbox
 from agt_tournament.config import TournamentConfig
-from agt_tournament.game_files import game_digests, log_game_result, place_of_game
+from agt_tournament.game_files import check_as_played, game_digests, log_game_result, place_of_game
 from agt_tournament.game_manager import Game
 from agt_tournament.seeding import GameSeeds, Purpose, stream
+from experiments.stored import DamagedFileError
 from launchers import Shard, mark_of, unmark
 
 _RAISED_IN_TRIALS_KB = 1024
@@ -119,9 +122,7 @@ def block_player(
                 result = Game(game_id, arena_id, stage, agents, rules, seeds).play()
                 outputs = {team: agent.take_output() for team, agent in agents.items()}
                 log_game_result(run_dir / place_of_game(stage, arena_id, game), result, outputs)
-        digests = [
-            game_digests(run_dir / place_of_game(stage, f"arena_{arena}", game)) for game in range(first, last + 1)
-        ]
+        digests = [game_digests(path) for path in _games(run_dir, shard)]
         shard.mark(folder, {"files": digests, "sandbox": sandbox.name})
 
     return play
@@ -156,22 +157,47 @@ def open_agents(
 def is_played(run_dir: Path, folder: Path, shard: Shard) -> bool:
     """Whether the block is marked and its files are as they were marked."""
     mark = mark_of(folder, shard.key)
-    if mark is None:
-        return False
-    stage, arena_id = shard.payload["stage"], f"arena_{shard.payload['arena']}"
-    first, last = shard.payload["games"]
-    return mark.get("files") == [
-        game_digests(run_dir / place_of_game(stage, arena_id, game)) for game in range(first, last + 1)
-    ]
+    return mark is not None and mark.get("files") == [game_digests(path) for path in _games(run_dir, shard)]
+
+
+def damaged_games(run_dir: Path, folder: Path, shard: Shard) -> list[DamagedFileError]:
+    """What is wrong with the files of a marked block; raises the error of one that is another than was played."""
+    then, paths = _digests(folder, shard), _games(run_dir, shard)
+    found = (check_as_played(path, digests) for path, digests in zip(paths, then or (), strict=False))
+    return [error for error in found if error]
 
 
 def unplayed(run_dir: Path, folder: Path, shards: Iterable[Shard]) -> list[Shard]:
-    """The blocks that are to be played; the mark of one whose files have changed is taken back."""
+    """The blocks that are to be played; the mark of one whose files are damaged is taken back, which is said.
+
+    Raises `RequestError` for a game that is another than was played: it is not played over.
+    """
     out = []
     for shard in shards:
         marked = mark_of(folder, shard.key) is not None  # asked first: a worker of an earlier run may be playing it
         if not is_played(run_dir, folder, shard):
             out.append(shard)
+            for error in damaged_games(run_dir, folder, shard) if marked else ():
+                first, last = shard.payload["games"]
+                print(f"{error.value}: {error.problem}; games {first} to {last} are played again", file=sys.stderr)
             if marked:
                 unmark(folder, shard.key)
     return out
+
+
+def _games(run_dir: Path, shard: Shard) -> list[Path]:
+    """The game files of a block."""
+    stage, arena_id = shard.payload["stage"], f"arena_{shard.payload['arena']}"
+    first, last = shard.payload["games"]
+    return [run_dir / place_of_game(stage, arena_id, game) for game in range(first, last + 1)]
+
+
+_DIGESTS = TypeAdapter(list[tuple[str | None, str | None]])
+
+
+def _digests(folder: Path, shard: Shard) -> list[tuple[str | None, str | None]] | None:
+    """The digests of its games that a block is marked with; None without a mark, and if it is damaged."""
+    try:
+        return _DIGESTS.validate_python((mark_of(folder, shard.key) or {}).get("files"))
+    except ValidationError:
+        return None

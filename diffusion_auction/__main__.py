@@ -46,7 +46,7 @@ def _act(tree: dict[str, Any]) -> int:
 
 def _report(run_dir: Path) -> None:
     stored = read_run(run_dir)
-    if stored["action"] == "evaluate":
+    if stored.get("action") == "evaluate":
         from diffusion_auction.recorded import report_recorded
 
         report_recorded(run_dir, stored)

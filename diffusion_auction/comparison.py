@@ -12,10 +12,12 @@ import pandas as pd
 from rich.console import Console
 
 from diffusion_auction.config import ANOTHER, ExperimentConfig
+from diffusion_auction.evaluation.metrics import check_metrics, read_metrics
 from diffusion_auction.figures import own_mechanism, runs_side_by_side
 from experiments.errors import RequestError
 from experiments.page import drawings, render
-from experiments.run_directory import read_run, run_directory
+from experiments.run_directory import read_provenance, read_run, run_directory
+from experiments.stored import DamagedFileError, read_table
 from experiments.style import save_figure
 from launchers.shards import write_atomic
 
@@ -94,17 +96,21 @@ def _read_all(run_dirs: Sequence[Path]) -> list[_Run]:
 def _read(path: Path) -> _Run:
     """The run in `path`; raises `RequestError` if it is not finished."""
     try:
-        stored = read_run(path)
-        metrics = json.loads((path / "metrics.json").read_text(encoding="utf-8"))
+        stored = read_run(path, "runs")
+    except DamagedFileError:
+        raise
     except RequestError as error:
         raise RequestError("runs", path, f"{_FINISHED} ({error.expected})") from None
-    except FileNotFoundError:
-        raise RequestError("runs", path, f"{_FINISHED} (this one has no metrics.json)") from None
-    except (OSError, ValueError) as error:
-        raise RequestError("runs", path, f"{_FINISHED} (metrics.json cannot be read: {error})") from None
+    if not (path / "metrics.json").exists():
+        raise RequestError("runs", path, f"{_FINISHED} (this one has no metrics.json)")
+    metrics = read_metrics(path / "metrics.json", "runs")
+    if (auctions := path / "auctions.parquet").exists():
+        check_metrics(path / "metrics.json", metrics, read_table(auctions, key="runs"), "runs")
+    if (path / "provenance.json").exists():
+        read_provenance(path, "runs")
     keys = {key: _text(value) for key, value in stored["identity"].items()}
-    if stored.get("scores") and "scores.sha256" in keys:  # recorded scores: a file name says more than a digest
-        keys["scores.sha256"] = f"{Path(stored['scores']).name} {keys['scores.sha256'][:8]}"
+    if "scores.sha256" in keys:  # recorded scores: a file name says more than a digest
+        keys["scores.sha256"] = f"{Path(str(stored.get('scores'))).name} {keys['scores.sha256'][:8]}"
     return _Run(path, keys, metrics)
 
 

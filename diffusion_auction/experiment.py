@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Hashable, Iterable
+from dataclasses import asdict, dataclass
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,22 @@ from diffusion_auction.config import (
     read_prompts,
 )
 from diffusion_auction.evaluation.evaluate import BASELINE, evaluate, run_auctions
-from diffusion_auction.evaluation.scores import check_scores
+from diffusion_auction.evaluation.scores import Scores, check_scores, numbered
+from diffusion_auction.finished import check_finished, is_of, read_outcomes, read_scores
 from diffusion_auction.mechanisms import Mechanism, side_by_side
 from diffusion_auction.plan import Plan, columns, make_plan, row_values
 from diffusion_auction.scenarios import Scenario
-from experiments.errors import RequestError
-from experiments.run_directory import read_run, run_directory, write_json, write_table
-from launchers import fan_out, mark_of
+from experiments.run_directory import (
+    from_stored,
+    read_provenance,
+    read_run,
+    run_directory,
+    write_json,
+    write_provenance,
+    write_table,
+)
+from experiments.stored import DamagedFileError, read_table
+from launchers import fan_out
 from launchers.provenance import provenance
 from launchers.status import write_manifest
 
@@ -116,8 +124,8 @@ def run(experiment: Experiment) -> None:
     with run_directory(experiment.run_dir, resolved, identity(config), ANOTHER) as run_dir:
         if not fresh and not (run_dir / "scores.parquet").exists():
             _check_models(experiment)
-        if not (run_dir / "provenance.json").exists():
-            write_json(provenance(config.seed), run_dir / "provenance.json")
+        begun = (run_dir / "plan.parquet").exists()
+        write_provenance(run_dir, provenance(config.seed), first=not begun)
         write_table(experiment.plan.images, run_dir / "plan.parquet")
         samples, scores = _make_and_score(experiment, run_dir)
         auctions, metrics = _settle(experiment, samples, scores)
@@ -131,19 +139,31 @@ def run(experiment: Experiment) -> None:
 
 def report(run_dir: Path, stored: dict[str, Any]) -> None:
     """Figures and page again from what `run_dir` stores; `stored` is its configuration. Raises `RequestError`."""
-    experiment = prepare(read_config({k: v for k, v in stored.items() if k != "identity"} | {"run_dir": str(run_dir)}))
-    tables, metrics = read_finished(run_dir, ("samples", "scores", "auctions"))
-    page = _write_report(experiment, run_dir, metrics=metrics, **tables)
+    with from_stored(run_dir):
+        tree = {key: value for key, value in stored.items() if key != "identity"}
+        experiment = prepare(read_config(tree | {"run_dir": str(run_dir)}))
+    check_finished(run_dir, "samples.parquet")
+    samples = read_table(run_dir / "samples.parquet", ("sha256",))
+    if not is_of(samples, experiment.plan.images):
+        raise DamagedFileError(run_dir / "samples.parquet", "its images are not those that config.yaml plans")
+    scores = read_scores(run_dir)
+    auctions, metrics = read_outcomes(run_dir, scores, experiment.mechanism, experiment.bids)
+    if not _scored(scores) <= _asked(experiment) or metrics["left_out"] != [asdict(item) for item in scores.left_out]:
+        raise DamagedFileError(run_dir / "scores.parquet", "its rows are not those that metrics.json is of")
+    page = _write_report(experiment, run_dir, samples, scores.rows, auctions, metrics)
     _OUT.print(f"report   {page}")
 
 
-def read_finished(run_dir: Path, names: Sequence[str]) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """The tables `names` and the metrics of `run_dir`; raises `RequestError` if the run is not finished."""
-    for file in (*(f"{name}.parquet" for name in names), "metrics.json"):
-        if not (run_dir / file).exists():
-            raise RequestError("run_dir", run_dir, f"the directory of a finished run (it has no {file})")
-    tables = {name: pd.read_parquet(run_dir / f"{name}.parquet") for name in names}
-    return tables, json.loads((run_dir / "metrics.json").read_text())
+def _asked(experiment: Experiment) -> set[tuple[Hashable, ...]]:
+    """Scenario, bids and sample of each row that scores.parquet should have."""
+    vectors, samples = experiment.plan.vectors, range(experiment.config.samples)
+    return {(scenario, *vector, sample) for scenario, vector, sample in product(experiment.scenarios, vectors, samples)}
+
+
+def _scored(scores: Scores) -> set[tuple[Hashable, ...]]:
+    """The same of the rows that it has."""
+    keys = scores.rows[["scenario", *numbered("bid", scores.n_agents), "sample"]]
+    return set(keys.itertuples(index=False, name=None))
 
 
 def _check_models(experiment: Experiment) -> None:
@@ -183,7 +203,7 @@ def _make_and_score(experiment: Experiment, run_dir: Path) -> tuple[pd.DataFrame
     scored = work.scoring_shards(images, experiment.scenarios, config.alignment, config.quality, run_dir, made)
     folder = run_dir / work.SCORE
     write_manifest(folder, [shard.key for shard in scored])
-    missing = [shard for shard in scored if mark_of(folder, shard.key) is None]
+    missing = work.unscored(scored, run_dir)
     fan_out(
         lambda: work.Scorer(config.alignment, config.quality, run_dir),
         missing,
@@ -192,14 +212,14 @@ def _make_and_score(experiment: Experiment, run_dir: Path) -> tuple[pd.DataFrame
         launcher=config.launcher,
     )
 
-    marks = [(shard, mark_of(run_dir / work.GENERATE, shard.key) or {}) for shard in made]
+    marks = [(shard, work.made_of(run_dir, shard)) for shard in made]
     samples = images.assign(
-        sha256=[digest for _, mark in marks for digest in mark["sha256"]],
-        seconds=[mark["seconds"] for shard, mark in marks for _ in range(shard.size)],
+        sha256=[digest for _, mark in marks if mark for digest in mark.sha256],
+        seconds=[mark.seconds for shard, mark in marks if mark for _ in range(shard.size)],
     )
-    records = [mark_of(folder, shard.key) or {} for shard in scored]
-    alignments = [values for record in records for values in record["alignments"]]
-    quality = [value for record in records for value in record["quality"]]
+    results = [mark for shard in scored if (mark := work.scored_of(run_dir, shard))]
+    alignments = [values for mark in results for values in mark.alignments]
+    quality = [value for mark in results for value in mark.quality]
     return samples, _scores(experiment, samples, alignments, quality)
 
 
@@ -275,7 +295,7 @@ def _write_report(
         "samples (k)": config.samples,
         "steps": config.model.steps,
         "seed": config.seed,
-        "made": json.loads((run_dir / "provenance.json").read_text())["time"],
+        "made": read_provenance(run_dir)["time"],
     }
     return write_report(
         run_dir,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+from pydantic import TypeAdapter, ValidationError
 
 from diffusion_auction.alignment import alignments, load_alignment
 from diffusion_auction.config import AlignmentConfig, ModelConfig, QualityConfig
@@ -24,6 +26,46 @@ from launchers import Shard, mark_of, unmark
 
 GENERATE, SCORE = "shards/generate", "shards/score"
 """Folders of the marks, below the run directory."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the mark of a generation shard says: the digest of each image, and the mean seconds of one."""
+
+    sha256: list[str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the mark of a scoring shard says of each image: alignments, that of the base prompt last, and quality."""
+
+    alignments: list[list[float]]
+    quality: list[float]
+
+
+_MADE, _SCORED = TypeAdapter(Made), TypeAdapter(Scored)
+
+
+def made_of(run_dir: Path, shard: Shard) -> Made | None:
+    """What the mark of a generation shard says; None without a mark, and if it is damaged."""
+    mark: Made | None = _mark(run_dir / GENERATE, shard, _MADE)
+    return mark if mark and len(mark.sha256) == shard.size else None
+
+
+def scored_of(run_dir: Path, shard: Shard) -> Scored | None:
+    """The same of a scoring shard."""
+    mark: Scored | None = _mark(run_dir / SCORE, shard, _SCORED)
+    texts = [len(image["texts"]) for image in shard.payload["images"]]
+    whole = mark and len(mark.quality) == shard.size and list(map(len, mark.alignments)) == texts
+    return mark if whole else None
+
+
+def _mark(folder: Path, shard: Shard, shape: TypeAdapter[Any]) -> Any:
+    try:
+        return shape.validate_python(mark_of(folder, shard.key))
+    except ValidationError:
+        return None
 
 
 def check_measures(alignment: AlignmentConfig, quality: QualityConfig) -> None:
@@ -73,8 +115,8 @@ def scoring_shards(
     """The stored images in batches, each keyed by the digests of its files and the texts they are held against."""
     digests: dict[str, str] = {}
     for shard in made:
-        record = mark_of(run_dir / GENERATE, shard.key) or {"sha256": []}
-        digests |= zip((image["path"] for image in shard.payload["images"]), record["sha256"], strict=True)
+        mark = made_of(run_dir, shard)
+        digests |= zip((image["path"] for image in shard.payload["images"]), mark.sha256 if mark else (), strict=True)
     settings = {"alignment": alignment.model_dump(exclude={"device"}), "quality": quality.model_dump()}
     return [
         Shard.of(
@@ -155,17 +197,25 @@ class Generator:
 
 def unfinished(shards: list[Shard], run_dir: Path) -> list[Shard]:
     """The generation shards that are not marked, or whose images are not all as marked: those lose their marks."""
-    return [shard for shard in shards if not _finished(shard, run_dir)]
+    return [shard for shard in shards if not _keeps_mark(shard, run_dir / GENERATE, lambda s: _is_made(s, run_dir))]
 
 
-def _finished(shard: Shard, run_dir: Path) -> bool:
-    record = mark_of(run_dir / GENERATE, shard.key)
-    if record is None:
-        return False
-    complete = _images(shard, run_dir).complete(record["sha256"])
-    if not complete:
-        unmark(run_dir / GENERATE, shard.key)
-    return complete
+def unscored(shards: list[Shard], run_dir: Path) -> list[Shard]:
+    """The scoring shards that are not marked, or whose marks are damaged: those lose them."""
+    return [shard for shard in shards if not _keeps_mark(shard, run_dir / SCORE, lambda s: bool(scored_of(run_dir, s)))]
+
+
+def _keeps_mark(shard: Shard, folder: Path, is_done: Callable[[Shard], bool]) -> bool:
+    marked = mark_of(folder, shard.key) is not None  # asked first: a worker of an earlier run may be marking it
+    done = is_done(shard)
+    if marked and not done:
+        unmark(folder, shard.key)
+    return done
+
+
+def _is_made(shard: Shard, run_dir: Path) -> bool:
+    mark = made_of(run_dir, shard)
+    return mark is not None and _images(shard, run_dir).complete(mark.sha256)
 
 
 def take_over(shards: list[Shard], source: Path, run_dir: Path) -> list[Shard]:
@@ -176,9 +226,9 @@ def take_over(shards: list[Shard], source: Path, run_dir: Path) -> list[Shard]:
     """
     rest = []
     for shard in shards:
-        record = mark_of(source / GENERATE, shard.key)
+        record, mark = mark_of(source / GENERATE, shard.key), made_of(source, shard)
         files = _images(shard, run_dir)
-        if record is not None and files.link(source, record["sha256"]):
+        if record is not None and mark is not None and files.link(source, mark.sha256):
             shard.mark(run_dir / GENERATE, record)
             files.publish()
         else:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from diffusion_auction import finished
 from diffusion_auction.compositions import COMPOSITIONS
-from diffusion_auction.config import ANOTHER, ExperimentConfig, experiment_mechanism
+from diffusion_auction.config import ANOTHER, ExperimentConfig, experiment_mechanism, read_config
 from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
 from diffusion_auction.evaluation.scores import LeftOut, check_scores, read_scores
-from diffusion_auction.experiment import read_finished, show_gain
+from diffusion_auction.experiment import show_gain
 from diffusion_auction.mechanisms import side_by_side
 from experiments.errors import RequestError
-from experiments.run_directory import run_directory, write_json, write_table
+from experiments.run_directory import (
+    from_stored,
+    read_provenance,
+    run_directory,
+    write_json,
+    write_provenance,
+    write_table,
+)
 from experiments.schema import flat
 from launchers.provenance import provenance
 
@@ -38,12 +46,13 @@ def evaluate_recorded(config: ExperimentConfig) -> None:
     mechanisms, compose = side_by_side(mechanism), COMPOSITIONS[config.composition.name]
     resolved = config.model_dump(mode="json")
     with run_directory(Path(config.run_dir), resolved, _identity(config, path), ANOTHER) as run_dir:
-        write_json(provenance(config.seed), run_dir / "provenance.json")
+        write_provenance(run_dir, provenance(config.seed), first=True)  # all is made anew
         write_table(scores.rows, run_dir / "scores.parquet")
-        write_table(run_auctions(scores, mechanisms), run_dir / "auctions.parquet")
+        auctions = run_auctions(scores, mechanisms)
+        write_table(auctions, run_dir / "auctions.parquet")
         metrics = evaluate(scores, mechanisms, config.seed, branches=lambda bids: len(compose(bids)))
         write_json(metrics, run_dir / "metrics.json")
-        page = _write_report(run_dir, resolved)
+        page = _write_report(run_dir, config, scores.rows, auctions, metrics)
     if scores.left_out:
         _OUT.print(_left_out(scores.left_out))
     show_gain(metrics, mechanism)
@@ -52,7 +61,14 @@ def evaluate_recorded(config: ExperimentConfig) -> None:
 
 def report_recorded(run_dir: Path, stored: dict[str, Any]) -> None:
     """Figures and page again from what `run_dir` stores; `stored` is its configuration. Raises `RequestError`."""
-    _OUT.print(f"report   {_write_report(run_dir, stored)}")
+    with from_stored(run_dir):
+        config = read_config({key: value for key, value in stored.items() if key != "identity"})
+    finished.check_finished(run_dir)
+    scores = finished.read_scores(run_dir)
+    with from_stored(run_dir):
+        mechanism = experiment_mechanism(config, scores.n_agents)
+    auctions, metrics = finished.read_outcomes(run_dir, scores, mechanism)
+    _OUT.print(f"report   {_write_report(run_dir, config, scores.rows, auctions, metrics)}")
 
 
 def _identity(config: ExperimentConfig, path: Path) -> dict[str, Any]:
@@ -65,19 +81,22 @@ def _identity(config: ExperimentConfig, path: Path) -> dict[str, Any]:
     }
 
 
-def _write_report(run_dir: Path, stored: dict[str, Any]) -> Path:
+def _write_report(
+    run_dir: Path, config: ExperimentConfig, scores: pd.DataFrame, auctions: pd.DataFrame, metrics: dict[str, Any]
+) -> Path:
     from diffusion_auction.report import write_report  # matplotlib, only where figures are drawn
 
-    tables, metrics = read_finished(run_dir, ("scores", "auctions"))
     settings = {
-        "name": stored["name"],
-        "scores": Path(stored["scores"]).name,
-        "scenarios": tables["scores"]["scenario"].nunique(),
-        "mechanism": stored["mechanism"]["name"],
-        "seed": stored["seed"],
-        "evaluated": json.loads((run_dir / "provenance.json").read_text())["time"],
+        "name": config.name,
+        "scores": Path(config.scores or "").name,
+        "scenarios": scores["scenario"].nunique(),
+        "mechanism": config.mechanism.name,
+        "seed": config.seed,
+        "evaluated": read_provenance(run_dir)["time"],
     }
-    return write_report(run_dir, scenarios=None, samples=None, metrics=metrics, settings=settings, **tables)
+    return write_report(
+        run_dir, scenarios=None, samples=None, scores=scores, auctions=auctions, metrics=metrics, settings=settings
+    )
 
 
 def _left_out(items: tuple[LeftOut, ...]) -> Table:

@@ -90,6 +90,6 @@ class Images:
 def _is(path: Path, digest: str) -> bool:
     """Whether `path` is a file with that SHA-256: a truncated or foreign file is not."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() == digest
+        return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
     except FileNotFoundError:
         return False

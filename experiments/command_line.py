@@ -37,6 +37,8 @@ LAUNCHERS = tuple(sorted(path.stem for path in (CONF / "hydra" / "launcher").glo
 """What runs the jobs of a multirun: options of hydra/launcher."""
 
 _NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_NO_FILE = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG)
+"""A directory in the place of a file, a file in that of a directory, a name that is too long."""
 
 Act = Callable[[dict[str, Any]], int | None]
 """What an application does with a composed configuration; its exit status, None for 0."""
@@ -110,6 +112,9 @@ def _status(work: Callable[[], int | None]) -> int:
         print(news)
         return 0
     except OSError as error:
+        if error.errno in _NO_FILE:
+            print(f"{error.filename}: {error.strerror}: remove it, or choose another run_dir", file=sys.stderr)
+            return 2
         if error.errno not in _NOT_WRITABLE:
             raise
         print(f"{error.filename}: {error.strerror}; the same command resumes once it can be written", file=sys.stderr)

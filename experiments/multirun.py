@@ -15,6 +15,7 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -110,7 +111,7 @@ class Sweep:
         self._keys += [shard.key for shard in shards]
         write_manifest(folder, self._keys)
         self._forget(jobs, shards, folder)
-        missing = [shard for shard in shards if mark_of(folder, shard.key) is None]
+        missing = [shard for shard in shards if _record_of(folder, shard) is None]
         is_here = isinstance(self._launcher, InlineConfig)
         name = "" if is_here else self._config.hydra.job.name  # here each job shows a bar of its own
         worker = partial(job_worker, self._act, folder.absolute())
@@ -145,8 +146,8 @@ class Sweep:
         finished = self._finished.exists()
         self._finished.unlink(missing_ok=True)
         for job, shard in zip(jobs, shards, strict=True):
-            record = mark_of(folder, shard.key)
-            if record and (finished or record["status"] is None or not job.run_dir.exists()):
+            marked, record = mark_of(folder, shard.key), _record_of(folder, shard)
+            if marked and (finished or record is None or record.status is None or not job.run_dir.exists()):
                 unmark(folder, shard.key)
 
     def report(self) -> int:
@@ -195,14 +196,33 @@ def job_worker(act: Act, folder: Path) -> Callable[[Shard], None]:
     return work
 
 
+@dataclass(frozen=True)
+class _Record:
+    """What the mark of a job says: its exit status, None if it left work going, and its metrics."""
+
+    status: int | None
+    metrics: dict[str, Any]
+
+
+_RECORD = TypeAdapter(_Record)
+
+
+def _record_of(folder: Path, shard: Shard) -> _Record | None:
+    """That of the job `shard`; None without a mark, and if it is damaged."""
+    try:
+        return _RECORD.validate_python(mark_of(folder, shard.key))
+    except ValidationError:
+        return None
+
+
 def _outcome(job: Job, shard: Shard, folder: Path, ends: Sequence[str]) -> Outcome:
     """What the files of the sweep say of `job`; `ends` how its workers ended, if no worker stayed alive."""
-    record, failure = mark_of(folder, shard.key), error_path(folder, shard.key)
-    if record is not None and record["status"] is not None:
-        state = "failed" if record["status"] else "done"
-        return Outcome(job, state, f"it ended with status {record['status']} ({job.run_dir})", record["metrics"])
+    record, failure = _record_of(folder, shard), error_path(folder, shard.key)
+    if record is not None and record.status is not None:
+        state = "failed" if record.status else "done"
+        return Outcome(job, state, f"it ended with status {record.status} ({job.run_dir})", record.metrics)
     if record is None and failure.exists():
-        reason = failure.read_text(errors="replace").partition("\n")[0]
+        reason = failure.read_text(errors="replace").partition("\n")[0] if failure.is_file() else "no regular file"
         if reason.startswith(refused := f"{RequestError.__name__}: "):
             return Outcome(job, "refused", reason.removeprefix(refused))
         return Outcome(job, "failed", f"{reason} ({failure})")

@@ -9,13 +9,16 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
 from experiments.errors import RequestError
+from experiments.stored import DamagedFileError, read_json, read_yaml
 from launchers.shards import write_atomic
 
 if TYPE_CHECKING:
@@ -148,17 +151,80 @@ def _cut(value: Any, text: str) -> str:
     return f"{text[:_MOST_LETTERS]}… (sha256 {digest}…)"
 
 
+@dataclass
+class _Config:
+    identity: dict[str, Any]
+
+
+@dataclass
+class _Provenance:
+    time: str
+    configuration: str = ""
+
+
+_CONFIG, _PROVENANCE = TypeAdapter(_Config), TypeAdapter(_Provenance)
+"""What is read of the files, whoever wrote them; more stands in them."""
+
+NOTHING_ELSE_SAYS = "nothing else says what made the run: put it back from a copy, or choose another run_dir"
+
+
 def read_run(path: Path, key: str = "run_dir") -> dict[str, Any]:
     """The configuration stored in the run directory `path`; raises `RequestError` naming `key` if there is none."""
-    try:
-        stored = yaml.safe_load((path / "config.yaml").read_text())
-    except OSError:
-        raise RequestError(key, path, "the directory of an earlier run (it has no config.yaml)") from None
-    except (UnicodeDecodeError, yaml.YAMLError):
-        stored = None
-    if not (isinstance(stored, dict) and isinstance(stored.get("identity"), dict)):
-        raise RequestError(key, path, "the directory of an earlier run (its config.yaml is not one of ours)")
+    if not (path / "config.yaml").exists():
+        raise RequestError(key, path, "the directory of an earlier run (it has no config.yaml)")
+    stored: dict[str, Any] = read_yaml(path / "config.yaml", _CONFIG, NOTHING_ELSE_SAYS, key)
     return stored
+
+
+@contextmanager
+def from_stored(path: Path) -> Iterator[None]:
+    """Name config.yaml of the run directory `path` in the errors of values that were read from it."""
+    try:
+        yield
+    except DamagedFileError:
+        raise
+    except RequestError as error:
+        raise DamagedFileError(path / "config.yaml", error, NOTHING_ELSE_SAYS) from None
+
+
+# --- where results come from -----------------------------------------------------------------------------
+
+
+def read_provenance(path: Path, key: str = "run_dir") -> dict[str, Any]:
+    """The provenance of the run directory `path`; raises `RequestError` if it is damaged, or another run's."""
+    file = path / "provenance.json"
+    stored: dict[str, Any] = read_json(file, _PROVENANCE, key=key)
+    own = _configuration(path, key)
+    if stored.get("configuration", own) != own:
+        raise DamagedFileError(file, "it is of another configuration than config.yaml", key=key)
+    return stored
+
+
+def write_provenance(path: Path, content: Mapping[str, Any], *, first: bool) -> None:
+    """Write provenance.json unless that of the run that made the directory is there.
+
+    One that is damaged, or missing though this is not the `first` run, is written anew and says so: it cannot tell
+    what earlier runs were made with.
+    """
+    content = {**content, "configuration": _configuration(path)}
+    if not first:
+        try:
+            read_provenance(path)
+            return
+        except DamagedFileError as error:
+            reason = f"what earlier runs wrote was damaged: {error.problem}"
+            print(f"{path / 'provenance.json'}: written anew, {reason}", file=sys.stderr)
+            content["written_anew"] = reason
+    write_json(content, path / "provenance.json")
+
+
+def _configuration(path: Path, key: str = "run_dir") -> str:
+    """A digest of what decides the run in `path`."""
+    text = json.dumps(read_run(path, key)["identity"], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+# --- files -----------------------------------------------------------------------------------------------
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from pydantic import TypeAdapter
 
 from experiments.run_directory import write_table
 from experiments.schema import flat
+from experiments.stored import read_json
 from launchers.shards import write_atomic
+
+_METRICS = TypeAdapter(dict[str, Any])
 
 
 def write_sweep_table(rows: Iterable[Mapping[str, Any]], directory: Path) -> None:
@@ -49,8 +52,6 @@ def override_values(overrides: Iterable[str]) -> dict[str, Any]:
 
 def scalar_metrics(run_dir: Path) -> dict[str, Any]:
     """The single values of the run's metrics.json by their keys joined with dots; none where there is no such file."""
-    try:
-        metrics = json.loads((run_dir / "metrics.json").read_text())
-    except FileNotFoundError:
-        return {}
+    file = run_dir / "metrics.json"
+    metrics = read_json(file, _METRICS) if file.exists() else {}
     return {key: value for key, value in flat(metrics).items() if not isinstance(value, list)}

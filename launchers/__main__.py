@@ -29,10 +29,9 @@ def main(argv: list[str] | None = None) -> int:
         if name == "logs":
             command.add_argument("shard", metavar="SHARD", help="its key, or the beginning of it")
     args = parser.parse_args(argv)
-    if not stages(args.run_dir):
-        print(f"DIR = {args.run_dir}: expected a run directory with a folder `shards`", file=sys.stderr)
-        return 2
     try:
+        if not stages(args.run_dir):
+            raise LaunchError(f"DIR = {args.run_dir}: expected a run directory with a folder `shards`")
         if args.command == "logs":
             print(log_of(args.run_dir, args.shard))
             return 0

@@ -11,14 +11,39 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeGuard
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from launchers.provenance import worker_provenance
-from launchers.shards import write_atomic
+from launchers.shards import read_record, write_atomic
 
 BEAT_SECONDS = 5.0
 LOST_AFTER_SECONDS = 120.0
 """A worker on another host, unknown to SLURM, that has not written for so long is gone."""
+
+
+class _Record(BaseModel):
+    """What others read of a record."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: str
+    state: str
+    host: str
+    kernel: str | None
+    pid: int
+    pid_started: int | None
+    started: float
+    seen: float
+    done: int
+    failed: int
+    units: int
+    log: str | None = None
+    job: str | None = None
+    gpu: str | None = None
+    slot: int | None = None
+    working_since: float = 0.0
 
 
 class Presence:
@@ -81,11 +106,18 @@ def local_name(process: int | str) -> str:
 
 def workers_of(folder: Path) -> dict[str, dict[str, Any]]:
     """The records of all workers of the stage `folder` by name, in the order in which they began."""
-    records = []
-    for path in (folder / "workers").glob("*.json"):
-        with suppress(OSError, ValueError):
-            records.append(json.loads(path.read_bytes()))
+    paths = (folder / "workers").glob("*.json")
+    records = [record for path in paths if _is_whole(record := read_record(path), path.stem)]
     return {record["name"]: record for record in sorted(records, key=lambda record: record["started"])}
+
+
+def _is_whole(record: dict[str, Any] | None, name: str) -> TypeGuard[dict[str, Any]]:
+    """Whether that of the worker `name` can be relied on: a damaged one is none."""
+    try:
+        _Record.model_validate(record)
+    except ValidationError:
+        return False
+    return record is not None and record["name"] == name
 
 
 def living(folder: Path, jobs: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ of its worker. Those of workers that ended without a word are moved to `lost`, a
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -49,7 +50,7 @@ class Claims:
 
     def holders(self) -> dict[str, str]:
         """The worker of each claimed shard."""
-        return {link.name: name for link in _listed(self._claims) if (name := _holder(link))}
+        return {link.name: name for link in _listed(self._claims) if (name := _holder(link)) is not None}
 
     def free(self, held: Mapping[str, str], there: Collection[str]) -> None:
         """Take the shards away from workers that are gone; one that too many did not survive is marked as failed.
@@ -105,7 +106,12 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _holder(link: Path) -> str | None:
+    """The worker that a claim names; "" for a file in the place of a link: nobody's, and so free again."""
     try:
         return Path(os.readlink(link)).name.removesuffix(".json")
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return ""

@@ -27,7 +27,7 @@ def log_of(run_dir: Path, start: str) -> str:
     ((stage, key),) = found
     folder = run_dir / "shards" / stage
     parts = [f"{stage} {key}"]
-    if (path := error_path(folder, key)).exists():
+    if (path := error_path(folder, key)).is_file():
         parts.append(path.read_text(errors="replace").rstrip())
     parts += [_tail_of(folder, worker) for worker in _workers(folder, key)]
     return "\n\n".join(parts)
@@ -37,8 +37,8 @@ def _workers(folder: Path, key: str) -> list[str]:
     """Who made the shard, has it in the making, or was lost with it."""
     claims = Claims(folder, make=False)
     names = [*claims.losses().get(key, []), claims.holders().get(key), (mark_of(folder, key) or {}).get("worker")]
-    with suppress(FileNotFoundError, IndexError):
-        names.append(error_path(folder, key).read_text().splitlines()[1].split()[1].rstrip(","))
+    with suppress(OSError, IndexError):
+        names.append(error_path(folder, key).read_text(errors="replace").splitlines()[1].split()[1].rstrip(","))
     return list(dict.fromkeys(name for name in names if name))
 
 
@@ -54,8 +54,8 @@ def _tail_of(folder: Path, worker: str) -> str:
     try:
         with Path(record["log"]).open(errors="replace") as log:
             return f"{heading}:\n" + "".join(deque(log, _TAIL)).rstrip()
-    except OSError as error:
-        return f"{heading}: {error.strerror}"
+    except (OSError, ValueError) as error:
+        return f"{heading}: {getattr(error, 'strerror', error)}"
 
 
 def cancel_run(run_dir: Path) -> Iterator[str]:

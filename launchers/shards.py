@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+KEY = r"[0-9a-f]{20}"
+"""What a shard's key looks like."""
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -39,11 +42,17 @@ class Shard:
 
 def mark_of(folder: Path, key: str) -> dict[str, Any] | None:
     """The record with which the shard was marked done in `folder`, or None; a damaged mark is none."""
+    record = read_record(mark_path(folder, key))
+    return record if record is not None and record.get("key") == key else None
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The JSON object in `path`; None if there is none, or no whole one."""
     try:
-        record = json.loads(mark_path(folder, key).read_bytes())
-    except (FileNotFoundError, ValueError):
+        record = json.loads(path.read_bytes())
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) and record.get("key") == key else None
+    return record if isinstance(record, dict) else None
 
 
 def unmark(folder: Path, key: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 
 from launchers.attendance import living
 from launchers.claims import Claims
-from launchers.errors import Failure
-from launchers.shards import error_path, mark_path, write_atomic
+from launchers.errors import Failure, LaunchError
+from launchers.shards import KEY, error_path, mark_path, write_atomic
 
 CANCELLED = "cancelled"
 """The file by which `python -m launchers cancel` tells the launching process and the workers of a stage."""
@@ -70,11 +71,11 @@ def standing(folder: Path, keys: Iterable[str], queue: Mapping[str, str] | None 
 def failure_of(folder: Path, key: str) -> Failure | None:
     """Why the shard failed, by the first two lines of its file; None if it has not."""
     path = error_path(folder, key)
-    try:
-        reason, where = [*path.read_text(errors="replace").splitlines(), "", ""][:2]
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    return Failure(key, reason, path, where.partition(", log ")[2] or None)
+    text = path.read_text(errors="replace") if path.is_file() else ""
+    reason, where = [*text.splitlines(), "", ""][:2]
+    return Failure(key, reason or "nothing stands in its file", path, where.partition(", log ")[2] or None)
 
 
 def queue_of(folder: Path) -> Mapping[str, str] | None:
@@ -97,6 +98,24 @@ def submitted(folder: Path) -> set[str]:
 
 
 def stages(run_dir: Path) -> dict[str, list[str]]:
-    """The keys of the shards of each stage (folder of `run_dir/shards`) by its name."""
-    manifests = sorted(run_dir.glob(f"shards/*/{_MANIFEST}"))
-    return {manifest.parent.name: manifest.read_text().split() for manifest in manifests}
+    """The keys of the shards of each stage (folder of `run_dir/shards`) by its name.
+
+    Raises `LaunchError` naming the file that lists the shards of a stage if it is damaged.
+    """
+    return {manifest.parent.name: _keys(manifest) for manifest in sorted(run_dir.glob(f"shards/*/{_MANIFEST}"))}
+
+
+def _keys(manifest: Path) -> list[str]:
+    try:
+        keys = manifest.read_text(encoding="ascii").split()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "other bytes stand there"
+        raise _damaged(manifest, reason) from None
+    if not keys or not all(re.fullmatch(KEY, key) for key in keys):
+        raise _damaged(manifest, "other text stands there" if keys else "it is empty")
+    return keys
+
+
+def _damaged(manifest: Path, reason: object) -> LaunchError:
+    expected = f"a line with the key of each shard ({reason}); the command that made the run writes it again"
+    return LaunchError(f"DIR = {manifest}: expected {expected}")

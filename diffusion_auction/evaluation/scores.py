@@ -82,7 +82,7 @@ def read_scores(path: Path) -> pd.DataFrame:
         raise RequestError("scores", path, "a .csv or .parquet file")
     try:
         return readers[path.suffix](path)
-    except (OSError, ValueError) as error:  # what is no CSV or Parquet at all is a ValueError to pandas and pyarrow
+    except Exception as error:  # of a damaged file pandas and pyarrow raise errors of many classes
         reason = " ".join(str(error).split())
         raise RequestError("scores", path, f"a readable {path.suffix} table ({reason})") from None
 

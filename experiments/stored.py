@@ -1,0 +1,101 @@
+"""Read what a run stored: a damaged file is one line that names it, what is wrong with it, and what to do."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from experiments.errors import RequestError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MOST_LETTERS = 200
+"""Of what a library says is wrong with a file: some quote all of it."""
+
+_T = TypeVar("_T")
+
+
+class DamagedFileError(RequestError):
+    """A file of a run directory is missing, or not as the run wrote it."""
+
+    def __init__(self, path: Path, problem: object, remedy: str | None = None, key: str = "run_dir") -> None:
+        """`problem` is what is wrong with `path`, `remedy` a sentence; by default the command of the run remakes it."""
+        self.problem = _in_a_line(problem)
+        remedy = remedy or "the command that made the run makes it again"
+        super().__init__(key, path, f"the file as the run wrote it ({self.problem}); {remedy}")
+
+
+def read_json(path: Path, shape: TypeAdapter[Any], remedy: str | None = None, key: str = "run_dir") -> Any:
+    """The JSON value in `path`, unchanged; raises `DamagedFileError` unless it has that `shape`, which may be a part."""
+
+    def parse(content: bytes) -> Any:
+        shape.validate_json(content, strict=True)
+        return json.loads(content)
+
+    return _read(path, parse, remedy, key)
+
+
+def read_yaml(path: Path, shape: TypeAdapter[Any], remedy: str | None = None, key: str = "run_dir") -> Any:
+    """The YAML value in `path`, as `read_json` reads JSON."""
+
+    def parse(content: bytes) -> Any:
+        value = yaml.safe_load(content)
+        shape.validate_python(value)
+        return value
+
+    return _read(path, parse, remedy, key)
+
+
+def read_table(
+    path: Path, columns: Iterable[str] = (), remedy: str | None = None, key: str = "run_dir"
+) -> pd.DataFrame:
+    """The Parquet table in `path`; raises `DamagedFileError` if it is none, or lacks one of `columns`."""
+
+    def parse(content: bytes) -> pd.DataFrame:
+        import pandas as pd
+
+        try:
+            table = pd.read_parquet(io.BytesIO(content))
+        except Exception as error:  # of a damaged one pyarrow raises errors of many classes
+            raise ValueError(f"{type(error).__name__}: {error}") from None
+        if absent := [column for column in columns if column not in table]:
+            raise ValueError(f"it has no column {absent[0]}")
+        return table
+
+    return _read(path, parse, remedy, key)
+
+
+def _read(path: Path, parse: Callable[[bytes], _T], remedy: str | None, key: str) -> _T:
+    try:
+        if path.exists() and not path.is_file():  # whoever opens a pipe waits for somebody to write to it
+            raise ValueError("no regular file")
+        return parse(path.read_bytes())
+    except ValidationError as error:
+        problem: object = in_words(error)
+    except OSError as error:
+        problem = error.strerror or error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        problem = error
+    raise DamagedFileError(path, problem, remedy, key)
+
+
+def in_words(error: ValidationError) -> str:
+    """The first thing that is wrong, and where."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    if first["type"] == "missing":
+        return f"{place} is absent"
+    expected = first["msg"].replace("Input should be", "expected")
+    return f"{place}: {expected}" if place else expected
+
+
+def _in_a_line(problem: object) -> str:
+    line = " ".join(str(problem).split())
+    return line if len(line) <= _MOST_LETTERS else f"{line[: _MOST_LETTERS - 1]}…"
