@@ -33,6 +33,8 @@ class Answer(NamedTuple):
 
     held_up: bool = False
     """Whether it is the machine's fault that this is late: others had the CPU."""
+    update_failed: tuple[str, str] | None = None
+    """Error class and text of the update for the round before, where that failed and so did the bid."""
 
 
 class Bidder(Protocol):
