@@ -22,7 +22,7 @@ from agt_tournament.agents.printed import OverBudgetError, Printed, cut, printab
 from agt_tournament.agents.process import Process
 from agt_tournament.agents.readable import library_folders
 from agt_tournament.agents.sandbox import NONE, Sandbox
-from agt_tournament.auction_engine import NOBODY, Answer
+from agt_tournament.auction_engine import NOBODY, NOT_STARTED, Answer
 
 _MOST_FAILED_STARTS = 3
 _QUICK = 0.001  # seconds
@@ -133,7 +133,7 @@ class AgentProcess:
             return Answer(0.0)
         if self._process is None:
             self._out = "exit"
-            return Answer(0.0, 0.0, "exit", "not started: it could not be loaded before", "import", valid=False)
+            return Answer(0.0, 0.0, "exit", f"{NOT_STARTED}: it could not be loaded before", "import", valid=False)
         process = self._process
         self._await_walls(process)
         request = {"folder": str(process.folder), "libraries": library_folders(), "seed": self._seed}
