@@ -7,6 +7,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+NOT_STARTED = "not started"
+"""How the text of an `exit` begins where there was no process that could have ended."""
+
 NOBODY = ""
 """The winner of a round in which nobody bids more than zero."""
 
@@ -33,6 +36,13 @@ class Answer(NamedTuple):
 
     held_up: bool = False
     """Whether it is the machine's fault that this is late: others had the CPU."""
+    update_failed: tuple[str, str] | None = None
+    """Error class and text of the update for the round before, where that failed and so did the bid."""
+
+
+def in_words(error: str, text: str) -> str:
+    """How the class of a logged error is called where people read it; `text` is what the log says of it."""
+    return NOT_STARTED if error == "exit" and text.startswith(NOT_STARTED) else error
 
 
 class Bidder(Protocol):

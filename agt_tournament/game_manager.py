@@ -158,6 +158,10 @@ class Game:
 
     def _keep(self, team: str, round_: int | None, answer: Answer) -> None:
         """Note an error where it happens; later requests of an agent that is out have no time and no text."""
+        if answer.update_failed:
+            error, text = answer.update_failed
+            update = {"error": error, "where": "update_after_each_round", "text": text}
+            self._failures.append({"team_id": team, "round": round_, **update})
         if answer.error and answer.seconds is not None:
             failure: dict[str, Any] = {"error": answer.error, "where": answer.where, "text": answer.text}
             if answer.held_up:

@@ -154,9 +154,12 @@ def _of_game(run_dir: Path, game: StoredGame, rules: TournamentConfig) -> Iterat
 
 
 def _bid_failures(game: Mapping[str, Any]) -> tuple[list[list[Any]], list[list[Any]]]:
-    """Round, team and error of bids that failed: as the list of failures says, and as the rounds do."""
-    listed = [[failure["round"], failure["team_id"], failure["error"]] for failure in game["failures"]]
-    return [failure for failure in listed if failure[0]], [
+    """Round, team and error of bids that failed: as the list of failures says, and as the rounds do.
+
+    Where an update and the bid after it failed, the list has both in this order, and the round has the bid's.
+    """
+    listed = {(failure["round"], failure["team_id"]): failure["error"] for failure in game["failures"]}
+    return [[*place, error] for place, error in listed.items() if place[0]], [
         [entry["round"], team, entry["errors"][team]]
         for entry in game["auction_log"]
         for team in game["team_results"]

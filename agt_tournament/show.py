@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import isnan
 from pathlib import Path
@@ -12,6 +13,8 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from agt_tournament.auction_engine import in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 _OUT = Console(highlight=False)
 _ERR = Console(stderr=True, highlight=False)
 _MOST_IGNORED = 3  # files of a team
+_LAYOUTS = ((64, True), (16, True), (8, True), (0, True), (16, False), (0, False))
+"""Of the rounds of a game: letters of the winner's name, and whether all bids are shown. The first to fit is used."""
 
 
 def leaderboard(stage: int, board: pd.DataFrame) -> None:
@@ -50,23 +55,55 @@ def leaderboard(stage: int, board: pd.DataFrame) -> None:
 
 def game(content: Mapping[str, Any], path: Path) -> None:
     """The rounds of a game, its result, and where it is stored."""
-    teams = list(content["team_results"])
-    rounds = _table("Rounds: bids, winner, price", "round", "item", *map(escape, teams), "winner", "price")
-    for entry in content["auction_log"]:
-        bids = [
-            f"[bold]{bid:.2f}[/bold]" if team == entry["winner"] else entry["errors"].get(team) or f"{bid:.2f}"
-            for team, bid in entry["all_bids"].items()
-        ]
-        rounds.add_row(str(entry["round"]), entry["item_id"], *bids, entry["winner"] or "–", f"{entry['price']:.2f}")
+    unlimited = _OUT.options.update(width=10_000)
+    for layout in _LAYOUTS:
+        rounds = _rounds(content, *layout)
+        if _OUT.measure(rounds, options=unlimited).maximum <= _OUT.width:
+            break
     _OUT.print(rounds)
-    results = _table("Result", "team", "utility", "best item", "spent", "items")
+    results = _table("Result", "", "team", "utility", "best item", "spent", "items")
+    numbers = _numbers(content)
     for team, result in sorted(content["team_results"].items(), key=lambda item: -item[1]["utility"]):
         money = (f"{result[name]:.2f}" for name in ("utility", "max_single_item_utility", "budget_spent"))
-        results.add_row(escape(team), *money, str(len(result["items_won"])))
+        results.add_row(numbers[team], escape(team), *money, str(len(result["items_won"])))
     _OUT.print(results)
     _OUT.print(f"game     {path}", soft_wrap=True)
     for failure in content["failures"]:
         _ERR.print(f"{failure['team_id']}: {_at(failure)}: {escape(failure['text'])}", soft_wrap=True)
+
+
+def _rounds(content: Mapping[str, Any], letters: int, bids: bool) -> Table:
+    """The rounds of a game; teams are numbered as in its result, and their names cut down to `letters`."""
+    numbers = _numbers(content)
+    title = (
+        "Rounds: winner, price, and the bid of each team"
+        if bids
+        else "Rounds: winner and price; all bids are in the file below"
+    )
+    table = _table(title, "round", "item", "winner", "price", *(numbers.values() if bids else ()))
+    for entry in content["auction_log"]:
+        winner = entry["winner"]
+        named = f"{numbers[winner]} {_cut(winner, letters)}".strip() if winner else "–"
+        shown = [_bid(entry, team) for team in numbers] if bids else []
+        table.add_row(str(entry["round"]), entry["item_id"], escape(named), f"{entry['price']:.2f}", *shown)
+    return table
+
+
+def _numbers(content: Mapping[str, Any]) -> dict[str, str]:
+    """What each team of a game is called in a table."""
+    return {team: str(number) for number, team in enumerate(content["team_results"], start=1)}
+
+
+def _bid(entry: Mapping[str, Any], team: str) -> str:
+    """A team's bid in a round, the error that cost it, or – if the team was not asked any more."""
+    bid, error = f"{entry['all_bids'][team]:.2f}", entry["errors"].get(team)
+    if team == entry["winner"]:
+        return f"[bold]{bid}[/bold]"
+    return "–" if error and entry["seconds"][team] is None else error or bid
+
+
+def _cut(name: str, letters: int) -> str:
+    return name if len(name) <= letters else f"{name[: letters - 1]}…" if letters else ""
 
 
 def failures(table: pd.DataFrame, folder: Path) -> None:
@@ -76,7 +113,8 @@ def failures(table: pd.DataFrame, folder: Path) -> None:
     teams = table.groupby("team_id", sort=True)
     print(f"{len(teams)} of the agents failed; each failed bid counted 0:", file=sys.stderr)
     for team, errors in teams:
-        counts = ", ".join(f"{count} × {error}" for error, count in errors["error"].value_counts().items())
+        kinds = [in_words(*kind) for kind in zip(errors["error"], errors["text"], strict=True)]
+        counts = ", ".join(f"{count} × {kind}" for kind, count in Counter(kinds).most_common())
         path = folder / str(team) / "errors.txt"
         print(f"  {team}: {counts} ({path if path.exists() else 'a filler'})", file=sys.stderr)
 
@@ -127,7 +165,8 @@ def guessable(seed: int) -> None:
 def _at(failure: Mapping[str, Any]) -> str:
     round_ = failure["round"]
     when = "before the first round" if round_ == 0 else "after the last round" if round_ is None else f"round {round_}"
-    return f"{failure['error']} in {failure['where'] or 'bidding_function'}, {when}"
+    kind = in_words(failure["error"], failure["text"])
+    return kind if kind != failure["error"] else f"{kind} in {failure['where'] or 'bidding_function'}, {when}"
 
 
 def _table(title: str, *columns: str) -> Table:

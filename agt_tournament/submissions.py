@@ -19,6 +19,10 @@ _MOST_FILES, _MOST_BYTES, _MOST_DEPTH = 1000, 20 << 20, 20
 _COMPILED = (".pyc", ".pyo", ".pyd", ".so", ".dll", ".dylib")
 
 
+class SubmissionError(RequestError):
+    """What lies at a path was handed in, and cannot play as it is."""
+
+
 class Ignored(NamedTuple):
     """A file of a submission, or a folder, that does not play."""
 
@@ -48,16 +52,17 @@ def agent_file(path: Path) -> Path:
 
 
 def read_submission(path: Path, key: str) -> Submission:
-    """The file or the folder `path`; raises `RequestError` naming `key`.
+    """The file or the folder `path`; raises `RequestError` naming `key`, `SubmissionError` for what lies there.
 
     A link is refused, not followed: it could lead anywhere on the organiser's machine.
     """
     if path.is_file() and not path.is_symlink():
         if path.stat().st_size > _MOST_BYTES:
-            raise RequestError(key, path, f"a file of at most {_MOST_BYTES >> 20} MiB")
+            raise SubmissionError(key, path, f"a file of at most {_MOST_BYTES >> 20} MiB")
         return Submission({AGENT_FILE: path.read_bytes()}, [])
     if not path.is_dir() or not (path / AGENT_FILE).is_file():
-        raise RequestError(key, path, f"a Python file, or a folder with {AGENT_FILE}")
+        refusal = SubmissionError if path.is_dir() else RequestError
+        raise refusal(key, path, f"a Python file, or a folder with {AGENT_FILE}")
     found = Submission({}, [])
     left = _MOST_BYTES
     for number, entry in enumerate(_entries(path), start=1):
@@ -93,14 +98,14 @@ def _entries(folder: Path, depth: int = 0) -> Iterator[Path]:
 def _checked_name(entry: Path, path: Path, key: str) -> str:
     name = entry.relative_to(path).as_posix()
     if not name.isprintable() or name.count("/") > _MOST_DEPTH:
-        raise RequestError(key, ascii(name), f"names that can be printed, at most {_MOST_DEPTH} folders deep")
+        raise SubmissionError(key, ascii(name), f"names that can be printed, at most {_MOST_DEPTH} folders deep")
     if (entry.is_symlink() or not entry.is_file()) and not _is_hidden(entry.name):
-        raise RequestError(key, entry, "regular files only, no links or devices, in a submission")
+        raise SubmissionError(key, entry, "regular files only, no links or devices, in a submission")
     return name
 
 
-def _too_much(path: Path, key: str) -> RequestError:
-    return RequestError(key, path, f"at most {_MOST_FILES:,} files, modules of together {_MOST_BYTES >> 20} MiB")
+def _too_much(path: Path, key: str) -> SubmissionError:
+    return SubmissionError(key, path, f"at most {_MOST_FILES:,} files, modules of together {_MOST_BYTES >> 20} MiB")
 
 
 def _is_hidden(name: str) -> bool:

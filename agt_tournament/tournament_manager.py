@@ -20,8 +20,6 @@ from agt_tournament.seeding import GameSeeds, Purpose, stream
 from experiments.stored import DamagedFileError
 from launchers import Shard, mark_of, unmark
 
-_RAISED_IN_TRIALS_KB = 1024
-
 
 @dataclass(frozen=True)
 class Arena:
@@ -135,18 +133,18 @@ def open_agents(
     processes: ExitStack,
     *,
     sandbox: Sandbox = NONE,
-    explain_delays: bool = False,
+    raised_limit_kb: int | None = None,
 ) -> dict[str, AgentProcess]:
     """An agent for each team with a folder in `submissions`; the processes end with the context `processes`.
 
-    With `explain_delays` errors are told in full: it is for trying a submission out, not for results that are stored.
+    `raised_limit_kb` stands in for the limit of the texts of an agent's errors, where results are not stored.
     """
     limits = limits_of(rules)
-    if explain_delays:
-        limits = limits._replace(raised_limit_kb=_RAISED_IN_TRIALS_KB)
+    if raised_limit_kb is not None:
+        limits = limits._replace(raised_limit_kb=raised_limit_kb)
 
     def of(team: str) -> AgentProcess:
-        return AgentProcess(submissions / team, team, limits, sandbox=sandbox, explain_delays=explain_delays)
+        return AgentProcess(submissions / team, team, limits, sandbox=sandbox)
 
     agents = {team: of(team) for team in team_ids}
     for agent in agents.values():

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
@@ -40,6 +42,9 @@ _NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EP
 _NO_FILE = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG)
 """A directory in the place of a file, a file in that of a directory, a name that is too long."""
 
+PATH_KEYS = ("agent", "teams", "teams_dir", "json", "scores", "runs", "images_from", "run_dir", "launcher.stage_dir")
+"""Keys of both applications whose values name files, or lists of them: a user types any path, quoted for the shell."""
+
 Act = Callable[[dict[str, Any]], int | None]
 """What an application does with a composed configuration; its exit status, None for 0."""
 
@@ -52,6 +57,7 @@ def run_application(config_name: str, act: Act) -> int:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing and exiting with 1
     _prefer_own_launchers()
+    sys.argv[1:] = quote_paths(sys.argv[1:])
     task = Task(act)
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(task)
     with _interruptible():
@@ -62,6 +68,44 @@ def run_application(config_name: str, act: Act) -> int:
 def log_warnings() -> None:
     """What libraries warn of goes to the error output, a line each; for the process of a run."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+
+def quote_paths(arguments: Sequence[str]) -> list[str]:
+    """Quote for Hydra's grammar the values of `PATH_KEYS` that are no text or list of texts to it, say `my agent (1)`.
+
+    All others keep their meaning. A list, `[a (1), b]`, is quoted part by part.
+    """
+    several = any(argument in ("-m", "--multirun") for argument in arguments)
+    parser = OverridesParser.create()
+
+    def is_understood(argument: str) -> bool:
+        try:
+            override = parser.parse_override(argument)
+        except HydraException:
+            return False
+        if override.is_sweep_override():
+            return several
+        value = override.value()
+        return value is None or all(isinstance(part, str) for part in (value if isinstance(value, list) else [value]))
+
+    quoted = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key in PATH_KEYS and not is_understood(argument):
+            is_list = value.startswith("[") and value.endswith("]")
+            value = f"[{','.join(map(_quoted, value[1:-1].split(',')))}]" if is_list else _quoted(value)
+            argument = f"{key}={value}"
+        quoted.append(argument)
+    return quoted
+
+
+def _quoted(text: str) -> str:
+    """`text` as a string of Hydra's grammar; one that is quoted already stays."""
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text)
+    return f"'{escaped}'"
 
 
 def _prefer_own_launchers() -> None:

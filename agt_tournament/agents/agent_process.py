@@ -22,16 +22,18 @@ from agt_tournament.agents.printed import OverBudgetError, Printed, cut, printab
 from agt_tournament.agents.process import Process
 from agt_tournament.agents.readable import library_folders
 from agt_tournament.agents.sandbox import NONE, Sandbox
-from agt_tournament.auction_engine import NOBODY, Answer
+from agt_tournament.auction_engine import NOBODY, NOT_STARTED, Answer
 
 _MOST_FAILED_STARTS = 3
 _QUICK = 0.001  # seconds
 _START_SECONDS = 120.0  # of wall time, until the walls stand: the agent has no part in it
 _KEPT_SHARE = 64
 """How many times what is kept of its output an agent may print."""
-_POSITION = b"Stack (most recent call first)"
-"""How faulthandler begins its answer to where a process is."""
-_POSITION_SECONDS = 0.2
+_RUNNER = Path(__file__).with_name("runner.py")
+_OUTERMOST = b'File "<string>", line 1 in <module>'
+"""How faulthandler ends its answer to where a process is."""
+_POSITION_SECONDS = 0.5
+_UPDATE = "update_after_each_round"
 
 
 class Limits(NamedTuple):
@@ -76,14 +78,9 @@ class AgentProcess:
         limits: Limits = DEFAULT_LIMITS,
         *,
         sandbox: Sandbox = NONE,
-        explain_delays: bool = False,
     ) -> None:
-        """`submission` is a folder with ``bidding_agent.py``; nothing is started yet.
-
-        With `explain_delays` the text of a timeout says in which line the agent was: for trying a submission out.
-        """
+        """`submission` is a folder with ``bidding_agent.py``; nothing is started yet."""
         self.team_id = team_id
-        self._explain_delays = explain_delays
         self._submission, self._limits, self._sandbox = submission.resolve(), limits, sandbox
         self._process: Process | None = None
         self._loaded = False
@@ -117,7 +114,7 @@ class AgentProcess:
             self._seed = seed()
             try:
                 self._process = Process(self._sandbox, self._submission, self._limits.memory_limit_mb, self._printed)
-                body = json.dumps({"walls": self._process.plan(), "explains_delays": self._explain_delays}).encode()
+                body = json.dumps({"walls": self._process.plan()}).encode()
             except OSError as error:
                 # Without walls it may have removed its own folder.
                 if not self._sandbox.walled and not self._submission.is_dir():
@@ -136,7 +133,7 @@ class AgentProcess:
             return Answer(0.0)
         if self._process is None:
             self._out = "exit"
-            return Answer(0.0, 0.0, "exit", "not started: it could not be loaded before", "import", valid=False)
+            return Answer(0.0, 0.0, "exit", f"{NOT_STARTED}: it could not be loaded before", "import", valid=False)
         process = self._process
         self._await_walls(process)
         request = {"folder": str(process.folder), "libraries": library_folders(), "seed": self._seed}
@@ -183,7 +180,7 @@ class AgentProcess:
             return Answer(0.0, None, self._out)
         body = protocol.pack_outcome(*self._outcome)
         answer = self._ask(protocol.END, body, self._limits.bid_timeout_seconds, look=True)
-        return answer._replace(where=answer.where or "update_after_each_round")
+        return answer._replace(where=answer.where or _UPDATE)
 
     @property
     def pid(self) -> int | None:
@@ -243,19 +240,25 @@ class AgentProcess:
             if look or times["seconds"] > _QUICK:  # in less nobody can have used much
                 self._check(process, meter)
         except OverBudgetError as over:
-            return self._lose(meter.times(), over.error, f"{over}{self._position(process, over)}", over.held_up)
+            times = meter.times()
+            where, line = self._position(process) if over.error != "memory" else ("", "")  # it shall not take more
+            return self._lost(process, times, over.error, f"{over}{line}", where, over.held_up)
         except EOFError:
-            return self._lose(meter.times(), *process.death())
+            return self._lost(process, meter.times(), *process.death())
         except protocol.ProtocolError as problem:
-            return self._lose(meter.times(), "protocol", str(problem))
+            return self._lost(process, meter.times(), "protocol", str(problem))
         self._cpu_left -= times["cpu_seconds"]
         self._wall_left -= own_seconds(times)
         if math.isfinite(bid) and bid >= 0:
             bid += 0.0  # minus zero is zero
+            if error is None and (update := self._update_failed(process)):
+                error, text, where = *update, _UPDATE
             return Answer(bid, error=error, text=self._raised(text), where=where, **times)
         if error is None:
             error, text = "invalid", f"the bid {bid} is no finite number, or negative"
-        return Answer(0.0, error=error, text=self._raised(text), where=where, valid=False, **times)
+        update = self._update_failed(process)
+        text = self._raised(text)
+        return Answer(0.0, error=error, text=text, where=where, valid=False, update_failed=update, **times)
 
     def _check(self, process: Process, meter: Meter) -> None:
         """Raise `OverBudgetError` if the agent uses more than it may.
@@ -279,25 +282,36 @@ class AgentProcess:
         self._raised_before.add(text)
         return text
 
-    def _position(self, process: Process, over: OverBudgetError) -> str:
-        """The innermost line of the submission in which a late agent is, if delays are to be explained."""
-        if not self._explain_delays or over.error != "timeout":
-            return ""
+    def _update_failed(self, process: Process) -> tuple[str, str] | None:
+        """Error class and text of the update that was reported before the answer."""
+        if process.channel.reported is None:
+            return None
+        error, text = process.channel.reported
+        return error, self._raised(text)
+
+    def _position(self, process: Process) -> tuple[str, str]:
+        """The method of an agent over budget, where only that can tell, and the innermost line of the submission.
+
+        The agent may write whatever it likes instead: it is told to nobody but its team.
+        """
         process.send_signal(signal.SIGUSR1)
         process.resume()
-        time.sleep(_POSITION_SECONDS)
-        process.channel.drain()
-        place = rf'File "{re.escape(str(process.folder))}/(.+)", line (\d+) in (.+)'
-        line = re.search(place, self._printed.cut_from(_POSITION))
-        return f'\n  File "{line[1]}", line {line[2]}, in {line[3]}' if line else ""
+        stack = process.channel.receive_instead(_OUTERMOST, _POSITION_SECONDS)
+        line = re.search(rf'File "{re.escape(str(process.folder))}/(.+)", line (\d+) in (.+)', stack)
+        heard = re.search(rf'File "{re.escape(str(_RUNNER))}", line \d+ in hear$', stack, re.MULTILINE)
+        return _UPDATE if heard else "", f'\n  File "{line[1]}", line {line[2]}, in {line[3]}' if line else ""
 
     # --- its end ---------------------------------------------------------------------------------------
 
-    def _lose(self, times: Times, error: str, text: str, held_up: bool = False) -> Answer:
+    def _lost(
+        self, process: Process, times: Times, error: str, text: str, where: str = "", held_up: bool = False
+    ) -> Answer:
         """End the process; the agent is not asked again in this game."""
         self._kill()
         self._out = error
-        return Answer(0.0, error=error, text=text, valid=False, held_up=held_up, **times)
+        update, text = self._update_failed(process), self._raised(text)
+        lost = Answer(0.0, error=error, text=text, where=where, valid=False, held_up=held_up, **times)
+        return lost._replace(update_failed=update)
 
     def _kill(self) -> None:
         """End the process and keep what it has printed."""

@@ -15,6 +15,7 @@ from agt_tournament.agents.printed import Printed
 _CHUNK = 1 << 16
 _MOST_CHUNKS = 16
 _CHECK_SECONDS = 0.03
+_MOST_INSTEAD = 1 << 16  # bytes
 _NUMBERS = struct.Struct("<512Q")
 
 
@@ -48,10 +49,12 @@ class Channel:
         for descriptor in (self._answers, self._output):
             self._watch(descriptor, select.POLLIN)
         self._end = -1
+        self.reported: tuple[str, str] | None = None
+        """Error class and text of the update that failed in the question asked last."""
 
     def send(self, kind: int, body: bytes) -> None:
         """Begin a question; never waits."""
-        self._number = next(_numbers)
+        self._number, self.reported = next(_numbers), None
         self._unsent = protocol.pack(kind, self._number, body)
         self._write()
 
@@ -68,7 +71,7 @@ class Channel:
 
         Raises:
             EOFError: the agent's end is closed.
-            protocol.ProtocolError: for anything but one answer to the question that was sent.
+            protocol.ProtocolError: for anything but one answer to the question that was sent, and a report before it.
             Exception: whatever `check` raises.
         """
         due = time.perf_counter() + _CHECK_SECONDS
@@ -88,6 +91,21 @@ class Channel:
             if (now := time.perf_counter()) >= due:
                 check()
                 due = now + _CHECK_SECONDS
+
+    def receive_instead(self, last: bytes, seconds: float) -> str:
+        """Read what comes in the place of an answer, until `last` is in it, it is too much or `seconds` have passed."""
+        poll, data, deadline = select.poll(), b"", time.perf_counter() + seconds
+        poll.register(self._answers, select.POLLIN)
+        while last not in data and len(data) < _MOST_INSTEAD and (left := deadline - time.perf_counter()) > 0:
+            if poll.poll(left * 1000):
+                try:
+                    chunk = os.read(self._answers, _CHUNK)
+                except (BlockingIOError, ConnectionResetError):
+                    break
+                if not chunk:
+                    break
+                data += chunk
+        return data.decode(errors="replace")
 
     def has_output(self) -> bool:
         """Whether there is something printed that has not been read."""
@@ -117,7 +135,17 @@ class Channel:
         if not data:
             raise EOFError
         frame = self._frames.feed(data)
+        if frame and frame.kind == protocol.REPORT:
+            self._note(frame)
+            frame = self._frames.feed(b"")
         return self._opened(frame) if frame else None
+
+    def _note(self, frame: protocol.Frame) -> None:
+        """Keep the one report that may come before an answer."""
+        _, error, _, text = protocol.unpack_answer(frame.body)
+        if frame.number != self._number or self.reported or error is None:
+            raise protocol.ProtocolError("a report that was not asked for")
+        self.reported = error, text
 
     def _opened(self, frame: protocol.Frame) -> tuple[float, str | None, str, str]:
         if frame.kind != protocol.ANSWER or frame.number != self._number or self._frames.rest:

@@ -40,15 +40,6 @@ class Printed:
         if self._total > self._allowed:
             raise OverBudgetError("output", f"more than {self._most_bytes >> 10:,} kB were printed in a game")
 
-    def cut_from(self, mark: bytes) -> str:
-        """Remove what begins at the last `mark` and return it; empty if it is not there."""
-        before, found, after = self._kept.rpartition(mark)
-        if not found:
-            return ""
-        self._kept = bytearray(before)
-        self._total -= len(mark) + len(after)
-        return after.decode(errors="replace")
-
     def take(self) -> str:
         """Return what was kept, and begin anew."""
         cleaned = printable(self._kept.decode(errors="replace"))

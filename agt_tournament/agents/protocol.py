@@ -2,8 +2,9 @@
 
 A frame is a header (length of the body, kind, number used once) and a body. The organiser asks with WALLS, LOAD, GAME,
 TURN or END; to each the agent's process answers with one ANSWER that repeats the number, so that an answer given before
-the question or twice is told from the right one. The organiser never parses anything of free form: an answer is two
-codes, a double and text of bounded length.
+the question or twice is told from the right one. Before that it may send one REPORT, of an update that failed: who ends
+or hangs in its bid cannot take it back. The organiser never parses anything of free form: an answer, as a report, is
+two codes, a double and text of bounded length.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-WALLS, LOAD, GAME, TURN, END, ANSWER = range(1, 7)
-"""WALLS, LOAD and GAME carry JSON; TURN what `pack_turn` packs; END what `pack_outcome` packs."""
+WALLS, LOAD, GAME, TURN, END, ANSWER, REPORT = range(1, 8)
+"""WALLS, LOAD and GAME carry JSON; TURN what `pack_turn` packs; END what `pack_outcome` packs; ANSWER and REPORT what
+`pack_answer` packs."""
 
 _HEADER = struct.Struct("<IBQ")
 _OUTCOME = struct.Struct("<id")

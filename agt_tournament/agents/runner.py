@@ -40,11 +40,13 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     os.close(nothing)
-    frames, player = protocol.Frames(protocol.MAX_REQUEST), Player()
+    frames, player = protocol.Frames(protocol.MAX_REQUEST), Player(answers)
     while data := os.read(requests, 1 << 16):
         if (turn := protocol.plain_turn(data)) is not None:
             number, winner, price, item = turn
-            os.write(answers, protocol.pack_reply(number, *player.turn(winner, price, item)))
+            if failure := player.hear(winner, price):
+                os.write(answers, protocol.pack(protocol.REPORT, number, protocol.pack_answer(math.nan, *failure)))
+            os.write(answers, protocol.pack_reply(number, *player.bid(item)))
         elif frame := frames.feed(data):
             os.write(answers, protocol.pack_reply(frame.number, *player.answer(frame)))
 
@@ -52,7 +54,9 @@ def main() -> None:
 class Player:
     """The submission's class, and the agent made of it for the game."""
 
-    def __init__(self) -> None:
+    def __init__(self, answers: int) -> None:
+        """`answers` is the descriptor on which it may be asked to say where it is."""
+        self._answers = answers
         self._folder = ""
         self._class: Any = None
         self._wants_opponents = False
@@ -61,28 +65,28 @@ class Player:
         self._teams: list[str] = []
         self._last = 0  # the item asked for last
 
-    def turn(self, winner: int, price: float, item: int) -> tuple[float, _Failure | None]:
-        """Tell the outcome of the last round and ask for a bid, NaN where there is none; who fails to hear may bid."""
-        failure = self._hear(winner, price)
+    def bid(self, item: int) -> tuple[float, _Failure | None]:
+        """Ask for a bid; NaN where there is none."""
         self._last = item
         try:
-            return as_bid(self._agent.bidding_function(self._items[item])), failure
+            return as_bid(self._agent.bidding_function(self._items[item])), None
         except (Exception, SystemExit) as error:
             return math.nan, self._failure(error, "bidding_function")
 
     def answer(self, frame: protocol.Frame) -> tuple[float, _Failure | None]:
         """What any other request leads to: 0 or, with a failure, NaN."""
         if frame.kind == protocol.END:
-            failure = self._hear(*protocol.unpack_outcome(frame.body))
+            failure = self.hear(*protocol.unpack_outcome(frame.body))
         elif frame.kind == protocol.GAME:
             failure = self._attempt("__init__", self._start, json.loads(frame.body))
         elif frame.kind == protocol.LOAD:
             failure = self._attempt("import", self._load, json.loads(frame.body))
         else:
-            failure = self._attempt("", _raise_walls, json.loads(frame.body))
+            failure = self._attempt("", self._raise_walls, json.loads(frame.body))
         return math.nan if failure else 0.0, failure
 
-    def _hear(self, winner: int, price: float) -> _Failure | None:
+    def hear(self, winner: int, price: float) -> _Failure | None:
+        """Tell the outcome of the last round; the agent may bid though it fails to hear."""
         if winner == protocol.NO_ROUND:
             return None
         try:
@@ -98,6 +102,16 @@ class Player:
         except (Exception, SystemExit) as error:
             return self._failure(error, where)
         return None
+
+    def _raise_walls(self, request: dict[str, Any]) -> None:
+        """Raise the walls; after that the organiser can ask by a signal where the agent is, instead of an answer."""
+        walls.raise_walls(request["walls"])
+        if "seccomp" in request["walls"]:
+            signal.alarm = _no_timer  # alarm(2) cannot say that it is refused
+            modules: tuple[Any, ...] = (os, posix)
+            for module in modules:
+                module._exit = _exit_without_signal
+        faulthandler.register(signal.SIGUSR1, file=self._answers, all_threads=False)
 
     def _load(self, request: dict[str, Any]) -> None:
         self._folder = request["folder"]
@@ -139,18 +153,6 @@ class Player:
             return traces.place_in(self._folder, self._class, where) if self._class else ""
         except Exception:  # a class may be made in ways that have no place
             return ""
-
-
-def _raise_walls(request: dict[str, Any]) -> None:
-    """Raise the walls; with `explains_delays` the organiser can ask by a signal where the agent is."""
-    walls.raise_walls(request["walls"])
-    if "seccomp" in request["walls"]:
-        signal.alarm = _no_timer  # alarm(2) cannot say that it is refused
-        modules: tuple[Any, ...] = (os, posix)
-        for module in modules:
-            module._exit = _exit_without_signal
-    if request["explains_delays"]:
-        faulthandler.register(signal.SIGUSR1, file=2, all_threads=False)
 
 
 def _exit_without_signal(status: int) -> None:

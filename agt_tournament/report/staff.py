@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from agt_tournament import figures, ratings
+from agt_tournament.auction_engine import in_words
 from agt_tournament.registration import Team
 from agt_tournament.report.measures import (
     Economy,
@@ -225,7 +226,8 @@ def _tables(stages: Sequence[StageData]) -> tuple[list[pd.DataFrame], list[pd.Da
 def _errors(failures: pd.DataFrame, teams: Mapping[str, Team]) -> list[dict[str, Any]]:
     """A row for each team and class of error, teams in the order of registration: count, first place, what it said."""
     rows = []
-    grouped = dict(iter(failures.groupby(["team_id", "error"], sort=False)))
+    kinds = [in_words(*kind) for kind in zip(failures["error"], failures["text"], strict=True)]
+    grouped = dict(iter(failures.assign(error=kinds).groupby(["team_id", "error"], sort=False)))
     for team_id, error in sorted(grouped, key=lambda key: (list(teams).index(key[0]), key[1])):
         own = grouped[team_id, error]
         first = own.iloc[0]

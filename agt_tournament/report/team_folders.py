@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from agt_tournament.auction_engine import in_words
 from agt_tournament.game_files import game_files, place_of_game, read_output
 from agt_tournament.registration import Team
 from agt_tournament.report.measures import conduct, known, no_formula, records, stage_title, used_seconds, when
@@ -176,7 +177,7 @@ def _errors(stages: Sequence[Own]) -> list[dict[str, Any]]:
             places.setdefault(game, []).append(row["round"])
     return [
         {
-            "error": error,
+            "error": in_words(error, text),
             "where": where,
             "text": text,
             "count": sum(map(len, places.values())),

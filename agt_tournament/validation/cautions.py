@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from statistics import fmean
 
+from agt_tournament.submissions import AGENT_FILE
 from agt_tournament.validation import hints
 from agt_tournament.validation.problems import Finding, printable
 from agt_tournament.validation.trial import Asked, Trial
 
 _SLOW_BID, _SLOW_START, _SLOW_GAME = 1 / 4, 1 / 2, 1 / 2
 """Of the limit of CPU time. Another machine may be as much slower."""
+_UPDATE = "update_after_each_round"
 _MUCH_OUTPUT = 1 / 4
 """Of the limit."""
 _MOST_IGNORED = 20  # files that are warned of one by one
@@ -21,7 +24,18 @@ _DROPPED = re.compile(r"\[([\d,]+) further bytes were dropped\]\Z")
 
 def find_cautions(trial: Trial) -> list[Finding]:
     """All that there is to warn of."""
-    looks = (_slow_start, _slow_bids, _slow_game, _cut_down, _no_bid, _no_win, _prints, _differs)
+    looks = (
+        _out_of_time,
+        _slow_start,
+        _slow_bids,
+        _slow_game,
+        _cut_down,
+        _no_bid,
+        _no_win,
+        _prints,
+        _misspelt,
+        _differs,
+    )
     return [*_ignored(trial), *(finding for look in looks if (finding := look(trial)))]
 
 
@@ -33,6 +47,19 @@ def _ignored(trial: Trial) -> Iterator[Finding]:
         rest = trial.ignored[_MOST_IGNORED:]
         what = f"ignored: {printable(rest[0].name)} and others"
         yield Finding(what, "in the folder", "ignored", hints.ignored(rest[0]), count=len(rest))
+
+
+def _out_of_time(trial: Trial) -> Finding | None:
+    """Of an agent that fails nowhere, and is too slow to be tried in all games."""
+    if not trial.out_of_time or any(asked.answer.error for asked in trial.asked):
+        return None
+    waits: dict[str, list[float]] = {}
+    for asked in trial.asked:
+        waits.setdefault(asked.method, []).append((asked.answer.seconds or 0.0) - (asked.answer.waited_seconds or 0.0))
+    method, longest = max(waits.items(), key=lambda item: sum(item[1]))
+    name = "a bid" if method == "bidding_function" else "the import" if method == "import" else method
+    what = f"slow: {len(trial.games)} of {trial.planned} games tried; {name} takes {fmean(longest):.2g} s on average"
+    return Finding(what, "all games", "slow", hints.OUT_OF_TIME)
 
 
 def _slow_start(trial: Trial) -> Finding | None:
@@ -100,12 +127,12 @@ def _no_bid(trial: Trial) -> Finding | None:
 
 def _no_win(trial: Trial) -> Finding | None:
     """Of an agent that plays without an error and bids."""
-    games = trial.games[1:]
+    games = [game for game in trial.games if len(game.copies) < len(game.result.team_results)]
     failed = trial.stopped or any(asked.answer.error for asked in trial.asked)
     bids = any(asked > 0 for _, asked, _ in _bids(trial))
     if failed or not games or not bids or any(game.own.items_won for game in games):
         return None
-    return Finding("it wins nothing from any of the examples", "all games but the first", "no_win", hints.NO_WIN)
+    return Finding("it wins nothing from any of the examples", "all games against examples", "no_win", hints.NO_WIN)
 
 
 def _prints(trial: Trial) -> Finding | None:
@@ -127,6 +154,15 @@ def _printed(text: str) -> tuple[int, int]:
     kept = text[: dropped.start()] if dropped else text
     lost = int(dropped[1].replace(",", "")) if dropped else 0
     return len(kept.encode(errors="replace")) + lost, lost
+
+
+def _misspelt(trial: Trial) -> Finding | None:
+    """Of a method that replaces none of the base class, as its name is not quite that of one."""
+    text = trial.files[AGENT_FILE].decode(errors="replace")
+    name = hints.misspelt(_UPDATE, text)
+    if not name:
+        return None
+    return Finding(f"{printable(name)} is never called", "in the class", "misspelt", hints.never_called(_UPDATE))
 
 
 def _differs(trial: Trial) -> Finding | None:

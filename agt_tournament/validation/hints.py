@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from agt_tournament.agents.protocol import LIBRARIES, SUBMISSION
 from agt_tournament.config import TournamentConfig
-from agt_tournament.submissions import Ignored
+from agt_tournament.submissions import AGENT_FILE, Ignored
 
 _PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
 
@@ -19,10 +21,16 @@ _CALLED = {
     "update_after_each_round": "def update_after_each_round(self, item_id, winning_team, price_paid):",
 }
 _SUPER = "super().__init__(team_id, valuation_vector, budget, auction_items_sequence)"
+_IMPORT_BASE = "Write from agt_tournament.base_agent import BiddingAgent."
+_MOST_NAMED = 5
 _BASE_NAMES = ("team_id", "valuation_vector", "budget", "auction_items_sequence", "utility", "items_won")
 
 # --- warnings --------------------------------------------------------------------------------------------
 
+OUT_OF_TIME = (
+    "It kept to the limits, but what goes wrong in the other games was not seen, and a slower machine may stop it: "
+    "compute less, or play other games with action=game."
+)
 SLOW_START = "On a slower machine it may be too late: import less, and compute less before the first round."
 SLOW_BID = (
     "On a slower machine it may be too late, and then the rest of the game is lost: watch time.perf_counter() and "
@@ -46,9 +54,28 @@ UNSEEDED = (
 )
 
 
+def never_called(meant: str) -> str:
+    """What to do about a method whose name is not quite `meant`."""
+    return f"The game calls {meant} and nothing else: rename it, if that is meant."
+
+
 def ignored(file: Ignored) -> str:
     """What to do about a file that does not play."""
     return f"It does not play, as {file.reason}: {file.remedy}."
+
+
+def refused(path: Path) -> str:
+    """What to do about a submission that cannot be tried."""
+    if not path.is_dir():
+        return f"Move data out of it: all that a submission needs fits into {AGENT_FILE} and modules beside it."
+    if (path / AGENT_FILE).is_file():
+        return "Leave out what the agent does not need: it plays from its .py files alone."
+    if inner := next((file.parent for file in sorted(path.glob(f"*/{AGENT_FILE}"))), None):
+        return f"{AGENT_FILE} lies one folder further down: hand in {inner.name}/."
+    if names := sorted(file.name for file in path.glob("*.py")):
+        others = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
+        return f"Rename the file with your agent to {AGENT_FILE}; there is {others}."
+    return f"Put your agent into the folder, as {AGENT_FILE}."
 
 
 # --- problems --------------------------------------------------------------------------------------------
@@ -68,6 +95,8 @@ class Mistake(NamedTuple):
     """Of a file that was submitted alone."""
     files: Collection[str] = ()
     """The modules of the submission."""
+    text: str = ""
+    """Of the module where it happened."""
     ignored: Sequence[Ignored] = ()
     """What lies in the submission and does not play."""
 
@@ -93,8 +122,21 @@ def problem(mistake: Mistake) -> str:
     return "Something wrote to the organiser's channel: leave file descriptors alone. print() is fine."
 
 
+WAITED = "no answer for too long"
+"""How the message of a timeout begins where the agent used no CPU time."""
+
+
+_WAITS = re.compile(r"\bwith\s+[\w.]*lock\b|\.(?:acquire|wait|join)\(", re.IGNORECASE)
+"""A line that waits for another thread, of which there is none."""
+
+
 def _timeout(mistake: Mistake) -> str:
     rules = mistake.rules
+    if mistake.message.startswith(WAITED) or _WAITS.search(mistake.source):
+        return (
+            "It does not compute, it waits: for a lock that it holds already (an agent has one thread and needs none), "
+            "for time.sleep(), or for something that never comes."
+        )
     if "in a game, which may take" in mistake.message:
         return (
             f"Constructor, bids and updates of a game may together take {rules.game_timeout_seconds:g} s of CPU time "
@@ -167,7 +209,10 @@ _OF_EXCEPTION = {
     "ZeroDivisionError": "Test for 0 before you divide: budgets, counts and rounds left become 0.",
     "UnboundLocalError": "Assigning makes a name local to the function: say global NAME first to mean the module's.",
     "NameError": "The name is not known here: a missing import, a misspelling, or self. is missing.",
-    "RecursionError": "A function calls itself without an end.",
+    "RecursionError": (
+        "A function calls itself without an end, or too often: return without a call in the simplest case, or write a "
+        "loop."
+    ),
     "NotImplementedError": f"Your class has no bidding_function of its own. Write {_CALLED['bidding_function']}",
     "EOFError": "Nobody answers input(): remove it.",
     "PermissionError": (
@@ -179,9 +224,13 @@ _OF_EXCEPTION = {
 }
 
 
+_SUGGESTION = re.compile(r"\.? Did you (?:mean|forget)\b.*")
+"""What newer versions of Python append to a message."""
+
+
 def _crash(mistake: Mistake) -> str:
     name, _, reason = mistake.message.partition(":")
-    name, reason = name.rpartition(".")[2], reason.strip()
+    name, reason = name.rpartition(".")[2], _SUGGESTION.sub("", reason.strip())
     if hint := _of_ignored(name, reason, mistake.ignored):
         return hint
     if name == "ModuleNotFoundError":
@@ -189,6 +238,8 @@ def _crash(mistake: Mistake) -> str:
     if name == "ImportError":
         if "relative import" in reason:
             return "Write from helpers import …, without the dot: modules of your own lie beside the file."
+        if "base_agent" in reason:
+            return _IMPORT_BASE
         return f"The module is there, but the name in it is not: check its spelling, and that {_PYTHON} has it."
     if name == "SyntaxError" and ("unicode" in reason or "null bytes" in reason or "codec" in reason):
         return "Save the file as UTF-8 text."
@@ -197,13 +248,22 @@ def _crash(mistake: Mistake) -> str:
     if name == "AttributeError" and any(reason.endswith(f"no attribute {base!r}") for base in _BASE_NAMES):
         return f"Derive the class from BiddingAgent, and begin its __init__ with {_SUPER}."
     if name == "AttributeError" and "object has no attribute" in reason and "NoneType" not in reason:
+        if near := _near(reason.rsplit("'", 2)[1], [*_BASE_NAMES, *_attributes(mistake.text)]):
+            return f"Nothing of that name was set: is self.{near} meant?"
         return "Nothing of that name was set: set it in __init__, for each game has a new object; check the spelling."
+    if name == "NameError" and (module := _module_meant(reason)):
+        return f"Write {module} at the top of the file."
+    if name == "NotImplementedError" and (near := misspelt("bidding_function", mistake.text)):
+        return f"{near} is never called: rename it to bidding_function."
     if "start new thread" in reason:
         return "Agents have one thread. Compute in bidding_function, and watch time.perf_counter() to stop in time."
     if "'NoneType'" in reason:
         return "A value is None: a function without a return, or a name that was never set."
     if mistake.message.startswith("the process was ended by"):
-        return "Python itself was ended, not your code by an exception: by ctypes, say, or by what agents may not use."
+        return (
+            "Python itself was ended, not your code by an exception: by sys.setrecursionlimit() and endless recursion, "
+            "by ctypes, or by what agents may not use."
+        )
     if name == "ConnectionError" or "urlopen" in reason:
         return _OF_EXCEPTION["OSError"]
     return _OF_EXCEPTION.get(name, "The bid of such a round counts 0. The traceback is in the JSON, json=FILE.")
@@ -224,6 +284,36 @@ def _of_ignored(name: str, reason: str, ignored: Sequence[Ignored]) -> str:
     return ""
 
 
+def misspelt(method: str, text: str) -> str:
+    """The method of the module `text` whose name may be meant for `method`; empty if there is none, or `method` is."""
+    defined = _METHOD.findall(text)
+    return "" if method in defined else _near(method, defined)
+
+
+_METHOD = re.compile(r"^[ \t]+(?:async\s+)?def\s+(\w+)", re.MULTILINE)
+_ATTRIBUTE = re.compile(r"\bself\.(\w+)\s*(?::[^=\n]+)?=(?!=)")
+_SHORT = {"np": "import numpy as np", "sp": "import scipy as sp", "stats": "from scipy import stats"}
+_NEAR = 0.75  # of `difflib`: helpr is .91 to helper, torch .60 to struct
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    """The one of `names` that `name` may be a misspelling of; empty if none is near."""
+    return next(iter(difflib.get_close_matches(name, sorted({*names} - {name}), n=1, cutoff=_NEAR)), "")
+
+
+def _attributes(text: str) -> list[str]:
+    """The names that a module sets on self."""
+    return _ATTRIBUTE.findall(text)
+
+
+def _module_meant(reason: str) -> str:
+    """The import statement that a name calls for; empty if it is no module's."""
+    quoted = re.match(r"name '(\w+)' is not defined", reason)
+    name = quoted[1] if quoted else ""
+    known = name in sys.stdlib_module_names or name in LIBRARIES
+    return _SHORT.get(name, f"import {name}" if known else "")
+
+
 def _missing(reason: str, mistake: Mistake) -> str:
     quoted = re.search(r"'([^']+)'", reason)
     module = quoted[1] if quoted else "it"
@@ -233,11 +323,25 @@ def _missing(reason: str, mistake: Mistake) -> str:
     if other := next((file for file in mistake.files if file.lower() == f"{top}.py".lower()), None):
         return f"Your file is called {other}: capital letters count, in its name as in the import."
     if "BiddingAgent" in mistake.source:
-        return "Write from agt_tournament.base_agent import BiddingAgent."
+        return _IMPORT_BASE
     if top in sys.stdlib_module_names:
         return f"Agents cannot use {module} of the standard library here ({_PYTHON})."
+    beside = _beside(mistake)
+    if near := _near(top, beside):
+        alone = " Give the folder, then: your file was given alone." if mistake.folder else ""
+        return f"{beside[near]} lies beside it: import {near}?{alone}"
+    if near := _near(top, {*sys.stdlib_module_names, *LIBRARIES}):
+        return f"There is no module of that name here: is {near} meant?"
     allowed = "the standard library but sqlite3, numpy, scipy and modules beside their file"
     return f"Agents may import {allowed}: do without {module}."
+
+
+def _beside(mistake: Mistake) -> dict[str, str]:
+    """What an agent could import of its own, or could if its folder were given: where each lies, by its name."""
+    if mistake.folder:
+        return {path.stem: path.name for path in mistake.folder.glob("*.py")}
+    tops = (PurePosixPath(file).parts[0] for file in mistake.files)
+    return {top.removesuffix(".py"): top for top in tops if top != f"{SUBMISSION}.py"}
 
 
 def _lies_in(folder: Path, module: str) -> bool:

@@ -17,6 +17,8 @@ from agt_tournament.validation.trial import Asked, Trial
 _FRAME = re.compile(r'^ *File "([^"\n]+)", line (\d{1,9})', re.MULTILINE)
 _NOT_A_MESSAGE = re.compile(r"\s|Traceback \(")
 _ENDS_THE_PROCESS = r"[^#\n]*\b(?:sys\.exit|os\._exit|os\.abort|exit|quit)\s*\("
+_ORIGIN = re.compile(r" \((?:/[^()]*|unknown location)\)$")
+"""Of a module from which a name cannot be imported: a path of this machine."""
 _LONGEST = 300
 
 
@@ -59,13 +61,18 @@ def _problem(trial: Trial, asked: Asked, error: str) -> Finding:
     source = _source(trial.files[file], line) if file and line else None
     message = _message(text)
     folder = trial.path.parent if trial.path.is_file() else None
-    mistake = hints.Mistake(error, method, message, source or "", trial.rules, folder, trial.files, trial.ignored)
-    hint = hints.problem(mistake)
+    content = "\n".join(_lines(trial.files[file])) if file else ""
+    hint = hints.problem(
+        hints.Mistake(error, method, message, source or "", trial.rules, folder, trial.files, content, trial.ignored)
+    )
     if folder:  # the one file is called otherwise in the trial
         message = message.replace(AGENT_FILE, trial.path.name)
         file = trial.path.name if file == AGENT_FILE else file
     if error == "timeout":
-        message = f"too slow: {'the import' if method == 'import' else method} was stopped after {asked.seconds:.2f} s"
+        what = "the import" if method == "import" else method
+        waited = message.startswith(hints.WAITED)
+        seconds = asked.answer.seconds or 0.0 if waited else asked.seconds
+        message = f"too slow: {what} {'waited and ' if waited else ''}was stopped after {seconds:.2f} s"
     return Finding(
         what=printable(message),
         where=_where(asked),
@@ -82,6 +89,7 @@ def _message(text: str) -> str:
     """The line of a traceback that says what happened, or the first of another text."""
     lines = (line for line in text.split("\n") if line and not _NOT_A_MESSAGE.match(line))
     line = next(lines, text.strip().rpartition("\n")[2] or "an error without a text")
+    line = _ORIGIN.sub("", line)
     name, colon, rest = line.partition(":")
     if re.fullmatch(r"[\w.]+", name):  # numpy.linalg.LinAlgError
         line = name.rpartition(".")[2] + colon + rest

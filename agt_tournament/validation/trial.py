@@ -1,12 +1,14 @@
 """A submission on trial: loaded and played as the competition would, and all that it answers kept.
 
-It plays a game against copies of itself, one against copies of each bundled example, and the first game again in new
-processes. Nothing of it is imported, compiled or unpickled here, and nothing of the trial is left behind.
+It plays a game against copies of each bundled example, one against copies of itself, and the first game again in new
+processes. Whoever is slow plays the first of them at least: its copies, which are as slow, come last. Nothing of it is
+imported, compiled or unpickled here, and nothing of the trial is left behind.
 """
 
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,6 +31,12 @@ _ITSELF = "itself"
 
 _PATIENCE = 3
 """Late answers after which the rest is not played."""
+
+_SECONDS = 20.0
+"""Wall time after which the rest is not played: with an answer that is under way then, a verdict takes 30 s at most."""
+
+_RAISED_KB = 1024
+"""Of the texts of errors in a game: they are told in full."""
 
 
 class Asked(NamedTuple):
@@ -83,8 +91,9 @@ class Trial:
         rules: TournamentConfig,
         seed: int,
         sandbox: Sandbox = NONE,
+        seconds: float = _SECONDS,
     ) -> None:
-        """It is played by `rules` from `seed`."""
+        """It is played by `rules` from `seed`; no game but the first goes on after `seconds` of wall time."""
         self.path, self.rules = path, rules
         self.files, self.ignored = submission
         self.asked: list[Asked] = []
@@ -95,38 +104,47 @@ class Trial:
         """What it printed in the seat of the first copy."""
         self.stopped = ""
         """Why not all was played; empty where it was."""
-        self._seed, self._sandbox = seed, sandbox
+        self.planned = 0
+        """Games that there were to play, but for the first one again."""
+        self.out_of_time = False
+        """Whether not all was played as that would have taken too long."""
+        self._seed, self._sandbox, self._seconds = seed, sandbox, seconds
+        self._tell: Callable[[str], None] = lambda _: None
 
     def run(self, progress: Callable[[str], None] = lambda _: None) -> Trial:
-        """Load the submission and play; `progress` is told what happens."""
+        """Load the submission and play; `progress` is told what is waited for."""
+        self._tell, self._deadline = progress, time.perf_counter() + self._seconds
         with tempfile.TemporaryDirectory(prefix="agt_validate_", ignore_cleanup_errors=True) as folder:
             self._submissions = Path(folder).resolve()
             try:
-                self._play(progress)
+                lineups = self._lineups()
+                self.planned = len(lineups)
+                self._play(lineups)
                 if not any(asked.answer.error for asked in self.asked):
-                    progress("the first game again")
+                    name, files = next(iter(lineups.items()))
                     with ExitStack() as processes:
                         me = self._open(_ME, self.files, processes)
-                        self.again = self._game(1, _ITSELF, self.files, me, "game 1, played again,").result
+                        self.again = self._game(1, name, files, me, "game 1, played again,").result
             except _EnoughError as reason:
                 self.stopped = str(reason)
             place = self._sandbox.place(self._submissions / _ME)
             self.output = self.output.replace(f"{place}/", "")
         return self
 
-    def _play(self, progress: Callable[[str], None]) -> None:
+    def _lineups(self) -> dict[str, Mapping[str, bytes]]:
+        """Whom it plays against, game by game: the name and the modules."""
+        rivals = examples() if self.rules.arena_size > 1 else {}
+        return {**{name: read_submission(path, "agent").files for name, path in rivals.items()}, _ITSELF: self.files}
+
+    def _play(self, lineups: Mapping[str, Mapping[str, bytes]]) -> None:
         """Load the submission, and play the games in its process, which lives on from game to game."""
-        lineups = {_ITSELF: self.files}
-        if self.rules.arena_size > 1:
-            lineups |= {name: read_submission(path, "agent").files for name, path in examples().items()}
         with ExitStack() as processes:
             me = self._open(_ME, self.files, processes)
             try:
-                progress("loading")
+                self._tell("its import")
                 me.prepare(lambda: self._seeds(1).loading(_ME))
                 self.keep(Asked("", 0, me.load()))
                 for number, (name, files) in enumerate(lineups.items(), start=1):
-                    progress(f"game {number} of {len(lineups)}, against {name}")
                     self.games.append(self._game(number, name, files, me, f"game {number}"))
                     self.output += self.games[-1].outputs[_ME]
             except _EnoughError:
@@ -149,17 +167,25 @@ class Trial:
     def _open(self, team: str, files: Mapping[str, bytes], processes: ExitStack) -> AgentProcess:
         store_submission(dict(files), self._submissions / team)
         agents = open_agents(
-            self._submissions, [team], self.rules, processes, sandbox=self._sandbox, explain_delays=True
+            self._submissions, [team], self.rules, processes, sandbox=self._sandbox, raised_limit_kb=_RAISED_KB
         )
         return agents[team]
+
+    def wait_for(self, game: str, round_: int) -> None:
+        """Tell what is waited for; round 0 is the constructor, or the import in a new process."""
+        what = f"round {round_} of {self.rules.auction_rounds}" if round_ else "__init__"
+        self._tell(f"{game}, {what} ({self.planned} games in all)")
 
     def _seeds(self, number: int) -> GameSeeds:
         return GameSeeds(self._seed, 0, 1, number, self.rules.valuations_per)
 
     def keep(self, asked: Asked) -> None:
-        """Note an answer; raises `_EnoughError` where the rest would show no more."""
+        """Note an answer; raises `_EnoughError` where the rest would show no more, or would take too long."""
         if asked.answer.seconds is None:
             return  # it was not asked: it is out of this game
+        if asked.answer.update_failed:
+            update = Answer(0.0, 0.0, *asked.answer.update_failed, where="update_after_each_round")
+            self.asked.append(asked._replace(answer=update))
         self.asked.append(asked)
         error = asked.answer.error
         if error and asked.round == 0 and not self.games:
@@ -167,6 +193,11 @@ class Trial:
         late = sum(earlier.answer.error == "timeout" for earlier in self.asked)
         if error == "timeout" and late >= _PATIENCE:
             raise _EnoughError(f"after {late} late answers the rest was not played")
+        if self.games and time.perf_counter() > self._deadline:
+            self.out_of_time = True
+            played = f"{len(self.games)} of {self.planned} games were played"
+            left = "no game was played again" if len(self.games) == self.planned else played
+            raise _EnoughError(f"{left}, as more would take too long")
 
 
 class _Watched:
@@ -178,10 +209,12 @@ class _Watched:
         self.prepare, self.notify = agent.prepare, agent.notify
 
     def start_game(self, briefing: Mapping[str, Any]) -> Answer:
+        self._trial.wait_for(self._game, 0)
         return self._kept(0, self._agent.start_game(briefing))
 
     def bid(self, item_id: str) -> Answer:
         self._round += 1
+        self._trial.wait_for(self._game, self._round)
         return self._kept(self._round, self._agent.bid(item_id))
 
     def end_game(self) -> Answer:

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from agt_tournament.config import TournamentConfig
+from agt_tournament.submissions import AGENT_FILE, SubmissionError
+from agt_tournament.validation import hints
 from agt_tournament.validation.cautions import find_cautions
 from agt_tournament.validation.problems import Finding, find_problems, printable
 from agt_tournament.validation.trial import PlayedGame, Trial
 from experiments.errors import RequestError
 from experiments.run_directory import write_json
 
+_EVERY = 5.0
+"""Seconds between two lines of progress where there is no terminal."""
 _KEPT_OUTPUT = 2048
 _SHOWN_OUTPUT = 5
 """Lines."""
@@ -58,6 +67,16 @@ class Verdict:
         path, problems, cautions = printable(str(trial.path)), find_problems(trial), find_cautions(trial)
         return cls(path, problems, cautions, games, trial.stopped, output, rules)
 
+    @classmethod
+    def refusing(cls, path: Path, error: SubmissionError, rules: TournamentConfig) -> Verdict:
+        """On what cannot be tried, as `error` says."""
+        where = "in the folder" if path.is_dir() else "the file"
+        missing = path.is_dir() and not (path / AGENT_FILE).is_file()
+        what = f"there is no {AGENT_FILE}" if missing else f"{error.value}: expected {error.expected}"
+        problem = Finding(printable(what), where, "refused", printable(hints.refused(path)))
+        shown = {name: getattr(rules, name) for name in _RULES}
+        return cls(printable(str(path)), [problem], [], [], "no game was played", "", shown)
+
     def as_json(self) -> dict[str, Any]:
         """The content of the JSON file."""
         content = asdict(self)
@@ -94,10 +113,28 @@ def write(verdict: Verdict, target: str) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
-    """A line that says what is being played, on a terminal only."""
-    with Console(stderr=True).status("") as status:
-        yield lambda what: status.update(f"[dim]{escape(what)}[/dim]")
+def progress(every: float = _EVERY) -> Iterator[Callable[[str], None]]:
+    """Show on standard error what is waited for: in one line of a terminal, else by a line `every` few seconds."""
+    console = Console(stderr=True)
+    if console.is_terminal and not console.is_dumb_terminal:
+        columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", style="dim"))
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("")
+            yield lambda what: bar.update(task, description=escape(what))
+        return
+    began, ended, waits_for = time.perf_counter(), Event(), [""]
+
+    def tell() -> None:
+        while not ended.wait(every):
+            print(f"{time.perf_counter() - began:.0f} s: {waits_for[0]}", file=sys.stderr, flush=True)
+
+    telling = Thread(target=tell, daemon=True)
+    telling.start()
+    try:
+        yield lambda what: waits_for.__setitem__(0, what)
+    finally:
+        ended.set()
+        telling.join()
 
 
 def show(verdict: Verdict) -> None:

@@ -255,7 +255,7 @@ def test_an_update_that_fails_is_placed_after_its_round(tmp_path: Path) -> None:
     source = TRUTHFUL + "    def update_after_each_round(self, item_id, winner):  # here\n        pass\n"
     verdict = tried(tmp_path, source, *FAST)
     [problem] = verdict["problems"]
-    assert problem["where"] == "game 1 against 1 × itself, after round 1, update_after_each_round"
+    assert problem["where"] == "game 1 against 1 × adaptive_bidder, after round 1, update_after_each_round"
     assert problem["line"] == marked(source)
     assert "def update_after_each_round(self, item_id, winning_team, price_paid):" in problem["hint"]
     assert problem["count"] == N_BIDS, "the outcome of the last round included"
@@ -386,7 +386,7 @@ def test_a_slow_constructor_is_warned_of(tmp_path: Path) -> None:
 def test_bids_cut_down_to_the_budget_are_warned_of(tmp_path: Path) -> None:
     warning = the_warning(tried(tmp_path, bidding("return 1000.0"), *FAST))
     assert warning["error"] == "over_budget"
-    assert warning["where"] == "game 1 against 1 × itself, round 1: 1000 with 60 left"
+    assert warning["where"] == "game 1 against 1 × adaptive_bidder, round 1: 1000 with 60 left"
     assert "super().update_after_each_round" in warning["hint"]
     assert warning["count"] == N_BIDS
 
@@ -399,7 +399,7 @@ def test_an_agent_that_never_bids_is_warned_of(tmp_path: Path) -> None:
 def test_an_agent_that_wins_nothing_is_warned_of(tmp_path: Path) -> None:
     verdict = tried(tmp_path, bidding("return 0.001"), *FAST)
     assert the_warning(verdict)["error"] == "no_win"
-    assert [game["items_won"] for game in verdict["games"][1:]] == [0] * 5
+    assert [game["items_won"] for game in verdict["games"][:-1]] == [0] * 5
 
 
 def test_printing_too_much_is_warned_of(tmp_path: Path) -> None:
@@ -442,7 +442,7 @@ def test_what_a_rerun_does_not_repeat_is_warned_of(name: str, tmp_path: Path) ->
 def test_the_template_plays_every_example_under_the_rules_of_the_competition(tmp_path: Path) -> None:
     verdict = tried(tmp_path, (EXAMPLES / "template.py").read_bytes(), "seed=3")
     assert verdict["problems"] == verdict["warnings"] == []
-    assert [game["opponents"] for game in verdict["games"]] == [f"4 × {name}" for name in ("itself", *examples())]
+    assert [game["opponents"] for game in verdict["games"]] == [f"4 × {name}" for name in (*examples(), "itself")]
     assert set(verdict) == {"agent", "valid", "problems", "warnings", "games", "stopped", "output", "rules"}
     assert all(game["slowest_bid_seconds"] > 0 for game in verdict["games"])
     assert verdict["rules"]["bid_timeout_seconds"] == 2.0

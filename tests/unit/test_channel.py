@@ -76,8 +76,12 @@ def test_anything_is_one_answer_or_one_error(sent: list[object], closes: bool) -
     heard = one.heard()
     if isinstance(heard, str):
         assert heard in {"OverBudgetError", "ProtocolError", "EOFError"}
-    else:  # all that was sent is the one frame that answers
+    else:  # all that was sent is the one frame that answers, and one report before it at most
         length, kind, repeated = protocol._HEADER.unpack_from(stream)
+        if kind == protocol.REPORT:
+            assert (repeated, one.channel.reported is None) == (number, False)
+            stream = stream[protocol._HEADER.size + length :]
+            length, kind, repeated = protocol._HEADER.unpack_from(stream)
         assert (kind, repeated) == (protocol.ANSWER, number)
         assert protocol._HEADER.size + length == len(stream)
     one.channel.close()

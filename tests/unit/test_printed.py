@@ -60,11 +60,3 @@ def test_the_budget_is_that_of_a_game() -> None:
     printed.take()
     printed.begin_game()
     printed.check()
-
-
-def test_a_part_that_the_organiser_asked_for_is_taken_out() -> None:
-    printed = Printed(100, 100)
-    printed.add(b"own words\nStack\n  line 1\n")
-    assert printed.cut_from(b"Stack") == "\n  line 1\n"
-    assert printed.cut_from(b"Stack") == ""
-    assert printed.take() == "own words\n"
