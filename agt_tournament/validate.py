@@ -45,10 +45,10 @@ def _tried(path: Path, submission: Submission, config: CompetitionConfig) -> Ver
         tell("the walls of this machine")
         sandbox = walls(config, [Team("you", "you", str(path))])
         show_sandbox(sandbox.name)
-    if not sandbox.walled:
-        print(
-            "without walls this tells nothing of files, network, processes and sleep: they are refused behind walls",
-            file=sys.stderr,
-        )
+        if not sandbox.walled:
+            print(
+                "without walls this tells nothing of files, network, processes and sleep: they are refused behind walls",
+                file=sys.stderr,
+            )
         trial = Trial(path, submission, config.tournament, config.seed, sandbox).run(tell)
     return Verdict.of(trial)

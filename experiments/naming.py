@@ -69,7 +69,7 @@ OmegaConf.register_new_resolver("job_name", job_name, replace=True)  # both appl
 
 
 def _hydra_of(root: DictConfig) -> Any:
-    """Hydra's part of the configuration, which is apart from `root` in a run; None if Hydra composed without running."""
+    """Hydra's part of the configuration, which in a run is apart from `root`; None if Hydra only composed."""
     inside = OmegaConf.select(root, "hydra", throw_on_resolution_failure=False)
     return inside or (HydraConfig.get() if HydraConfig.initialized() else None)
 

@@ -33,7 +33,7 @@ class DamagedFileError(RequestError):
 
 
 def read_json(path: Path, shape: TypeAdapter[Any], remedy: str | None = None, key: str = "run_dir") -> Any:
-    """The JSON value in `path`, unchanged; raises `DamagedFileError` unless it has that `shape`, which may be a part."""
+    """Return the JSON value in `path`; raises `DamagedFileError` unless it has that `shape`, which may be a part."""
 
     def parse(content: bytes) -> Any:
         shape.validate_json(content, strict=True)
