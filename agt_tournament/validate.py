@@ -47,7 +47,7 @@ def _tried(path: Path, submission: Submission, config: CompetitionConfig) -> Ver
         show_sandbox(sandbox.name)
         if not sandbox.walled:
             print(
-                "without walls this tells nothing of files, network, processes and sleep: they are refused behind walls",
+                "without walls this tells nothing of files, network, processes and sleep, which walls refuse",
                 file=sys.stderr,
             )
         trial = Trial(path, submission, config.tournament, config.seed, sandbox).run(tell)
