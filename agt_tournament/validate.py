@@ -10,13 +10,17 @@ from agt_tournament.preflight import walls
 from agt_tournament.registration import Team
 from agt_tournament.show import sandbox as show_sandbox
 from agt_tournament.submissions import AGENT_FILE, Submission, SubmissionError, read_submission
-from agt_tournament.validation.trial import Trial
+from agt_tournament.validation.trial import SECONDS, Trial
 from agt_tournament.validation.verdict import Verdict, progress, show, write
 from experiments.errors import RequestError
 
 
-def validate(config: CompetitionConfig) -> int:
+def validate(config: CompetitionConfig, seconds: float = SECONDS) -> int:
     """Try `config.agent`, print what came of it and write it as JSON: 0 if the competition would take it, else 1.
+
+    Args:
+        config: The request.
+        seconds: Wall time after which no more is played than the first game.
 
     Raises:
         RequestError: nothing is there to be tried, or the verdict cannot be written.
@@ -27,7 +31,7 @@ def validate(config: CompetitionConfig) -> int:
         raise RequestError("json", config.json_, "a file to write, or - for the terminal")
     path = Path(config.agent)
     try:
-        verdict = _tried(path, read_submission(path, "agent"), config)
+        verdict = _tried(path, read_submission(path, "agent"), config, seconds)
     except SubmissionError as error:
         verdict = Verdict.refusing(path, error, config.tournament)
     except OSError as error:
@@ -39,7 +43,7 @@ def validate(config: CompetitionConfig) -> int:
     return 0 if verdict.valid else 1
 
 
-def _tried(path: Path, submission: Submission, config: CompetitionConfig) -> Verdict:
+def _tried(path: Path, submission: Submission, config: CompetitionConfig, seconds: float) -> Verdict:
     """Play `submission` behind the walls of this machine."""
     with progress() as tell:
         tell("the walls of this machine")
@@ -50,5 +54,5 @@ def _tried(path: Path, submission: Submission, config: CompetitionConfig) -> Ver
                 "without walls this tells nothing of files, network, processes and sleep, which walls refuse",
                 file=sys.stderr,
             )
-        trial = Trial(path, submission, config.tournament, config.seed, sandbox).run(tell)
+        trial = Trial(path, submission, config.tournament, config.seed, sandbox, seconds).run(tell)
     return Verdict.of(trial)

@@ -90,8 +90,8 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 
     quoted = []
     for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key in PATH_KEYS and not is_understood(argument):
+        key, assigned, value = argument.partition("=")
+        if assigned and key in PATH_KEYS and not is_understood(argument):
             is_list = value.startswith("[") and value.endswith("]")
             value = f"[{','.join(map(_quoted, value[1:-1].split(',')))}]" if is_list else _quoted(value)
             argument = f"{key}={value}"

@@ -14,6 +14,8 @@ from agt_tournament.validation.trial import Asked, Trial
 _SLOW_BID, _SLOW_START, _SLOW_GAME = 1 / 4, 1 / 2, 1 / 2
 """Of the limit of CPU time. Another machine may be as much slower."""
 _UPDATE = "update_after_each_round"
+_MACHINE = 1 / 2
+"""Of the wall time of a trial: if an agent took less, it is not to blame for the rest."""
 _MUCH_OUTPUT = 1 / 4
 """Of the limit."""
 _MOST_IGNORED = 20  # files that are warned of one by one
@@ -50,15 +52,18 @@ def _ignored(trial: Trial) -> Iterator[Finding]:
 
 
 def _out_of_time(trial: Trial) -> Finding | None:
-    """Of an agent that fails nowhere, and is too slow to be tried in all games."""
+    """Of an agent that fails nowhere and was not tried in all games, as it or the machine is too slow."""
     if not trial.out_of_time or any(asked.answer.error for asked in trial.asked):
         return None
     waits: dict[str, list[float]] = {}
     for asked in trial.asked:
         waits.setdefault(asked.method, []).append((asked.answer.seconds or 0.0) - (asked.answer.waited_seconds or 0.0))
+    tried = f"{len(trial.games)} of {trial.planned} games tried"
+    if sum(map(sum, waits.values())) < _MACHINE * trial.seconds:
+        return Finding(f"{tried}: this machine is slow, or busy", "all games", "slow", hints.BUSY)
     method, longest = max(waits.items(), key=lambda item: sum(item[1]))
     name = "a bid" if method == "bidding_function" else "the import" if method == "import" else method
-    what = f"slow: {len(trial.games)} of {trial.planned} games tried; {name} takes {fmean(longest):.2g} s on average"
+    what = f"slow: {tried}; {name} takes {fmean(longest):.2g} s on average"
     return Finding(what, "all games", "slow", hints.OUT_OF_TIME)
 
 

@@ -27,6 +27,7 @@ _BASE_NAMES = ("team_id", "valuation_vector", "budget", "auction_items_sequence"
 
 # --- warnings --------------------------------------------------------------------------------------------
 
+BUSY = "What goes wrong in the other games was not seen: try again when less runs on this machine."
 OUT_OF_TIME = (
     "It kept to the limits, but what goes wrong in the other games was not seen, and a slower machine may stop it: "
     "compute less, or play other games with action=game."
@@ -330,7 +331,7 @@ def _missing(reason: str, mistake: Mistake) -> str:
     if near := _near(top, beside):
         alone = " Give the folder, then: your file was given alone." if mistake.folder else ""
         return f"{beside[near]} lies beside it: import {near}?{alone}"
-    if near := _near(top, {*sys.stdlib_module_names, *LIBRARIES}):
+    if near := _near(top, LIBRARIES) or _near(top, sys.stdlib_module_names):
         return f"There is no module of that name here: is {near} meant?"
     allowed = "the standard library but sqlite3, numpy, scipy and modules beside their file"
     return f"Agents may import {allowed}: do without {module}."

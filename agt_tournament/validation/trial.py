@@ -32,7 +32,7 @@ _ITSELF = "itself"
 _PATIENCE = 3
 """Late answers after which the rest is not played."""
 
-_SECONDS = 20.0
+SECONDS = 20.0
 """Wall time after which the rest is not played: with an answer that is under way then, a verdict takes 30 s at most."""
 
 _RAISED_KB = 1024
@@ -91,7 +91,7 @@ class Trial:
         rules: TournamentConfig,
         seed: int,
         sandbox: Sandbox = NONE,
-        seconds: float = _SECONDS,
+        seconds: float = SECONDS,
     ) -> None:
         """It is played by `rules` from `seed`; no game but the first goes on after `seconds` of wall time."""
         self.path, self.rules = path, rules
@@ -108,12 +108,13 @@ class Trial:
         """Games that there were to play, but for the first one again."""
         self.out_of_time = False
         """Whether not all was played as that would have taken too long."""
-        self._seed, self._sandbox, self._seconds = seed, sandbox, seconds
+        self.seconds = seconds
+        self._seed, self._sandbox = seed, sandbox
         self._tell: Callable[[str], None] = lambda _: None
 
     def run(self, progress: Callable[[str], None] = lambda _: None) -> Trial:
         """Load the submission and play; `progress` is told what is waited for."""
-        self._tell, self._deadline = progress, time.perf_counter() + self._seconds
+        self._tell, self._deadline = progress, time.perf_counter() + self.seconds
         with tempfile.TemporaryDirectory(prefix="agt_validate_", ignore_cleanup_errors=True) as folder:
             self._submissions = Path(folder).resolve()
             try:

@@ -32,6 +32,7 @@ from agt_tournament.agents.sandbox import NONE
 from agt_tournament.auction_engine import Bidder
 from agt_tournament.game_manager import Game, GameResult
 from agt_tournament.registration import examples
+from agt_tournament.replay import _bid_failures
 from agt_tournament.seeding import GameSeeds
 from agt_tournament.submissions import read_submission, store_submission
 from agt_tournament.tournament_manager import limits_of
@@ -849,6 +850,52 @@ def test_a_traceback_shows_the_submission_and_nothing_of_the_organiser(tmp_path:
     assert text.endswith("ZeroDivisionError: float division by zero")
     assert str(tmp_path) not in text
     assert "runner" not in text
+
+
+def test_a_timeout_names_method_and_line_and_is_nothing_that_was_printed(tmp_path: Path) -> None:
+    source = (
+        BASE
+        + """
+    def update_after_each_round(self, *outcome):
+        print("updating")
+        while True: pass
+"""
+    )
+    (result,), printed = solo(submission(tmp_path / "ana", source), rules_=rules(bid_timeout_seconds=0.3))
+    [failure] = result.failures
+    assert (failure["round"], failure["error"], failure["where"]) == (2, "timeout", "update_after_each_round")
+    line = source.splitlines().index("        while True: pass") + 1
+    assert failure["text"].endswith(f'\n  File "bidding_agent.py", line {line}, in update_after_each_round')
+    assert printed == ["updating\n"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "error", "failures"),
+    [("return 1 / 0", "crash", 14), ("import os; os._exit(1)", "exit", 1), ("while True: pass", "timeout", 1)],
+)
+def test_an_update_and_the_bid_after_it_may_both_fail(ends: str, error: str, failures: int, tmp_path: Path) -> None:
+    source = f"""
+class Agent:
+    told = False
+    def __init__(self, *_): pass
+    def update_after_each_round(self, *_):
+        self.told = True
+        raise KeyError("told")
+    def bidding_function(self, item_id):
+        if self.told:
+            {ends}
+        return 1.0
+"""
+    (result,), _ = solo(submission(tmp_path / "ana", source), rules_=rules(bid_timeout_seconds=0.3))
+    update, bid, *_ = result.failures
+    assert (update["round"], update["error"], update["where"]) == (2, "crash", "update_after_each_round")
+    assert update["text"].endswith("KeyError: 'told'")
+    assert (bid["round"], bid["error"]) == (2, error)
+    assert [failure["error"] for failure in result.failures if failure["where"] != update["where"]] == failures * [
+        error
+    ]
+    listed, in_rounds = _bid_failures(json.loads(json.dumps(result.as_json())))
+    assert listed == in_rounds, "a replay finds what it expects"
 
 
 def test_what_an_agent_prints_is_kept_up_to_the_limit(tmp_path: Path) -> None:

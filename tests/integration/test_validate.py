@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +20,12 @@ import pytest
 
 from agt_tournament.config import CompetitionConfig
 from agt_tournament.registration import EXAMPLES, examples
+from agt_tournament.submissions import read_submission
 from agt_tournament.validate import validate
+from agt_tournament.validation.cautions import find_cautions
+from agt_tournament.validation.problems import find_problems
+from agt_tournament.validation.trial import Trial
+from agt_tournament.validation.verdict import Verdict, progress
 from experiments.errors import RequestError
 from tests.support import auction, environment
 from tests.tournament import children, competition, inhabitants, submission
@@ -67,7 +74,7 @@ def _composed(*overrides: str) -> CompetitionConfig:
 def ask(path: Path, *overrides: str) -> tuple[int, dict[str, Any]]:
     """The exit status and the JSON verdict on the submission at `path`."""
     target = path.with_name(f"{path.name}.verdict.json")
-    status = validate(requested(*overrides, agent=str(path), json_=str(target)))
+    status = validate(requested(*overrides, agent=str(path), json_=str(target)), seconds=math.inf)
     return status, json.loads(target.read_bytes())
 
 
@@ -139,6 +146,13 @@ DOES_NOT_LOAD = {
         "A() takes no arguments",
         "derive it from BiddingAgent",
     ),
+    "misspelt_base_class": (
+        "from agt_tournament.base_agent import BidingAgent  # here\n",
+        "crash",
+        "ImportError: cannot import name 'BidingAgent' from 'agt_tournament.base_agent'",
+        "Write from agt_tournament.base_agent import BiddingAgent.",
+    ),
+    "misspelt_module": ("import nunpy  # here\n", "crash", "No module named 'nunpy'", "is numpy meant?"),
     "super_without_arguments": (
         agent("def __init__(self, team_id, v, b, s):\n    super().__init__()  # here"),
         "crash",
@@ -208,6 +222,14 @@ IN_PLAY = {
         "def bidding_function(self, item_id):",
     ),
     "not_there": (agent("pass").replace("):", "):  # here"), "crash", "NotImplementedError", "no bidding_function"),
+    "misspelt_attribute": (bidding("return self.budjet  # here"), "crash", "'budjet'", "is self.budget meant?"),
+    "missing_import": (bidding("return np.exp(1)  # here"), "crash", "'np' is not defined", "import numpy as np at"),
+    "misspelt_bid": (
+        agent("def biding_function(self, i):\n    return 1").replace("):", "):  # here", 1),
+        "crash",
+        "NotImplementedError",
+        "biding_function is never called: rename it to bidding_function",
+    ),
     "files": (
         bidding("return len(open('/nonexistent').read())  # here"),
         "crash",
@@ -251,6 +273,24 @@ def test_a_crash_of_python_itself_is_told(tmp_path: Path) -> None:
     assert problem["source"].startswith("def bidding_function")
 
 
+def test_an_update_that_fails_is_told_though_the_bid_after_it_ends_the_process(tmp_path: Path) -> None:
+    source = agent(
+        """
+        def update_after_each_round(self, *outcome):
+            return {}["last"]  # here
+        def bidding_function(self, item_id):
+            if self.utility is None:
+                os._exit(1)
+            self.utility = None
+            return 1.0
+        """
+    )
+    update, bid = tried(tmp_path, source)["problems"]
+    assert (update["error"], update["what"], update["line"]) == ("crash", "KeyError: 'last'", marked(source))
+    assert update["where"] == "game 1 against nobody, after round 1, update_after_each_round"
+    assert (bid["error"], bid["where"]) == ("exit", "game 1 against nobody, round 2, bidding_function")
+
+
 def test_an_update_that_fails_is_placed_after_its_round(tmp_path: Path) -> None:
     source = TRUTHFUL + "    def update_after_each_round(self, item_id, winner):  # here\n        pass\n"
     verdict = tried(tmp_path, source, *FAST)
@@ -267,7 +307,7 @@ def test_a_class_without_the_base_class_constructor(tmp_path: Path) -> None:
     first, last = tried(tmp_path, source, *FAST)["problems"]
     assert first["line"] == marked(source)
     assert "begin its __init__ with super().__init__(team_id" in first["hint"]
-    assert last["where"].startswith("after the last round of game 1")
+    assert last["where"].startswith("game 1 against 1 × adaptive_bidder, after round 1, update")
 
 
 def test_what_goes_wrong_only_in_a_later_game_is_found(tmp_path: Path) -> None:
@@ -321,6 +361,94 @@ def test_after_three_late_bids_the_rest_is_not_played(tmp_path: Path) -> None:
     assert problem["what"].startswith("too slow: bidding_function was stopped after 0.3")
     assert "may take 0.3 s of CPU time (bid_timeout_seconds)" in problem["hint"]
     assert "rest was not played" in verdict["stopped"]
+
+
+def test_an_update_without_an_end_is_not_blamed_on_the_bid(tmp_path: Path) -> None:
+    body = "print('x' * 99_999)\n    while True: pass  # here"
+    source = TRUTHFUL + textwrap.indent(f"def update_after_each_round(self, *outcome):\n    {body}\n", "    ")
+    verdict = tried(tmp_path, source, *ALONE, *IMPATIENT)
+    [problem] = verdict["problems"]
+    assert problem["what"].startswith("too slow: update_after_each_round was stopped after 0.3")
+    assert problem["where"] == "game 1 against nobody, after round 1, update_after_each_round"
+    assert problem["line"] == marked(source)
+    assert set(verdict["output"]) == {"x"}, "where it was stopped is nothing that it printed"
+
+
+def test_a_lock_that_is_taken_twice_is_explained(tmp_path: Path) -> None:
+    source = bidding("lock.acquire()  # here", HEAD + "import threading\nlock = threading.Lock()\nlock.acquire()\n")
+    [problem] = tried(tmp_path, source, *ALONE, *IMPATIENT)["problems"]
+    assert (problem["error"], problem["line"]) == ("timeout", marked(source))
+    assert "a lock that it holds already" in problem["hint"]
+
+
+def test_who_waits_is_not_told_of_cpu_time(tmp_path: Path) -> None:
+    """Without walls nothing keeps an agent from sleeping."""
+    source = bidding("time.sleep(60)  # here")
+    path = tmp_path / "my_agent.py"
+    path.write_text(source)
+    rules = requested(*ALONE, "tournament.bid_timeout_seconds=0.1").tournament
+    [problem] = find_problems(Trial(path, read_submission(path, "agent"), rules, 0).run())
+    assert problem.what.startswith("too slow: bidding_function waited and was stopped after 1.")
+    assert (problem.line, "time.sleep()" in problem.hint) == (marked(source), True)
+
+
+# --- how long it takes -----------------------------------------------------------------------------------
+
+
+def in_a_hurry(folder: Path, source: str, seconds: float = 0.0) -> Verdict:
+    """The verdict on `source` after a trial of at most so many `seconds`, its first game not counted."""
+    path = folder / "my_agent.py"
+    path.write_text(source)
+    return Verdict.of(
+        Trial(path, read_submission(path, "agent"), requested(*FAST).tournament, 0, seconds=seconds).run()
+    )
+
+
+def test_who_is_slow_plays_the_first_game_and_is_told_how_slow_it_is(tmp_path: Path) -> None:
+    verdict = in_a_hurry(tmp_path, bidding("compute(0.05); return self.valuation_vector[item_id]", COMPUTING))
+    assert verdict.valid
+    assert [(game["opponents"], game["valid_bids"]) for game in verdict.games] == [("1 × adaptive_bidder", 3)]
+    assert verdict.stopped == "1 of 6 games were played, as more would take too long"
+    [warning] = verdict.warnings
+    assert warning.what.startswith("slow: 1 of 6 games tried; a bid takes 0.05")
+
+
+def test_who_is_quick_is_not_blamed_for_a_slow_machine(tmp_path: Path) -> None:
+    path = tmp_path / "my_agent.py"
+    path.write_text(TRUTHFUL)
+    trial = Trial(path, read_submission(path, "agent"), requested(*FAST).tournament, 0, seconds=math.inf).run()
+    trial.out_of_time = True
+    [caution] = find_cautions(trial)
+    assert caution.what == "6 of 6 games tried: this machine is slow, or busy"
+
+
+def test_what_goes_wrong_in_the_first_game_is_told_of_who_is_slow(tmp_path: Path) -> None:
+    verdict = in_a_hurry(tmp_path, bidding("return 1 / 0"))
+    assert [problem.count for problem in verdict.problems] == [3]
+    assert not verdict.warnings
+
+
+def test_without_a_terminal_a_line_every_few_seconds_says_what_is_waited_for(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    said = ""
+    with progress(every=0.01) as tell:
+        tell("game 2 against 4 × [red]itself, round 7 of 15")
+        deadline = time.monotonic() + 20
+        while not said and time.monotonic() < deadline:
+            time.sleep(0.01)
+            said = capfd.readouterr().err
+    assert re.match(r"\d+ s: game 2 against 4 × \[red\]itself, round 7 of 15\n", said)
+    assert capfd.readouterr().out == ""
+
+
+def test_a_trial_says_which_round_is_waited_for(tmp_path: Path) -> None:
+    path, told = tmp_path / "my_agent.py", []
+    path.write_text(TRUTHFUL)
+    Trial(path, read_submission(path, "agent"), requested(*ALONE).tournament, 0, seconds=math.inf).run(told.append)
+    game, again = (f"game 1{again} against nobody, " for again in ("", ", played again,"))
+    steps = ("__init__", *(f"round {number} of 3" for number in (1, 2, 3)))
+    assert told == ["its import", *(f"{each}{step} (1 games in all)" for each in (game, again) for step in steps)]
 
 
 def test_a_bid_that_was_stopped_in_two_lines_is_one_problem(tmp_path: Path) -> None:
@@ -452,7 +580,7 @@ def test_the_template_plays_every_example_under_the_rules_of_the_competition(tmp
 
 @pytest.mark.parametrize("name", examples())
 def test_every_example_is_valid(name: str) -> None:
-    assert validate(requested("tournament.arena_size=3", agent=str(examples()[name]))) == 0
+    assert validate(requested("tournament.arena_size=3", agent=str(examples()[name])), math.inf) == 0
 
 
 def test_an_agent_may_ask_for_its_opponents(tmp_path: Path) -> None:
@@ -492,6 +620,58 @@ def test_a_module_that_was_left_behind(tmp_path: Path) -> None:
     (tmp_path / "helpers.py").write_text("x = 1\n")
     [problem] = tried(tmp_path, f"from helpers import x\n{TRUTHFUL}")["problems"]
     assert "helpers lies beside your file, which was given alone: give the folder" in problem["hint"]
+
+
+def test_a_misspelt_module_of_its_own_is_named(tmp_path: Path) -> None:
+    source = f"import helpr  # here\n{TRUTHFUL}"
+    [problem] = ask(submission(tmp_path / "mine", source, helper="x = 1"), *ALONE)[1]["problems"]
+    assert problem["hint"] == "helper.py lies beside it: import helper?"
+    (tmp_path / "helper.py").write_text("x = 1\n")
+    [problem] = tried(tmp_path, source)["problems"]
+    assert (
+        problem["hint"] == "helper.py lies beside it: import helper? Give the folder, then: your file was given alone."
+    )
+
+
+def test_an_update_of_almost_the_right_name_is_warned_of(tmp_path: Path) -> None:
+    source = TRUTHFUL + "    def update_after_round(self, *outcome):\n        pass\n"
+    warning = the_warning(tried(tmp_path, source))
+    assert (warning["error"], warning["what"]) == ("misspelt", "update_after_round is never called")
+
+
+REFUSED = {
+    "agent.py": (
+        {"agent.py": TRUTHFUL},
+        "there is no bidding_agent.py",
+        "Rename the file with your agent",
+        "agent.py.",
+    ),
+    "nested": ({"mine/bidding_agent.py": TRUTHFUL}, "there is no bidding_agent.py", "hand in mine/."),
+    "empty": ({}, "there is no bidding_agent.py", "Put your agent into the folder, as bidding_agent.py."),
+    "too_much": (
+        {"bidding_agent.py": TRUTHFUL, **{f"{n}.txt": "" for n in range(1001)}},
+        "at most 1,000 files",
+        "Leave out what the agent does not need",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_folder_that_cannot_be_tried_gets_a_verdict(name: str, tmp_path: Path) -> None:
+    files, what, *hints = REFUSED[name]
+    folder = tmp_path / "submitted"
+    for file in ("", *files):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    for file, text in files.items():
+        (folder / file).write_text(text)
+    status, verdict = ask(folder)
+    assert (status, verdict["valid"], verdict["games"]) == (1, False, [])
+    [problem] = verdict["problems"]
+    assert (problem["error"], problem["where"]) == ("refused", "in the folder")
+    assert what in problem["what"]
+    for hint in hints:
+        assert hint in problem["hint"]
 
 
 def test_each_file_that_does_not_play_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -626,11 +806,11 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_what_is_no_submission_is_a_wrong_request(tmp_path: Path) -> None:
     linked = submission(tmp_path / "linked", TRUTHFUL)
     (linked / "more.py").symlink_to(linked / "bidding_agent.py")
-    (tmp_path / "empty").mkdir()
-    for wrong in (None, tmp_path / "missing.py", tmp_path / "empty", linked, linked / "more.py", Path("/dev/null")):
+    for wrong in (None, tmp_path / "missing.py", linked / "more.py", Path("/dev/null")):
         with pytest.raises(RequestError) as raised:
             validate(requested(agent=str(wrong) if wrong else None))
         assert raised.value.key == "agent"
+    assert ask(linked)[1]["problems"][0]["error"] == "refused"
 
 
 @pytest.mark.parametrize("target", [".", "my_agent.py/verdict.json"])
@@ -656,10 +836,10 @@ def test_every_line_fits_the_terminal(
 
 
 def test_the_command_line(tmp_path: Path) -> None:
-    (tmp_path / "good one.py").write_text(TRUTHFUL)
+    (tmp_path / "good one (1).py").write_text(TRUTHFUL)
     (tmp_path / "bad.py").write_text(bidding("return 1 / 0"))
     rules = ("action=validate", *ALONE)
-    good = auction("agent='good one.py'", "json=-", *rules, cwd=tmp_path, module="agt_tournament")
+    good = auction("agent=good one (1).py", "json=-", *rules, cwd=tmp_path, module="agt_tournament")
     assert (good.returncode, json.loads(good.stdout)["valid"]) == (0, True)
     assert [line.partition(" ")[0] for line in good.stderr.splitlines()] == ["sandbox:"]
     bad = auction("agent=bad.py", *rules, cwd=tmp_path, module="agt_tournament")
@@ -668,7 +848,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     wrong = auction("agent=missing.py", *rules, cwd=tmp_path, module="agt_tournament")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.startswith("agent = missing.py: expected a Python file")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.py", "good one.py"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.py", "good one (1).py"]
 
 
 def test_an_interruption_leaves_nothing_behind(tmp_path: Path) -> None:

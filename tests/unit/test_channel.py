@@ -116,6 +116,36 @@ def test_an_answer_in_two_pieces_is_that_answer(bid: float, cut: int) -> None:
     one.channel.close()
 
 
+def test_one_report_may_come_before_the_answer() -> None:
+    report = protocol.pack_answer(float("nan"), "crash", "update_after_each_round", "told")
+    one = Agent()
+    number = one.ask()
+    one.answering.send(protocol.pack(protocol.REPORT, number, report) + protocol.pack_reply(number, 2.0))
+    assert (one.heard(), one.channel.reported) == ((2.0, None, "", ""), ("crash", "told"))
+    one.ask()
+    assert one.channel.reported is None
+    one.answer((protocol.REPORT, "asked", report))
+    one.answer((protocol.REPORT, "asked", report))
+    assert one.heard() == "ProtocolError"
+    one.channel.close()
+    other = Agent()
+    other.ask()
+    other.answer((protocol.REPORT, "asked", protocol.pack_answer(0.0)))
+    assert other.heard() == "ProtocolError"
+    other.channel.close()
+
+
+def test_what_comes_in_the_place_of_an_answer_is_read_up_to_its_end() -> None:
+    one = Agent()
+    one.ask()
+    one.answering.send(b"a line\nthe last line\n")
+    assert one.channel.receive_instead(b"the last", 60.0) == "a line\nthe last line\n"
+    assert one.channel.receive_instead(b"the last", 0.01) == ""
+    one.answering.close()
+    assert one.channel.receive_instead(b"the last", 60.0) == ""
+    one.channel.close()
+
+
 @fuzzed(300)
 @given(st.lists(st.binary(max_size=5000), max_size=6))
 def test_what_is_printed_is_counted_and_cut(chunks: list[bytes]) -> None:

@@ -1,0 +1,68 @@
+"""Paths on the command line: typed as they are, with whatever the shell lets through."""
+
+from __future__ import annotations
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.command_line import quote_paths
+
+PARSER = OverridesParser.create()
+paths = st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" '\"\\()[]{},=#$~&;"), min_size=1)
+
+
+def understood(argument: str) -> object:
+    """The value that Hydra reads."""
+    [quoted] = quote_paths([argument])
+    return PARSER.parse_override(quoted).value()
+
+
+@pytest.mark.parametrize("key", ["agent", "teams_dir", "json", "scores", "run_dir", "images_from"])
+@pytest.mark.parametrize("path", ["my agent (1)", "a,b.py", "O'Neil.py", "2024", "x=y", "#1", "~/x", "C:\\x (1)\\"])
+def test_a_path_is_what_was_typed(key: str, path: str) -> None:
+    assert understood(f"{key}={path}") == path
+
+
+@given(paths.map(str.strip).filter(bool))
+def test_any_path_that_hydra_does_not_understand_is_what_was_typed(path: str) -> None:
+    if path[0] in "'\"[{" or "," in path:
+        return  # quoted already, a list
+    try:
+        plain = PARSER.parse_override(f"agent={path}").value()
+    except Exception:
+        plain = path
+    if isinstance(plain, str):
+        assert understood(f"agent={path}") == plain
+    elif plain is not None:
+        assert understood(f"agent={path}") == path
+
+
+def test_a_list_is_quoted_part_by_part() -> None:
+    assert understood("teams=[my agent (1)/,truthful_bidder, 'b (2)']") == ["my agent (1)/", "truthful_bidder", "b (2)"]
+    assert understood("runs=[2024,a (1)]") == ["2024", "a (1)"]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        *(
+            "agent=my_agent",
+            "agent=my agent",
+            "agent='my agent (1)'",
+            'agent="x"',
+            "agent=null",
+            "teams=[a,b]",
+            "agent=",
+        ),
+        *("seed=1", "bids.vectors=[[0.2,0.8]]", "seed=(1)", "--help", "+sweep=x", "~agent", "agent"),
+    ],
+)
+def test_what_hydra_understands_and_all_other_keys_stay(argument: str) -> None:
+    assert quote_paths([argument]) == [argument]
+
+
+def test_with_multirun_a_comma_still_separates() -> None:
+    assert quote_paths(["-m", "agent=a,b"]) == ["-m", "agent=a,b"]
+    assert quote_paths(["agent=a,b"]) == ["agent='a,b'"]
