@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import diffusers
 import torch
 import transformers
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HfHubHTTPError
 
 from diffusion_auction.config import ModelConfig
 from diffusion_auction.hub import adopt_token
@@ -48,10 +49,12 @@ def check_prompts(config: ModelConfig, prompts: Iterable[str]) -> None:
     """
     _silence()
     with _loading(config.weights):
-        place = _local_folder(config.weights)
-        if place is None:
+        folder = _local_folder(config.weights)
+        if folder is None:
             adopt_token()
-        tokenizer = transformers.AutoTokenizer.from_pretrained(place or config.weights, subfolder="tokenizer_2")
+        elif config.weights != "tiny_flux":
+            _files(config.weights, folder)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder or config.weights, subfolder="tokenizer_2")
     try:
         check_length(tokenizer, prompts, config.max_sequence_length)
     except PromptTooLong as error:
@@ -61,11 +64,13 @@ def check_prompts(config: ModelConfig, prompts: Iterable[str]) -> None:
 
 @contextmanager
 def _loading(weights: str) -> Iterator[None]:
-    """Raise `RequestError` if what is loaded within cannot be had."""
+    """Raise `RequestError` if what is loaded within cannot be had, or is not what it should be."""
     try:
         yield
-    except (OSError, HfHubHTTPError, HFValidationError) as error:
-        reason = " ".join(str(error).split())
+    except RequestError:
+        raise
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        reason = textwrap.shorten(str(error), 300)
         expected = f"a diffusers folder, or a hub name in the cache (action=fetch) or within reach ({reason})"
         raise RequestError("model.weights", weights, expected) from error
 
@@ -91,12 +96,16 @@ def _local_folder(weights: str) -> Path | None:
 
 
 def _staged(weights: str, folder: Path, stage_dir: str) -> Path:
+    return staged(folder, stage_dir, _files(weights, folder))
+
+
+def _files(weights: str, folder: Path) -> list[str]:
+    """Which files of `folder` are loaded; raises `RequestError` if it is no pipeline, or not a whole one."""
     names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
     try:
-        chosen = pipeline_files(names)
+        return pipeline_files(names)
     except ValueError as error:
         raise RequestError("model.weights", weights, f"a diffusers folder ({error})") from None
-    return staged(folder, stage_dir, chosen)
 
 
 def _silence() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from diffusers import FluxTransformer2DModel
 from diffusers.hooks.hooks import StateManager
 from torch import Tensor, nn
 
@@ -12,7 +13,7 @@ from diffusion_auction.pipelines.branches import Branches
 
 
 def composed_velocity(
-    transformer: nn.Module,
+    transformer: FluxTransformer2DModel,
     branches: Branches,
     *,
     hidden_states: Tensor,
@@ -28,7 +29,7 @@ def composed_velocity(
     The paper's equations 3 to 6, with the velocity of a flow model in the place of the score, in which it is affine.
 
     Args:
-        transformer: a `FluxTransformer2DModel`.
+        transformer: whose velocities are composed.
         branches: of the B samples.
         hidden_states: packed latents (B, tokens, channels).
         timestep, guidance: (B,).

@@ -48,7 +48,7 @@ class FluxPipelineAuction(FluxPipeline):
     `sample_passes` is the number of sample passes of the last call.
     """
 
-    transformer: torch.nn.Module
+    transformer: FluxTransformer2DModel
 
     def __init__(
         self,
@@ -189,10 +189,7 @@ class FluxPipelineAuction(FluxPipeline):
         device, lora_scale = self._execution_device, self._joint_attention_kwargs.get("scale")
 
         # The branches of every image, and beside them the negative prompts
-        if branches is None and prompt_embeds is not None:
-            check_embeds("prompt_embeds", prompt_embeds, pooled_prompt_embeds)
-            branches = Branches.of_prompts(prompt_embeds, pooled_prompt_embeds, torch.arange(len(prompt_embeds)))
-        elif branches is None:
+        if base_prompt is not None:
             branches = self.encode_branches(
                 base_prompt,
                 agent_prompts,
@@ -201,12 +198,15 @@ class FluxPipelineAuction(FluxPipeline):
                 max_sequence_length=max_sequence_length,
                 lora_scale=lora_scale,
             )
+        elif branches is None:
+            embeds, pooled = check_embeds("prompt_embeds", prompt_embeds, pooled_prompt_embeds)
+            branches = Branches.of_prompts(embeds, pooled, torch.arange(len(embeds)))
         negative = None
         if true_cfg_scale > 1 and (negative_prompt is not None or negative_prompt_embeds is not None):
-            embeds = self._encode_negative(
+            encoded = self._encode_negative(
                 negative_prompt, negative_prompt_embeds, negative_pooled_prompt_embeds, branches, lora_scale
             )
-            negative = negative_branches(*embeds, branches).repeated(num_images_per_prompt).to(device)
+            negative = negative_branches(*encoded, branches).repeated(num_images_per_prompt).to(device)
         branches = branches.repeated(num_images_per_prompt).to(device)
         check_caches(self.transformer, len(branches.sample), max_branches, guided=negative is not None)
 
@@ -332,7 +332,7 @@ class FluxPipelineAuction(FluxPipeline):
         if embeds is None:
             self._check_text_encoders("negative_prompt", "negative_prompt_embeds")
             return self.encode_prompt(prompt, max_sequence_length=length, lora_scale=lora_scale)[:2]
-        check_embeds("negative_prompt_embeds", embeds, pooled)
+        embeds, pooled = check_embeds("negative_prompt_embeds", embeds, pooled)
         if embeds.shape[1:] != branches.prompt_embeds.shape[1:]:
             raise ValueError(
                 "`negative_prompt_embeds` and the embeddings of the prompts must have the same shape when passed "

@@ -27,10 +27,8 @@ def scenarios_and_bids(
     for name, value in (("agent_prompts", agent_prompts), ("bids", bids)):
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise ValueError(f"`{name}` has to be a list but is {value!r}")
-    if several:
-        bases, agents, vectors = list(base_prompt), list(agent_prompts or ()), list(bids or ())
-    else:
-        bases, agents, vectors = [base_prompt], [agent_prompts], [bids]
+    bases: list[Any] = list(base_prompt) if several else [base_prompt]
+    agents, vectors = (list(agent_prompts or ()), list(bids or ())) if several else ([agent_prompts], [bids])
     if not len(bases) == len(agents) == len(vectors) > 0:
         raise ValueError(
             "`base_prompt`, `agent_prompts` and `bids` have to be of one length but have "
@@ -76,16 +74,17 @@ def check_one_source(**given: Any) -> None:
         raise ValueError(f"exactly one of {choices} has to be given, but given: {', '.join(named) or 'none'}")
 
 
-def check_embeds(name: str, embeds: Tensor, pooled: Tensor | None) -> None:
+def check_embeds(name: str, embeds: Tensor | None, pooled: Tensor | None) -> tuple[Tensor, Tensor]:
     """A sequence and a pooled embedding of each prompt; raises `ValueError` naming the argument and its shape."""
-    stem, _, _ = name.rpartition("prompt_embeds")
-    if pooled is None:
-        raise ValueError(f"`{stem}pooled_prompt_embeds` has to be given with `{name}`")
+    pooled_name = f"{name.removesuffix('prompt_embeds')}pooled_prompt_embeds"
+    if embeds is None or pooled is None:
+        raise ValueError(f"`{name}` and `{pooled_name}` have to be given together")
     if embeds.ndim != 3 or pooled.ndim != 2 or len(embeds) != len(pooled):
         raise ValueError(
-            f"`{name}` and `{stem}pooled_prompt_embeds` have to be of shapes (prompts, tokens, channels) and (prompts, "
-            f"channels) but are of {tuple(embeds.shape)} and {tuple(pooled.shape)}"
+            f"`{name}` and `{pooled_name}` have to be of shapes (prompts, tokens, channels) and (prompts, channels) "
+            f"but are of {tuple(embeds.shape)} and {tuple(pooled.shape)}"
         )
+    return embeds, pooled
 
 
 def negative_branches(embeds: Tensor, pooled: Tensor, branches: Branches) -> Branches:

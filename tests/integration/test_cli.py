@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import sys
@@ -23,7 +24,7 @@ from diffusion_auction import __main__ as command_line
 from diffusion_auction import generate
 from diffusion_auction.experiment import prepare, run
 from diffusion_auction.mechanisms import MECHANISMS
-from tests.support import TABLE_1, auction, configured
+from tests.support import TABLE_1, auction, configured, environment
 
 TABLES = ("samples", "scores", "auctions")
 RUN = ("samples=2", "run_dir=run")  # (.7, .3) and both one-hot bids: six images
@@ -245,6 +246,8 @@ def test_where_it_comes_from(run_dir: Path) -> None:
     stored = json.loads((run_dir / "provenance.json").read_text())
     assert stored["seed"] == 0
     assert {"git", "packages", "host", "devices", "command"} <= stored.keys()
+    assert stored["rounding"]["MKL_CBWR"] == os.environ.get("MKL_CBWR")
+    assert stored["rounding"]["OMP_NUM_THREADS"] == environment()["OMP_NUM_THREADS"]
     config = yaml.safe_load((run_dir / "config.yaml").read_text())
     assert config["samples"] == 2
     assert config["bids"] == {"kind": "explicit", "vectors": [[0.7, 0.3]]}

@@ -175,31 +175,31 @@ def image_embeds(seed: int) -> list[torch.Tensor]:
     return [torch.randn(1, 1, 16, generator=torch.Generator().manual_seed(seed))]
 
 
-@pytest.fixture
-def with_adapter(pipes: Any) -> Any:
-    pipes[1].load_ip_adapter(
-        ip_adapter_state(pipes[1].transformer), weight_name="", image_encoder_pretrained_model_name_or_path=None
-    )
-    return pipes  # of one transformer
+def load_adapter(pipe: FluxPipeline) -> None:
+    weights = ip_adapter_state(pipe.transformer)
+    pipe.load_ip_adapter(weights, weight_name="", image_encoder_pretrained_model_name_or_path=None)
 
 
-def test_image_prompts_are_flux(with_adapter: Any) -> None:
+def test_image_prompts_are_flux(pipes: Any) -> None:
+    load_adapter(pipes[1])  # into the transformer of both
     guided = {"negative_prompt": "a dog", "true_cfg_scale": 2.0, "negative_ip_adapter_image_embeds": image_embeds(8)}
-    theirs, ours = (draw(pipe, BASE, ip_adapter_image_embeds=image_embeds(7), **guided) for pipe in with_adapter)
+    theirs, ours = (draw(pipe, BASE, ip_adapter_image_embeds=image_embeds(7), **guided) for pipe in pipes)
     assert same(theirs, ours)
-    assert not same(ours, draw(with_adapter[1], BASE, ip_adapter_image_embeds=image_embeds(9), **guided))
+    assert not same(ours, draw(pipes[1], BASE, ip_adapter_image_embeds=image_embeds(9), **guided))
 
 
 @pytest.mark.parametrize("max_branches", [None, 1, 3])
-def test_an_image_prompt_goes_into_every_branch(with_adapter: Any, max_branches: int | None) -> None:
-    _, auction = with_adapter
+def test_an_image_prompt_goes_into_every_branch(pipes: Any, max_branches: int | None) -> None:
+    _, auction = pipes
+    without = sold(auction)
+    load_adapter(auction)
     image = {"ip_adapter_image_embeds": image_embeds(7)}
     batch = draw(auction, [BASE, BASE], [AGENTS] * 2, [BIDS, (1, 0)], seeds=(0, 0), max_branches=max_branches, **image)
     assert same(batch[:1], sold(auction, **image))
     assert same(batch[1:], draw(auction, SOLO, **image))
-    assert not same(batch[:1], sold(auction))
+    assert not same(batch[:1], without)
     auction.set_ip_adapter_scale(0.0)
-    assert same(sold(auction, **image), sold(auction))
+    assert same(sold(auction, **image), without)
 
 
 # --- composed prompts ------------------------------------------------------------------------------

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from diffusion_auction.loading import load_pipeline
+from diffusion_auction.loading import check_prompts, load_pipeline
 from experiments.errors import RequestError
 from tests.support import WEIGHTS, configured
 
@@ -54,3 +55,21 @@ def test_a_folder_that_is_no_pipeline(folder: Path, tmp_path: Path, stage_dir: s
     (folder / "model_index.json").unlink()
     with pytest.raises(RequestError, match=r"model\.weights = .*model_index\.json"):
         loaded_from(folder, stage_dir and tmp_path / stage_dir)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / "model_index.json").unlink(), "model_index.json"),
+        (lambda folder: shutil.rmtree(folder / "transformer"), "no weights in transformer/"),
+        (lambda folder: shutil.rmtree(folder / "tokenizer_2"), "a diffusers folder"),
+        (lambda folder: (folder / "tokenizer_2" / "tokenizer.json").write_text("{"), "a diffusers folder"),
+    ],
+    ids=["no index", "no transformer", "no tokenizer", "a damaged tokenizer"],
+)
+def test_a_folder_that_is_no_pipeline_is_refused_before_any_model_is_loaded(
+    damage: Callable[[Path], None], said: str, folder: Path
+) -> None:
+    damage(folder)
+    with pytest.raises(RequestError, match=rf"model\.weights = .*{said}"):
+        check_prompts(configured(f"model.weights={folder}").model, ["A swimming pool outdoors"])

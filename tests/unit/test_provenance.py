@@ -56,6 +56,16 @@ def test_a_run_says_where_it_comes_from() -> None:
     json.dumps(said, allow_nan=False)
 
 
+def test_how_sums_are_rounded_is_stored_of_runs_and_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MKL_CBWR", "AVX2,STRICT")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    unset = {"MKL_NUM_THREADS": None, "OPENBLAS_NUM_THREADS": None}
+    for said in (provenance(7), worker_provenance()):
+        assert said["rounding"] == {"MKL_CBWR": "AVX2,STRICT", "OMP_NUM_THREADS": "3", **unset}
+
+
 def test_a_worker_leaves_the_text_of_the_changes_out() -> None:
     said = worker_provenance()
     assert said["git"] is None or said["git"]["diff"].keys() == {"sha256", "bytes"}
