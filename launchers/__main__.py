@@ -5,22 +5,25 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 
 from launchers.control import cancel_run, log_of
+from launchers.crew import last_ends
 from launchers.errors import LaunchError, SlurmError
-from launchers.status import Standing, queue_of, stages, standing
+from launchers.status import Standing, jobs_in, queue_of, stages, standing
 from launchers.watch import workers_table
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit status: 1 if shards failed or were lost, or SLURM does not answer; 2 if DIR or SHARD is none; else 0."""
+    """Return the exit status: that of `status`; 1 if SLURM does not answer; 2 if DIR or SHARD is none; else 0."""
     parser = argparse.ArgumentParser(prog="python -m launchers", description="Runs whose work was handed out.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in {
-        "status": "state of every shard of a run, and who works on it",
+        "status": "state of every shard of a run, who works on it and what is queued; exit status 3: nobody does",
         "logs": "why a shard failed and what its worker said",
         "cancel": "stop the workers of a run",
     }.items():
@@ -30,8 +33,8 @@ def main(argv: list[str] | None = None) -> int:
             command.add_argument("shard", metavar="SHARD", help="its key, or the beginning of it")
     args = parser.parse_args(argv)
     try:
-        if not stages(args.run_dir):
-            raise LaunchError(f"DIR = {args.run_dir}: expected a run directory with a folder `shards`")
+        if not stages(args.run_dir) and not _is_run(args.run_dir):
+            raise LaunchError(f"DIR = {args.run_dir}: expected the directory of a run (there is none, or not yet)")
         if args.command == "logs":
             print(log_of(args.run_dir, args.shard))
             return 0
@@ -41,18 +44,63 @@ def main(argv: list[str] | None = None) -> int:
         return 2 if isinstance(error, LaunchError) else 1
 
 
+def _is_run(folder: Path) -> bool:
+    """Whether `folder` is that of a run, which has a configuration before it has shards."""
+    return (folder / "config.yaml").exists() or (folder / ".lock").exists()
+
+
 def _status(run_dir: Path) -> int:
-    """One line for each stage, and a table of the workers that are there."""
-    console, bad = Console(soft_wrap=True), 0
+    """Print one line for each stage, who works on it, and what SLURM's queue holds for it.
+
+    Returns:
+        3 if nobody works on open shards and none of their jobs is queued; 1 if shards failed or were lost, or if nobody
+        is seen at work and SLURM does not answer; else 0.
+    """
+    console, status = Console(soft_wrap=True), 0
+    if not stages(run_dir):
+        print("no work was handed out yet: the command of this run prepares it, or ended before")
     for stage, keys in stages(run_dir).items():
         folder = run_dir / "shards" / stage
-        now = standing(folder, keys, queue_of(folder))
+        now, queue, silence = _standing(folder, keys)
         print(f"{stage}: {now}")
         _list(run_dir, stage, now)
         if now.workers:
             console.print(workers_table(list(now.workers.values())))
-        bad += now.count("failed") + now.count("lost")
-    return 1 if bad else 0
+        if queue:
+            print(f"  jobs in SLURM's queue: {_counted(queue)}")
+        if silence:
+            print(f"  SLURM's queue is not known: {silence}")
+        if now.count("failed") or now.count("lost"):
+            status = max(status, 1)
+        if now.open and not now.workers and not queue:
+            where = "nobody is seen at work" if silence else "nobody works on it and nothing is queued"
+            print(f"  {where}; the same command goes on from there")
+            for line in last_ends(folder):
+                print(f"  ended: {line}")
+            status = max(status, 1 if silence else 3)
+    return status
+
+
+def _standing(folder: Path, keys: list[str]) -> tuple[Standing, Mapping[str, str], str]:
+    """Ask the files of a stage and, while it has open shards, SLURM's queue.
+
+    Returns:
+        How the stage stands; the state of its jobs by id; why SLURM does not tell, "" if it does.
+    """
+    now = standing(folder, keys)
+    if not now.open:
+        return now, {}, ""
+    try:
+        queue = queue_of(folder)
+    except (LaunchError, SlurmError) as error:
+        return now, {}, str(error)
+    return standing(folder, keys, queue), jobs_in(queue or {}, folder), ""
+
+
+def _counted(queue: Mapping[str, str]) -> str:
+    """`2 running, 3 pending`."""
+    counts = ", ".join(f"{number} {state.lower()}" for state, number in Counter(queue.values()).most_common())
+    return f"{counts} (squeue --me says why)" if "PENDING" in queue.values() else counts
 
 
 def _list(run_dir: Path, stage: str, now: Standing) -> None:

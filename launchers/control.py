@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from launchers.attendance import is_here, living, workers_of
 from launchers.claims import Claims
-from launchers.errors import LaunchError
+from launchers.errors import LaunchError, SlurmError
 from launchers.shards import error_path, mark_of, write_atomic
 from launchers.status import CANCELLED, queue_of, stages, submitted
 
@@ -62,7 +62,7 @@ def cancel_run(run_dir: Path) -> Iterator[str]:
     """Stop the workers of a run, those that wait in SLURM's queue too; a line on each. Raises `LaunchError`."""
     for stage in stages(run_dir):
         folder = run_dir / "shards" / stage
-        queue, jobs = queue_of(folder), submitted(folder)
+        queue, jobs = _known_queue(folder), submitted(folder)
         there = living(folder, queue)
         if queue is not None:
             jobs &= {job.partition("_")[0] for job in queue}
@@ -83,3 +83,10 @@ def cancel_run(run_dir: Path) -> Iterator[str]:
                 yield f"{stage}: stopped worker {record['name']}"
             else:
                 yield f"{stage}: worker {record['name']} on {record['host']} ends after its shard"
+
+
+def _known_queue(folder: Path) -> Mapping[str, str] | None:
+    """SLURM's queue, None if it is not known: then every job that was ever submitted is to be cancelled."""
+    with suppress(LaunchError, SlurmError):
+        return queue_of(folder)
+    return None

@@ -91,7 +91,7 @@ def _inline(work: Work, what: str, unit: str) -> None:
 def _with_crew(work: Work, launcher: LocalConfig | SlurmConfig, what: str, unit: str) -> None:
     keys, run_dir = [shard.key for shard in work.shards], shlex.quote(str(work.folder.parents[1]))
     _check_path(work.folder)
-    crew = _crew(work, launcher, what)
+    crew = _crew(work, launcher)
     with Watch(work.shards, work.folder, what=what, unit=unit) as watch, _interruptible():
         try:
             finished = see_through(keys, work.folder, crew, watch, wait=launcher.wait)
@@ -112,7 +112,7 @@ def _check_path(folder: Path) -> None:
         raise LaunchError(f"run_dir = {folder.parents[1]}: expected {expected}")
 
 
-def _crew(work: Work, launcher: LocalConfig | SlurmConfig, what: str) -> Crew:
+def _crew(work: Work, launcher: LocalConfig | SlurmConfig) -> Crew:
     from launchers.process import write_work  # submitit, only where it starts workers
 
     if isinstance(launcher, LocalConfig):
@@ -121,7 +121,7 @@ def _crew(work: Work, launcher: LocalConfig | SlurmConfig, what: str) -> Crew:
         return LocalCrew(write_work(work), launcher)
     from launchers.slurm import SlurmCrew
 
-    return SlurmCrew(write_work(work), launcher, name=what)
+    return SlurmCrew(write_work(work), launcher)
 
 
 @contextmanager

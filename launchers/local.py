@@ -37,6 +37,11 @@ class LocalCrew:
         self._running: dict[int, submitit.Job[None]] = {}
         self._elsewhere: dict[str, Mapping[str, Any]] = {}
 
+    @property
+    def capacity(self) -> int:
+        """How many workers may work at once."""
+        return len(self._slots)
+
     def wanted(self, shards: int) -> int:
         """Workers for `shards` shards."""
         return min(shards, len(self._slots))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import cloudpickle
 import submitit
 
 from launchers.attendance import Presence, local_name
 from launchers.devices import Slot
+from launchers.errors import LaunchError, SlurmError
 from launchers.shards import write_atomic
 from launchers.status import is_cancelled
 from launchers.worker import StoppedError, Work, reason, take_shards
@@ -59,13 +62,23 @@ class WorkerProcess:
             except (Exception, SystemExit) as error:
                 me.update(error=reason(error))
                 raise
-        if (bell.rung and me.ended) or ((bell.rung or bell.stopped) and _is_preempted(job)):
-            _queue_again(job)
-        elif bell.rung:  # as it would be the next time
-            me.update(error=_TOO_SHORT, written=True)
-            raise SystemExit(1)
+        try:
+            if (bell.rung and me.ended) or ((bell.rung or bell.stopped) and _is_preempted(job)):
+                _queue_again(job)
+            elif bell.rung:  # as it would be the next time
+                _fail(me, _TOO_SHORT)
+        except (LaunchError, SlurmError) as error:  # in a container, say, that has no scontrol
+            why = "its time was over" if bell.rung else "was stopped by a signal"
+            _fail(me, f"{why}, and it could not be queued again: {error}")
         if failed or bell.stopped:
             raise SystemExit(1)
+
+
+def _fail(me: Presence, why: str) -> NoReturn:
+    """End this process with status 1, after saying why in its record and in its log."""
+    me.update(error=why, written=True)
+    print(f"worker {me.name}: {why}", file=sys.stderr, flush=True)
+    raise SystemExit(1)
 
 
 class Bell:

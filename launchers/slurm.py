@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import submitit
 from submitit.core.utils import FailedJobError
 
+from launchers.attendance import living
 from launchers.config import SlurmConfig
 from launchers.errors import LaunchError, SlurmError
 from launchers.process import WorkerProcess
-from launchers.status import submitted
+from launchers.shards import naming
+from launchers.status import jobs_in, submitted
 
 _T = TypeVar("_T")
 
 _PATIENCE_SECONDS = 180.0
 """How long a controller that does not answer is asked again."""
 
-_UNREACHABLE = ("Unable to contact", "Socket timed out", "Connection refused", "Zero Bytes", "temporarily")
+_UNREACHABLE = (
+    *("Unable to contact", "Unable to establish control machine address", "Connection refused", "authentication error"),
+    *("Socket timed out", "Zero Bytes", "temporarily", "no answer within"),
+)
+"""What SLURM's commands say when the controller, or the munge daemon, is away; anything else is a refusal."""
+
+_LONGEST_ANSWER = 60.0
+"""Seconds that one command of SLURM's may take."""
+
+_LONGEST_NAME = 60
+"""Of a run's name so many characters go into the name of its jobs."""
+
+_MOST_LINES = 4
+"""Of an error of SLURM so many lines are shown, the last ones: the cause stands among them."""
+
+_OF_THE_USER = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT")
+"""Variables of SLURM's that its jobs set for nobody: whoever submits from within a job needs them."""
+
+_OF_GPUS = ("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
+"""Variables by which a job knows the GPUs that SLURM gave it."""
 
 
 class SlurmCrew:
@@ -31,13 +54,20 @@ class SlurmCrew:
 
     poll_seconds = 5.0
 
-    def __init__(self, work_file: Path, options: SlurmConfig, name: str) -> None:
+    def __init__(self, work_file: Path, options: SlurmConfig) -> None:
         if not shutil.which("sbatch"):
             raise LaunchError("launcher = slurm: expected a host with SLURM's commands (there is no sbatch here)")
-        self._jobs, self._options, self._name = work_file.parent, options, name
+        self._jobs, self._options = work_file.parent, options
+        self.stage = self._jobs.parent
         self._process = WorkerProcess(
             work_file, Path.cwd(), most=options.shards_per_worker, notice=float(options.signal_delay)
         )
+        self._answered, self._silent_since, self._silence = False, 0.0, ""
+
+    @property
+    def capacity(self) -> int:
+        """How many workers may work at once."""
+        return self._options.max_concurrent
 
     def wanted(self, shards: int) -> int:
         """Workers for `shards` shards, those that wait for their turn included."""
@@ -45,25 +75,56 @@ class SlurmCrew:
         return -(-shards // each) if each else min(shards, self._options.max_concurrent)
 
     def queue(self) -> Mapping[str, str] | None:
-        """State of each job in the queue by its id; None if SLURM does not answer."""
-        return queued()
+        """Return the state of each job in the queue by its id; None if SLURM does not answer at this moment.
+
+        Once SLURM has answered, it is asked for as long as there is work: workers go on without their controller.
+
+        Raises:
+            LaunchError: SLURM has not answered yet, and never will from here.
+            SlurmError: SLURM has not answered for three minutes, and no worker of an earlier launch is at work.
+        """
+        try:
+            queue = queued()
+        except (LaunchError, SlurmError) as error:
+            self._endure(error)
+            return None
+        self._answered, self._silence = True, ""
+        return queue
+
+    def _endure(self, error: LaunchError | SlurmError) -> None:
+        """Remember why SLURM does not answer, for `note`; raise the reason where there is nothing to wait for."""
+        now = time.monotonic()
+        if not self._silence:
+            self._silent_since = now
+        left = self._silent_since + _PATIENCE_SECONDS - now
+        if self._answered:
+            how_long = "asking again, workers go on"
+        elif isinstance(error, LaunchError):
+            raise LaunchError(f"launcher = slurm: {error}") from None
+        elif self._options.wait and living(self.stage):
+            how_long = "asking again, workers of an earlier launch go on"
+        elif left > 0:
+            how_long = f"asking again for {left:.0f} s"
+        else:
+            waited = f"SLURM did not answer for {_PATIENCE_SECONDS:.0f} s"
+            raise SlurmError(f"{waited}, this command submitted nothing: {error}") from None
+        self._silence = f"SLURM does not answer ({error}); {how_long}"
 
     def note(self, queue: Mapping[str, str] | None) -> str:
-        """How many workers wait for a place, or that SLURM does not answer."""
+        """How many workers wait for a place, or what SLURM says instead of an answer."""
         if queue is None:
-            return "SLURM does not answer; asking again"
+            return self._silence
         waiting = len(self._waiting(queue))
         return f"{waiting} in SLURM's queue (squeue --me says why)" if waiting else ""
 
     def present(self, there: Mapping[str, Mapping[str, Any]], queue: Mapping[str, str]) -> int:
         """How many workers are in the queue, running or not."""
-        mine = submitted(self._jobs.parent)
-        return sum(job.partition("_")[0] in mine for job in queue)
+        return len(jobs_in(queue, self.stage))
 
     def start(self, number: int) -> None:
         """Queue `number` workers in arrays that SLURM takes, one after the other.
 
-        Raises `LaunchError` if SLURM refuses them.
+        Raises `LaunchError` if SLURM refuses them, `SlurmError` if it is silent, `OSError` where the disk is full.
         """
         before: str | None = None
         most = max_array_size()
@@ -74,25 +135,62 @@ class SlurmCrew:
 
     def _submit(self, size: int, before: str | None) -> str:
         executor = submitit.SlurmExecutor(folder=self._jobs, python=self._options.python)
-        executor.update_parameters(**parameters(self._options, self._name, before))
-        jobs = _patiently(lambda: executor.submit_array([self._process] * size))
+        executor.update_parameters(**parameters(self._options, job_name(self.stage), before))
+        with naming(self._jobs), _outside_of_any_job():
+            jobs = _patiently(lambda: executor.submit_array([self._process] * size))
         return jobs[0].job_id.partition("_")[0]
 
     def dismiss(self) -> None:
-        """Take the workers that have not begun out of the queue."""
-        cancel(self._waiting(queued() or {}))
+        """Take the workers that have not begun out of the queue; if that fails, they will find nothing to do."""
+        with suppress(LaunchError, SlurmError):
+            cancel(self._waiting(queued()), patience=0)
 
     def _waiting(self, queue: Mapping[str, str]) -> set[str]:
         """Those of its jobs that wait for a place."""
-        mine = submitted(self._jobs.parent)
-        return {job for job, state in queue.items() if state == "PENDING" and job.partition("_")[0] in mine}
+        return {job for job, state in jobs_in(queue, self.stage).items() if state == "PENDING"}
 
     def stop(self) -> str:
         """Cancel the jobs if an interruption is configured to; what became of them."""
-        if self._options.on_interrupt == "cancel":
-            cancel(submitted(self._jobs.parent))
-            return "the jobs were cancelled"
-        return "the jobs stay in SLURM's queue and go on"
+        jobs = submitted(self.stage)
+        if not jobs:
+            return "nothing was submitted to SLURM"
+        if self._options.on_interrupt == "leave":
+            return "the jobs stay in SLURM's queue and go on"
+        try:
+            cancel(jobs, patience=0)
+        except (LaunchError, SlurmError) as error:
+            return f"the jobs could not be cancelled and go on: {error}"
+        return "the jobs were cancelled"
+
+
+def job_name(stage: Path) -> str:
+    """Name the jobs of the folder `stage` after its run and itself, so that squeue tells runs apart."""
+    run_dir = stage.parents[1]
+    if run_dir.parent.name == ".sweep":  # the jobs of a multirun, whose own directory has but a digest for a name
+        run_dir = run_dir.parents[1]
+    return re.sub(r"[^\w.,+=-]+", "_", f"{run_dir.name[:_LONGEST_NAME]}-{stage.name}")
+
+
+@contextmanager
+def _outside_of_any_job() -> Iterator[None]:
+    """Hide the variables of the job that this process may be part of from what is submitted inside.
+
+    They would go on into the new job, whose srun takes them for its own: memory by CPU beside memory by node, more
+    CPUs than there are, another job's restarts.
+    """
+    hidden = {name: os.environ.pop(name) for name in _variables_of_this_job()}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _variables_of_this_job() -> list[str]:
+    if "SLURM_JOB_ID" not in os.environ:
+        return []
+    gpus = _OF_GPUS if {"SLURM_JOB_GPUS", "SLURM_STEP_GPUS"} & set(os.environ) else ()
+    prefixes = ("SLURM_", "SLURMD_", "SRUN_", "SBATCH_CPU_BIND", "SBATCH_MEM_BIND")
+    return [name for name in os.environ if (name.startswith(prefixes) and name not in _OF_THE_USER) or name in gpus]
 
 
 def parameters(options: SlurmConfig, name: str, before: str | None = None) -> dict[str, Any]:
@@ -123,20 +221,20 @@ def parameters(options: SlurmConfig, name: str, before: str | None = None) -> di
     }
 
 
-def queued() -> dict[str, str] | None:
-    """State of each of this user's jobs in the queue, ``{"12_3": "RUNNING", …}``; None if SLURM does not answer."""
+def queued() -> dict[str, str]:
+    """Return the state of each of this user's jobs in the queue, ``{"12_3": "RUNNING", …}``.
+
+    Raises:
+        SlurmError: SLURM does not answer; the text has squeue's own words.
+        LaunchError: SLURM cannot be asked from here: there is no squeue, or it finds no configuration.
+    """
     try:
-        asked = subprocess.run(
-            ["squeue", "--me", "--noheader", "--array", "--format=%i|%T"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if asked.returncode != 0:
-        return None
-    return dict(line.strip().split("|", 1) for line in asked.stdout.splitlines() if "|" in line)
+        text = _run("squeue", "--me", "--noheader", "--array", "--format=%i|%T")
+    except SlurmError as error:
+        if ": fatal: " in str(error):
+            raise LaunchError(f"expected a host where SLURM is configured ({error})") from None
+        raise
+    return dict(line.strip().split("|", 1) for line in text.splitlines() if "|" in line)
 
 
 def max_array_size() -> int:
@@ -157,35 +255,46 @@ def preempted(job: str) -> bool:
     return found is not None and found[1] not in ("None", "N/A", "Unknown")
 
 
-def cancel(jobs: set[str]) -> None:
-    """Take `jobs`, by id, out of the queue."""
+def cancel(jobs: set[str], patience: float | None = None) -> None:
+    """Take `jobs`, by id, out of the queue. Raises `LaunchError`, and `SlurmError` after `patience` seconds."""
     if jobs:
-        _patiently(lambda: _run("scancel", "--quiet", *sorted(jobs)))
+        _patiently(lambda: _run("scancel", "--quiet", *sorted(jobs)), patience)
 
 
 def _run(*command: str) -> str:
+    """Return what a command of SLURM's prints.
+
+    Raises `SlurmError` with its own words, `LaunchError` if it is not there or is told of a configuration that is not.
+    """
+    name, conf = command[0], os.environ.get("SLURM_CONF")
+    if conf and not os.path.exists(conf):  # each command would look for it for a minute
+        raise LaunchError(f"expected a host where SLURM is configured (there is no SLURM_CONF = {conf})")
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("SQUEUE_")}  # may hide jobs
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_ANSWER, env=variables)
     except FileNotFoundError:
-        raise LaunchError(f"expected a host with SLURM's commands (there is no {command[0]} here)") from None
+        raise LaunchError(f"expected a host with SLURM's commands (there is no {name} here)") from None
+    except subprocess.TimeoutExpired:
+        raise SlurmError(f"{name}: no answer within {_LONGEST_ANSWER:g} s") from None
     if done.returncode != 0:
-        raise SlurmError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
+        said = done.stderr.strip() or done.stdout.strip()
+        lines = [line for line in said.splitlines() if "attempt number" not in line][-_MOST_LINES:]
+        raise SlurmError(f"{name}: {' '.join(' '.join(lines).split()).removeprefix(f'{name}: ')}")
     return done.stdout
 
 
-def _patiently(ask: Callable[[], _T]) -> _T:
-    """What `ask()` returns, asked again while the controller does not answer.
+def _patiently(ask: Callable[[], _T], patience: float | None = None) -> _T:
+    """What `ask()` returns, asked again for `patience` seconds while the controller does not answer.
 
     Raises `SlurmError` when it never does, `LaunchError` with SLURM's own words when it refuses.
     """
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + (_PATIENCE_SECONDS if patience is None else patience)
     while True:
         try:
             return ask()
-        except (FailedJobError, SlurmError, subprocess.TimeoutExpired) as error:
+        except (FailedJobError, SlurmError) as error:
             text = " ".join(str(error).split())
-            silent = isinstance(error, subprocess.TimeoutExpired)
-            if not silent and not any(sign in text for sign in _UNREACHABLE):
+            if not any(sign in text for sign in _UNREACHABLE):
                 raise LaunchError(f"SLURM refused: {text}") from None
             if time.monotonic() > deadline:
                 raise SlurmError(f"SLURM does not answer: {text}") from None

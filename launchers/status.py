@@ -79,12 +79,21 @@ def failure_of(folder: Path, key: str) -> Failure | None:
 
 
 def queue_of(folder: Path) -> Mapping[str, str] | None:
-    """State of the user's jobs in SLURM's queue if the stage `folder` has submitted some; None if it is not known."""
+    """State of the user's jobs in SLURM's queue by id; None if the stage `folder` has submitted none.
+
+    Raises `SlurmError` if SLURM does not answer, `LaunchError` if it cannot be asked from here.
+    """
     if not submitted(folder):
         return None
     from launchers.slurm import queued
 
     return queued()
+
+
+def jobs_in(queue: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Those jobs of `queue` that the stage `folder` submitted."""
+    mine = submitted(folder)
+    return {job: state for job, state in queue.items() if job.partition("_")[0] in mine}
 
 
 def is_cancelled(folder: Path) -> bool:

@@ -163,6 +163,7 @@ def work(bench: Bench, shard: Shard, fills: str | None = None) -> None:
         if shard.payload.get("waits"):
             _until((bench.notes / "released").exists)
         if does == "kill" or (does == "kill once" and bench.begun()[number] == 1):
+            bench.note("end", number=number)
             os.kill(os.getpid(), signal.SIGKILL)
         _fail(does, number, bench.begun()[number])
         if fills and number == 2:

@@ -284,16 +284,21 @@ def test_a_job_that_is_queued_again_goes_on_itself(how: str, cluster: SlurmLab, 
     assert set(workers_of(bench.folder)) == {f"{job}-0", f"{job}-1"}
 
 
-def test_a_cancelled_task_loses_only_its_shard(cluster: SlurmLab, bench: Bench) -> None:
+def test_a_cancelled_task_loses_only_its_shard_and_is_said(cluster: SlurmLab, bench: Bench) -> None:
     process = bench.launch_apart(SHARDS, slurm(max_concurrent=2))
     begun(bench)
     job = job_of(bench, 0)
     assert "_" in job
     cluster.run("scancel", job)
     wait_until(lambda: SHARDS[0].key not in Claims(bench.folder).holders(), "the worker lets go")
+    assert process.stdout
+    said = next(line for line in process.stdout if line.startswith("worker "))
+    assert said.startswith(f"worker {job}-0: was stopped by a signal, as scancel sends it (")
+    assert said.endswith("none takes its place while others work\n")
     bench.release()
     ends(process)
     complete(bench, 0)
+    assert len(bench.events("load")) == 2
 
 
 def test_a_killed_worker_of_the_cluster_is_replaced(cluster: SlurmLab, bench: Bench) -> None:

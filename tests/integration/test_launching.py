@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import re
+import shlex
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from launchers import FailedShardsError, InlineConfig, LauncherConfig, LaunchError, NotWaitedError, mark_of
+from launchers import (
+    FailedShardsError,
+    InlineConfig,
+    LauncherConfig,
+    LaunchError,
+    NotWaitedError,
+    SlurmError,
+    mark_of,
+)
 from launchers.__main__ import main
 from launchers.attendance import announce, living, workers_of
 from launchers.claims import Claims
@@ -41,6 +54,7 @@ def counts(bench: Bench) -> dict[str, int]:
     done = subprocess.run(
         [sys.executable, "-m", "launchers", "status", str(bench.run_dir)], cwd=REPO, capture_output=True, text=True
     )
+    assert done.stdout, done.stderr
     first = done.stdout.splitlines()[0].removeprefix("make: ")
     return {state: int(number) for number, state in (part.split() for part in first.split(", "))}
 
@@ -326,8 +340,12 @@ def remount(disk: Path, options: str) -> None:
 DISK = [InlineConfig(), local(slots=1)]
 
 
-@pytest.mark.parametrize("launcher", DISK, ids=lambda launcher: launcher.name)
-def test_a_full_disk(launcher: LauncherConfig, small_disk: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("launcher", [*DISK, slurm(max_concurrent=1)], ids=lambda launcher: launcher.name)
+def test_a_full_disk(
+    launcher: LauncherConfig, small_disk: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if launcher.name == "slurm":
+        request.getfixturevalue("cluster")
     bench = Bench(small_disk / "run", tmp_path / "notes")
     shards = shards_of(6)
     fill = small_disk / "fill"
@@ -374,12 +392,12 @@ def test_workers_run_where_the_setup_says(cluster: SlurmLab, bench: Bench) -> No
         additional={"comment": "for a test"},
         max_concurrent=1,
     )
-    bench.launch(shards_of(2), options, what="a name")
+    bench.launch(shards_of(2), options)
     (place,) = bench.events("load")
     assert place["variables"] == {"LAUNCHING_SETUP": "was here", "LAUNCHING_PYTHON": "prefixed"}
     assert place["threads"] == "2"
     (script,) = bench.folder.glob("jobs/*_submission.sh")
-    assert all(word in script.read_text() for word in ("--job-name='a name'", "--mem=512M", "--comment='for a test'"))
+    assert all(word in script.read_text() for word in ("--job-name=run-make", "--mem=512M", "--comment='for a test'"))
 
 
 def test_arrays_stay_below_the_longest_and_follow_each_other(
@@ -413,6 +431,92 @@ def test_what_slurm_refuses_is_said_in_its_words(
     assert time.monotonic() - began < 20
     assert len(str(refused.value).splitlines()) == 1
     assert not bench.begun()
+
+
+@pytest.fixture
+def no_munge(slurm_lab: SlurmLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster whose munge daemon is down, as seen from here."""
+    conf = tmp_path / "slurm.conf"
+    conf.write_text(slurm_lab.conf.read_text().replace("munged.socket", "no.socket"))
+    monkeypatch.setenv("SLURM_CONF", str(conf))
+
+
+def test_a_slurm_that_never_answers_is_given_up(
+    no_munge: None, bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("launchers.slurm._PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("launchers.slurm.SlurmCrew.poll_seconds", 0.2)
+    with pytest.raises(SlurmError, match=r"this command submitted nothing: squeue: .*Munge encode failed"):
+        bench.launch(shards_of(2), slurm())
+    assert re.search(
+        r"SLURM does not answer \(squeue: .*Munge encode failed.*asking again for", capsys.readouterr().err
+    )
+
+
+def test_an_interruption_before_slurm_answers_speaks_of_no_jobs(no_munge: None, bench: Bench) -> None:
+    process = bench.launch_apart(shards_of(2), slurm(), group=True)
+    assert process.stdout
+    assert "Munge encode failed" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    words, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, words
+    assert "nothing was submitted to SLURM" in words
+
+
+def test_a_cluster_without_configuration_is_refused_at_once(
+    slurm_programs: None, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for conf, text in (("absent", None), ("wrong", "ClusterNam=lab\n")):
+        if text:
+            (tmp_path / conf).write_text(text)
+        monkeypatch.setenv("SLURM_CONF", str(tmp_path / conf))
+        with pytest.raises(LaunchError, match=r"^launcher = slurm: expected a host where SLURM is configured"):
+            bench.launch(shards_of(2), slurm())
+
+
+def test_a_launching_process_that_is_itself_a_job(cluster: SlurmLab, bench: Bench, tmp_path: Path) -> None:
+    bench.notes.mkdir()
+    launcher = slurm(cpus=2, memory=0.5).model_dump()
+    shards = [asdict(shard) for shard in shards_of(2)]
+    spec = {"run_dir": str(bench.run_dir), "notes": str(bench.notes), "launcher": launcher, "shards": shards}
+    launch = shlex.join([sys.executable, "-c", "from tests.launching import main; main()", json.dumps(spec)])
+    around = ("--mem-per-cpu=100", "--ntasks=1", "--cpus-per-task=1", "--gres=gpu:1", f"--chdir={REPO}")
+    cluster.run("sbatch", "--wait", *around, f"--output={tmp_path}/words", f"--wrap={launch}")
+    assert bench.results(shards_of(2)) == expected(shards_of(2)), (tmp_path / "words").read_text()
+    assert {note["gpu"] for note in bench.events("load")} == {""}
+
+
+def test_replacements_keep_to_the_most_that_may_work(cluster: SlurmLab, bench: Bench) -> None:
+    shards = [*shards_of(1, does="kill once"), *shards_of(range(1, 5), seconds=3)]
+    bench.launch(shards, slurm(shards_per_worker=1, max_concurrent=2))
+    assert bench.begun() == {**dict.fromkeys(range(5), 1), 0: 2}
+    assert bench.most_at_once() == 2
+
+
+def test_a_worker_that_cannot_queue_itself_again_says_so(
+    cluster: SlurmLab, bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shards = [*shards_of(1), *shards_of([1], waits=True), *shards_of(range(2, 5), seconds=1)]
+    contained = slurm(max_concurrent=1, python=f"env PATH=/nowhere {sys.executable}", wait=False)
+    with pytest.raises(NotWaitedError):
+        bench.launch(shards, contained)
+    assert main(["status", str(bench.run_dir)]) == 0
+    assert re.search("jobs in SLURM's queue: 1 (pending|running)", capsys.readouterr().out)
+    settles(bench, running=1, done=1)
+    os.kill(bench.worker_of(1), signal.SIGUSR2)  # as submitit says that the time limit is near
+    bench.release()
+    wait_until(lambda: not cluster.jobs(), "the job has ended")
+    assert main(["status", str(bench.run_dir)]) == 3
+    out = capsys.readouterr().out
+    assert "make: 2 done, 3 pending" in out
+    assert "nobody works on it and nothing is queued" in out
+    assert "its time was over, and it could not be queued again: " in out
+    assert "no scontrol here" in out
+    (record,) = workers_of(bench.folder).values()
+    assert "no scontrol here" in Path(record["log"]).read_text()
+    bench.launch(shards, slurm(max_concurrent=1))
+    assert bench.results(shards) == expected(shards)
+    assert main(["status", str(bench.run_dir)]) == 0
 
 
 def test_without_slurm_it_is_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -453,6 +557,8 @@ def test_cancel_takes_jobs_out_of_the_queue(
         bench.launch(shards, slurm(shards_per_worker=1, max_concurrent=2, wait=False))
     settles(bench, running=2, pending=4)
     assert len(cluster.jobs()) == 6
+    assert main(["status", str(bench.run_dir)]) == 0
+    assert "jobs in SLURM's queue: 4 pending, 2 running (squeue --me says why)" in capsys.readouterr().out
     assert main(["cancel", str(bench.run_dir)]) == 0
     assert capsys.readouterr().out.startswith("make: cancelled SLURM's jobs ")
     wait_until(lambda: not cluster.jobs(), "the queue is empty")

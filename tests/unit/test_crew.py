@@ -12,6 +12,7 @@ import pytest
 from launchers.attendance import announce
 from launchers.claims import Claims
 from launchers.crew import NoWorkersError, see_through
+from launchers.errors import LaunchError
 from launchers.shards import error_path
 from launchers.status import CANCELLED, Standing
 from launchers.watch import Watch
@@ -26,9 +27,12 @@ class Counted:
 
     poll_seconds = 0.0
 
-    def __init__(self, then: Callable[[int], None], present: int = 0, most: int = 2) -> None:
+    def __init__(
+        self, then: Callable[[int], None], present: int = 0, most: int = 2, capacity: int | None = None
+    ) -> None:
         self.there, self.most, self.started = present, most, list[int]()
-        self.queue_answers, self.dismissed = True, False
+        self.capacity, self.refusal = capacity or most, ""
+        self.queue_answers, self.dismissed, self.jobs = True, False, dict[str, str]()
         self._then, self._looks = then, 0
 
     def wanted(self, shards: int) -> int:
@@ -38,7 +42,7 @@ class Counted:
         self._looks += 1
         assert self._looks < 50, "no end in sight"
         self._then(self._looks)
-        return {} if self.queue_answers else None
+        return self.jobs if self.queue_answers else None
 
     def note(self, queue: Mapping[str, str] | None) -> str:
         return "" if queue is not None else "SLURM does not answer; asking again"
@@ -47,6 +51,8 @@ class Counted:
         return self.there
 
     def start(self, number: int) -> None:
+        if self.refusal:
+            raise LaunchError(self.refusal)
         self.started.append(number)
         self.there += number
 
@@ -62,10 +68,13 @@ class Notes(Watch):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(SHARDS, folder, what="testing", unit="shards")
-        self.notes: list[str] = []
+        self.notes, self.said = list[str](), list[str]()
 
     def show(self, standing: Standing, note: str = "") -> None:
         self.notes.append(note)
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
 
 
 @pytest.fixture
@@ -122,6 +131,73 @@ def test_a_lost_worker_is_replaced_once_its_place_is_free(folder: Path) -> None:
     crew = Counted(then)
     assert see(folder, crew)
     assert crew.started == [2, 1]
+
+
+def test_replacements_count_those_that_wait_for_their_turn(folder: Path) -> None:
+    def then(look: int) -> None:
+        if look == 2:
+            lose(folder, KEYS[0], "dead")
+            lose(folder, KEYS[1], "too")
+        if 2 <= look <= 4:
+            crew.there -= 1
+        if look == 8:
+            finish(folder)
+
+    crew = Counted(then, most=4, capacity=2)
+    assert see(folder, crew)
+    assert crew.started == [4, 1]  # one place is free when but one of the four is left; then both are taken
+
+
+def test_workers_that_wait_are_not_joined_by_more_than_may_work(folder: Path) -> None:
+    def then(look: int) -> None:
+        if look == 3:
+            assert crew.started == []
+            crew.there = 2
+        if look == 6:
+            finish(folder)
+
+    crew = Counted(then, present=3, most=4, capacity=3)
+    assert see(folder, crew)
+    assert crew.started == [1]  # the one that was missing from the beginning
+
+
+def test_work_goes_on_though_no_worker_can_be_added(folder: Path) -> None:
+    def then(look: int) -> None:
+        crew.refusal = "" if look == 1 else "SLURM refused: no more jobs"
+        if look == 2:
+            lose(folder, KEYS[0], "dead")
+            crew.there -= 1
+        if look == 5:
+            finish(folder)
+
+    crew, watch = Counted(then), Notes(folder)
+    assert see_through(KEYS, folder, crew, watch, wait=True)
+    assert watch.said == ["no worker was added: SLURM refused: no more jobs"]
+
+
+def test_who_leaves_before_the_end_is_said(folder: Path) -> None:
+    def then(look: int) -> None:
+        if look == 1:
+            for name in ("stopped", "failed", "fine", "queued again"):
+                announce(folder, name, os.getpid(), log="the log")
+        if look == 2:
+            announce(folder, "stopped", os.getpid(), state="ended", stopped=True, log="the log")
+            announce(folder, "failed", os.getpid(), state="ended", error="ValueError: no model", log="the log")
+            announce(folder, "fine", os.getpid(), state="ended", log="the log")
+            announce(folder, "queued again", os.getpid(), state="ended", stopped=True, job="7", log="the log")
+        if look == 3:
+            announce(folder, "and back", os.getpid(), job="7", log="the log")
+        if look == 6:
+            finish(folder)
+
+    crew, watch = Counted(then, present=2), Notes(folder)
+    crew.jobs = {"7": "RUNNING"}
+    assert see_through(KEYS, folder, crew, watch, wait=True)
+    stays = "(the log); none takes its place while others work"
+    assert watch.said == [
+        f"worker failed: ValueError: no model {stays}",
+        f"worker stopped: was stopped by a signal, as scancel sends it {stays}",
+    ]
 
 
 def test_one_that_ended_of_itself_is_not_replaced_while_others_work(folder: Path) -> None:
@@ -188,12 +264,15 @@ def test_where_no_worker_began_the_logs_speak(folder: Path) -> None:
     jobs.mkdir()
     (jobs / "1_0_log.out").write_text("execve(): no-python: No such file\n\nsrun: error: vm: Exited with code 2\n")
     (jobs / "2_0_log.out").write_text("")
+    srun = "srun: fatal: SLURM_MEM_PER_CPU and SLURM_MEM_PER_NODE are mutually exclusive.\nsrun: Force Terminated\n"
+    (jobs / "3_0_log.out").write_text(srun)
     crew = Counted(lambda look: setattr(crew, "there", 0))
     with pytest.raises(NoWorkersError) as none:
         see(folder, crew)
     assert sorted(none.value.ends) == [
         f"execve(): no-python: No such file ({jobs / '1_0_log.out'})",
         f"nothing ({jobs / '2_0_log.out'})",
+        f"srun: fatal: SLURM_MEM_PER_CPU and SLURM_MEM_PER_NODE are mutually exclusive. ({jobs / '3_0_log.out'})",
     ]
 
 

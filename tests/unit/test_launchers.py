@@ -229,15 +229,44 @@ def run_dir(tmp_path: Path) -> Path:
 
 def test_status_counts(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    assert main(["status", str(run_dir)]) == 1
+    assert main(["status", str(run_dir)]) == 3
     out, err = capsys.readouterr()
-    first, failed, second = out.splitlines()
+    first, failed, *_, second = out.splitlines()
     assert (first, second) == ("generate: 2 done, 1 pending, 1 failed", "score: 2 done, 0 pending, 0 failed")
     assert SHARDS[0].key in failed
     assert err == ""
+
+
+def test_status_of_work_that_nobody_does(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     generate = run_dir / "shards" / "generate"
     fan_out(worker(generate, set()), [SHARDS[0]], generate, what="testing")
+    capsys.readouterr()
+    assert main(["status", str(run_dir)]) == 3
+    first, nobody, second = capsys.readouterr().out.splitlines()
+    assert first == "generate: 3 done, 1 pending, 0 failed"
+    assert nobody == "  nobody works on it and nothing is queued; the same command goes on from there"
+    assert second == "score: 2 done, 0 pending, 0 failed"
+    fan_out(worker(generate, set()), [SHARDS[3]], generate, what="testing")
     assert main(["status", str(run_dir)]) == 0
+
+
+def test_status_where_slurm_cannot_be_asked(
+    run_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    (run_dir / "shards" / "generate" / "jobs").mkdir()
+    (run_dir / "shards" / "generate" / "jobs" / "12_submission.sh").touch()
+    capsys.readouterr()
+    assert main(["status", str(run_dir)]) == 1  # a job may be queued
+    out = capsys.readouterr().out
+    assert "SLURM's queue is not known: expected a host with SLURM's commands (there is no squeue here)" in out
+    assert "nobody is seen at work" in out
+
+
+def test_status_before_there_are_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.yaml").touch()
+    assert main(["status", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("no work was handed out yet")
 
 
 def test_status_of_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 
 from launchers import LaunchError, SlurmError, slurm
-from launchers.slurm import SlurmCrew, cancel, max_array_size, parameters, preempted, queued
+from launchers.attendance import announce
+from launchers.slurm import SlurmCrew, cancel, job_name, max_array_size, parameters, preempted, queued
 from tests.launching import slurm as options
 
 AWAY = "echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1"
+NOT_CONFIGURED = "echo 'squeue: fatal: Could not establish a configuration source' >&2; exit 1"
 
 
 class Commands:
@@ -50,24 +53,141 @@ def test_the_queue(commands: Commands) -> None:
     assert "--array" in commands.calls[0]
 
 
+def test_wishes_of_the_user_for_squeue_hide_no_jobs(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
+    commands["squeue"] = "[ $SQUEUE_STATES ] || echo '1|PENDING'"
+    assert queued() == {"1": "PENDING"}
+
+
 def test_a_queue_that_cannot_be_known(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     commands["squeue"] = AWAY
-    assert queued() is None
+    with pytest.raises(SlurmError, match=r"^squeue: slurm_load_jobs error: Unable to contact slurm controller"):
+        queued()
     commands["squeue"] = "true"
     assert queued() == {}
-    with monkeypatch.context() as patched:
-        patched.setattr(subprocess, "run", slow)
-        assert queued() is None
+    monkeypatch.setattr(subprocess, "run", slow)
+    with pytest.raises(SlurmError, match="squeue: no answer within 60 s"):
+        queued()
+
+
+def test_of_many_words_those_that_name_the_cause_are_kept(commands: Commands) -> None:
+    tries = "".join(f"echo 'squeue: error: getaddrinfo() failed, attempt number {i}' >&2; " for i in range(9))
+    commands["squeue"] = f"{tries} echo 'squeue: error: Unable to resolve \"nohost\"' >&2; {AWAY}"
+    with pytest.raises(SlurmError) as away:
+        queued()
+    assert str(away.value).startswith('squeue: error: Unable to resolve "nohost" slurm_load_jobs error: Unable')
+
+
+def test_a_host_without_a_configuration(commands: Commands, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    commands["squeue"] = NOT_CONFIGURED
+    with pytest.raises(LaunchError, match=r"^expected a host where SLURM is configured \(squeue: .*fatal: Could not"):
+        queued()
+    commands["squeue"] = "exit 1"  # it would look for the file for a minute
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
+    with pytest.raises(LaunchError, match=r"there is no SLURM_CONF = .*slurm\.conf"):
+        queued()
 
 
 def test_a_queue_where_there_is_no_slurm(nowhere: None) -> None:
-    assert queued() is None
+    with pytest.raises(LaunchError, match="no squeue here"):
+        queued()
     with pytest.raises(LaunchError, match="no scancel here"):
         cancel({"1"})
 
 
 def slow(command: Any, **more: Any) -> Any:
     raise subprocess.TimeoutExpired(command, 1)
+
+
+@pytest.fixture
+def crew(commands: Commands, tmp_path: Path) -> SlurmCrew:
+    """Workers of the stage `make`, none of which has been submitted."""
+    commands["sbatch"] = ""
+    jobs = tmp_path / "run" / "shards" / "make" / "jobs"
+    jobs.mkdir(parents=True)
+    return SlurmCrew(jobs / "work.pkl", options(on_interrupt="cancel"))
+
+
+def test_silence_is_borne_for_three_minutes_by_who_has_nothing_to_wait_for(
+    crew: SlurmCrew, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(slurm.time, "monotonic", lambda: now[0])
+    commands["squeue"] = AWAY
+    for left in (180, 60):
+        assert crew.queue() is None
+        note = crew.note(None)
+        assert note.startswith("SLURM does not answer (squeue: slurm_load_jobs error: Unable to contact")
+        assert note.endswith(f"asking again for {left} s")
+        now[0] += 120
+    with pytest.raises(SlurmError, match=r"did not answer for 180 s, this command submitted nothing: .*Unable to con"):
+        crew.queue()
+    assert crew.stop() == "nothing was submitted to SLURM"
+
+    announce(crew.stage, "w", os.getpid())
+    assert crew.queue() is None
+    assert crew.note(None).endswith("asking again, workers of an earlier launch go on")
+
+
+def test_silence_is_borne_for_ever_after_an_answer(crew: SlurmCrew, commands: Commands) -> None:
+    commands["squeue"] = NOT_CONFIGURED
+    with pytest.raises(LaunchError, match=r"^launcher = slurm: expected a host where SLURM is configured \(squeue: "):
+        crew.queue()
+    commands["squeue"] = "echo '1|RUNNING'"
+    assert crew.queue() == {"1": "RUNNING"}
+    for words in (NOT_CONFIGURED, AWAY):
+        commands["squeue"] = words
+        assert crew.queue() is None
+        assert crew.note(None).endswith("asking again, workers go on")
+
+
+def test_an_interruption_says_what_became_of_the_jobs(crew: SlurmCrew, commands: Commands) -> None:
+    commands["scancel"] = AWAY
+    assert crew.stop() == "nothing was submitted to SLURM"
+    (crew.stage / "jobs" / "12_submission.sh").touch()
+    assert crew.stop().startswith("the jobs could not be cancelled and go on: SLURM does not answer: scancel: ")
+    assert len(commands.calls) == 1  # whoever interrupts is not kept waiting
+    commands["scancel"] = ""
+    assert crew.stop() == "the jobs were cancelled"
+
+
+IN_A_JOB = {
+    **{"SLURM_JOB_ID": "7", "SLURM_MEM_PER_CPU": "100", "SLURM_NTASKS": "2", "SLURM_RESTART_COUNT": "1"},
+    **{"SRUN_CPUS_PER_TASK": "2", "SLURM_JOB_GPUS": "1", "CUDA_VISIBLE_DEVICES": "1", "SBATCH_MEM_BIND": "local"},
+}
+OF_THE_USER = {"SLURM_CLUSTERS": "here", "SBATCH_ACCOUNT": "mine", "HF_HOME": "/shared"}
+
+
+@pytest.mark.parametrize("job", [True, False])
+def test_what_belongs_to_the_job_around_is_not_handed_on(
+    job: bool, crew: SlurmCrew, commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around = IN_A_JOB if job else {"SLURM_MEM_PER_CPU": "100", "CUDA_VISIBLE_DEVICES": "1"}  # as its user wishes
+    for name in [name for name in os.environ if name.startswith("SLURM")]:
+        monkeypatch.delenv(name)
+    for name, value in {**around, **OF_THE_USER}.items():
+        monkeypatch.setenv(name, value)
+    commands["srun"] = commands["scontrol"] = ""
+    commands["sbatch"] = f"env > {tmp_path}/environment; echo Submitted batch job 12"
+    before = dict(os.environ)
+    crew.start(2)
+    assert dict(os.environ) == before
+    seen = dict(line.split("=", 1) for line in (tmp_path / "environment").read_text().splitlines() if "=" in line)
+    assert seen.items() >= OF_THE_USER.items()
+    assert set(seen) & set(around) == (set() if job else set(around))
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [
+        ("outputs/two_agent_grid/shards/generate", "two_agent_grid-generate"),
+        ("a run/with 'quotes' & ü/shards/stage1", "with_quotes_ü-stage1"),
+        ("sweeps/seeds/.sweep/0a1b2c3d/shards/jobs", "seeds-jobs"),
+        (f"{'x' * 300}/shards/score", f"{'x' * 60}-score"),
+    ],
+)
+def test_jobs_are_called_after_their_run(stage: str, name: str) -> None:
+    assert job_name(Path("/") / stage) == name
 
 
 def test_a_controller_that_is_away_is_asked_again(commands: Commands, tmp_path: Path) -> None:
@@ -83,13 +203,13 @@ def test_a_controller_that_stays_away(commands: Commands, monkeypatch: pytest.Mo
         cancel({"3"})
     assert len(commands.calls) > 1
     monkeypatch.setattr(subprocess, "run", slow)
-    with pytest.raises(SlurmError, match=r"does not answer.*timed out"):
+    with pytest.raises(SlurmError, match=r"does not answer.*no answer within"):
         cancel({"3"})
 
 
 def test_a_refusal_is_not_repeated(commands: Commands) -> None:
     commands["scancel"] = "echo 'Access/permission\n denied' >&2; exit 1"
-    with pytest.raises(LaunchError, match="SLURM refused: scancel --quiet 3: Access/permission denied"):
+    with pytest.raises(LaunchError, match="SLURM refused: scancel: Access/permission denied"):
         cancel({"3"})
     assert len(commands.calls) == 1
 
@@ -133,16 +253,12 @@ def test_how_many_workers_are_wanted(
     more: dict[str, int], shards: int, workers: int, commands: Commands, tmp_path: Path
 ) -> None:
     commands["sbatch"] = ""
-    crew = SlurmCrew(tmp_path / "run" / "jobs" / "work.pkl", options(**more), "a name")
+    crew = SlurmCrew(tmp_path / "run" / "jobs" / "work.pkl", options(**more))
     assert crew.wanted(shards) == workers
 
 
-def test_jobs_of_others_are_not_this_stages(commands: Commands, tmp_path: Path) -> None:
-    commands["sbatch"] = ""
-    jobs = tmp_path / "run" / "jobs"
-    jobs.mkdir(parents=True)
-    (jobs / "12_submission.sh").touch()
-    crew = SlurmCrew(jobs / "work.pkl", options(on_interrupt="cancel"), "a name")
+def test_jobs_of_others_are_not_this_stages(crew: SlurmCrew, commands: Commands) -> None:
+    (crew.stage / "jobs" / "12_submission.sh").touch()
     assert crew.present({}, {"12_3": "RUNNING", "12_4": "PENDING", "120_1": "RUNNING", "1": "RUNNING"}) == 2
     commands["squeue"] = "printf '12_3|RUNNING\\n12_4|PENDING\\n120_1|PENDING\\n'"
     commands["scancel"] = ""
@@ -150,3 +266,13 @@ def test_jobs_of_others_are_not_this_stages(commands: Commands, tmp_path: Path) 
     assert commands.calls[-1] == "scancel --quiet 12_4"
     crew.stop()
     assert commands.calls[-1] == "scancel --quiet 12"
+
+
+def test_work_that_is_done_does_not_wait_for_slurm(crew: SlurmCrew, commands: Commands) -> None:
+    (crew.stage / "jobs" / "12_submission.sh").touch()
+    commands["squeue"] = AWAY
+    crew.dismiss()
+    commands["squeue"] = "echo '12_3|PENDING'"
+    commands["scancel"] = AWAY
+    crew.dismiss()
+    assert commands.calls[-1] == "scancel --quiet 12_3"
