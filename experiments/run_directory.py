@@ -58,7 +58,9 @@ def run_directory(
     except Timeout:
         raise RequestError("run_dir", path, "a directory that no other run is using at this moment") from None
     except OSError as error:
-        raise RequestError("run_dir", path, f"a directory that can be written ({error.strerror})") from None
+        raise RequestError(
+            "run_dir", path, f"a directory that can be written ({str(error.strerror).lower()})"
+        ) from None
     try:
         stored = path / "config.yaml"
         if stored.exists() and (differing := differences(read_run(path)["identity"], identity)):
