@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import Field, FiniteFloat, TypeAdapter
 
 from agt_tournament.auction_engine import NOBODY
 from agt_tournament.game_manager import GameResult
@@ -77,7 +77,7 @@ def check_as_played(path: Path, digests: Sequence[str | None]) -> DamagedFileErr
             found = error
         else:
             problem = "it is another than was played, by the digest that was kept"
-            raise DamagedFileError(file, problem, f"Put the file back from a copy. {_REMEDY}")
+            raise DamagedFileError(file, problem, f"put it back from a copy, or {_REMEDY}")
     return found
 
 
@@ -154,10 +154,10 @@ class _Game:
     failures: list[_Failure]
 
 
-_GAME, _OUTPUT = TypeAdapter(_Game), TypeAdapter(dict[str, str])
+_GAME, _OUTPUT = TypeAdapter(_Game), TypeAdapter(Annotated[dict[str, str], Field(min_length=1)])
 """What is read of the files. More may stand in them: `replay` says so."""
 
-_REMEDY = "Remove it, and the command that played the game plays it again"
+_REMEDY = "remove it, and the command that played the game plays it again"
 
 
 def _contradiction(game: Mapping[str, Any]) -> str | None:

@@ -157,7 +157,8 @@ def _status(work: Callable[[], int | None]) -> int:
         return 0
     except OSError as error:
         if error.errno in _NO_FILE:
-            print(f"{error.filename}: {error.strerror}: remove it, or choose another run_dir", file=sys.stderr)
+            reason = str(error.strerror).lower()
+            print(f"{error.filename}: {reason}; remove it, or choose another run_dir", file=sys.stderr)
             return 2
         if error.errno not in _NOT_WRITABLE:
             raise

@@ -58,7 +58,9 @@ def run_directory(
     except Timeout:
         raise RequestError("run_dir", path, "a directory that no other run is using at this moment") from None
     except OSError as error:
-        raise RequestError("run_dir", path, f"a directory that can be written ({error.strerror})") from None
+        raise RequestError(
+            "run_dir", path, f"a directory that can be written ({str(error.strerror).lower()})"
+        ) from None
     try:
         stored = path / "config.yaml"
         if stored.exists() and (differing := differences(read_run(path)["identity"], identity)):
@@ -68,7 +70,8 @@ def run_directory(
             _clear(path)
         if not stored.exists():
             if strangers := [p.name for p in sorted(path.iterdir()) if not _expected_beside(p)]:
-                raise RequestError("run_dir", path, f"a new, empty or earlier run directory, it holds {strangers[0]}")
+                expected = f"a new, empty or earlier run directory, it holds {strangers[0]} and no config.yaml"
+                raise RequestError("run_dir", path, expected)
             text = yaml.safe_dump({**config, "identity": identity}, sort_keys=False, allow_unicode=True)
             write_atomic(stored, text.encode())
         print(f"run_dir  {path}", file=sys.stderr, flush=True)

@@ -53,9 +53,7 @@ def read_yaml(path: Path, shape: TypeAdapter[Any], remedy: str | None = None, ke
     return _read(path, parse, remedy, key)
 
 
-def read_table(
-    path: Path, columns: Iterable[str] = (), remedy: str | None = None, key: str = "run_dir"
-) -> pd.DataFrame:
+def read_table(path: Path, columns: Iterable[str] = (), key: str = "run_dir") -> pd.DataFrame:
     """The Parquet table in `path`; raises `DamagedFileError` if it is none, or lacks one of `columns`."""
 
     def parse(content: bytes) -> pd.DataFrame:
@@ -69,7 +67,7 @@ def read_table(
             raise ValueError(f"it has no column {absent[0]}")
         return table
 
-    return _read(path, parse, remedy, key)
+    return _read(path, parse, None, key)
 
 
 def _read(path: Path, parse: Callable[[bytes], _T], remedy: str | None, key: str) -> _T:

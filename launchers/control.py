@@ -22,7 +22,7 @@ def log_of(run_dir: Path, start: str) -> str:
     """Why the shard whose key begins with `start` failed, and the end of its worker's log. Raises `LaunchError`."""
     found = [(stage, key) for stage, keys in stages(run_dir).items() for key in keys if key.startswith(start)]
     if len(found) != 1:
-        some = f"one of {len(found)} that begin so" if found else "the key of a shard of this run"
+        some = f"one of {len(found)} that begin so" if found else "the key of a shard, as shards/*/shards.txt list them"
         raise LaunchError(f"SHARD = {start}: expected {some}")
     ((stage, key),) = found
     folder = run_dir / "shards" / stage

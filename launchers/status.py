@@ -111,7 +111,11 @@ def stages(run_dir: Path) -> dict[str, list[str]]:
 
     Raises `LaunchError` naming the file that lists the shards of a stage if it is damaged.
     """
-    return {manifest.parent.name: _keys(manifest) for manifest in sorted(run_dir.glob(f"shards/*/{_MANIFEST}"))}
+    try:
+        manifests = sorted(run_dir.glob(f"shards/*/{_MANIFEST}"))
+    except OSError as error:  # a name that is too long
+        raise LaunchError(f"DIR = {run_dir}: expected a run directory ({str(error.strerror).lower()})") from None
+    return {manifest.parent.name: _keys(manifest) for manifest in manifests}
 
 
 def _keys(manifest: Path) -> list[str]:
