@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from agt_tournament.config import CompetitionConfig, read_config
-from experiments.command_line import run_application
+from agt_tournament.headline import headline
+from experiments.command_line import Application, run_application
 from experiments.errors import RequestError
+from launchers import check_launcher
 
 _RESUMED = ("run", "game")
 """Actions of which an interrupted one is gone on with."""
@@ -18,7 +20,7 @@ def main() -> int:
     """Run the command line; the exit status is 0, 1, 2 or 130 as `--help` says."""
     import agt_tournament.registration  # noqa: F401  (its resolver names the run directory)
 
-    return run_application("agt_tournament", perform)
+    return run_application(Application("agt_tournament", perform, read_config, headline))
 
 
 def perform(tree: dict[str, Any]) -> int:
@@ -57,6 +59,7 @@ def _act(config: CompetitionConfig) -> int:
         return _report(Path(config.run_dir))
     from agt_tournament.competition import run
 
+    check_launcher(config.launcher, Path(config.run_dir))
     return run(config)
 
 

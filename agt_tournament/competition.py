@@ -51,6 +51,8 @@ from launchers.status import write_manifest
 def run(config: CompetitionConfig) -> int:
     """Play the stages that were asked for and write every result; 1 if an agent failed, 0 otherwise."""
     rules = config.tournament
+    if config.stage == 2 and not (Path(config.run_dir) / "config.yaml").exists():
+        raise RequestError("stage", 2, f"stage=1 to be finished first in run_dir={config.run_dir}")
     teams = _with_fillers(registered(config), rules)
     sandbox = preflight.walls(config, teams)
     with competition_directory(config, teams, sandbox) as run_dir:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from experiments import schema
 from experiments.errors import RequestError
-from experiments.schema import Section
+from experiments.schema import Section, matching
 from launchers import LauncherConfig
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -19,7 +19,7 @@ TEAM_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 class TournamentConfig(Section):
     """The rules; the names are those of the design document, section 8."""
 
-    name: str = Field(pattern=r"^\w[\w.-]*$")
+    name: Annotated[str, matching(r"\w[\w.-]*", "letters, digits, _, . and -, a letter or digit first")]
     total_items: int = Field(ge=1, le=1000)
     high_value_items: int = Field(ge=0)
     low_value_items: int = Field(ge=0)
@@ -65,6 +65,7 @@ class CompetitionConfig(Section):
     agent: str | None = Field(description="a submission, for action=validate")
     json_: str | None = Field(alias="json", description="where action=validate writes its verdict")
     i_trust_these_agents: bool = Field(description="lets sandbox=none run agents that are not bundled")
+    optimize: str | list[str] | None = Field(None, description="numbers of metrics.json that a sweeper optimizes")
     rerun: bool = Field(description="whether action=replay runs the agents again")
     run_dir: str = Field(min_length=1)
     seed: int = Field(ge=0, lt=2**128)
@@ -74,7 +75,7 @@ class CompetitionConfig(Section):
 
 
 PRESENTATION = (
-    *("action", "stage", "teams_dir", "teams", "agent", "json_", "rerun", "run_dir", "launcher"),
+    *("action", "stage", "teams_dir", "teams", "agent", "json_", "rerun", "optimize", "run_dir", "launcher"),
     *("sandbox", "i_trust_these_agents"),
 )
 """Keys that may differ between two runs of one directory: who plays is compared by the submissions themselves."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -83,7 +83,7 @@ def read_teams(teams_dir: Path, key: str = "teams_dir") -> list[Team]:
 
 
 class _Entry(schema.Section):
-    team_id: str = Field(pattern=TEAM_ID)
+    team_id: Annotated[str, schema.matching(TEAM_ID, "letters, digits, - and _, at most 64, a letter or digit first")]
     team_name: str | None = Field(default=None, min_length=1, max_length=80)
     agent_file_path: str | None = Field(default=None, min_length=1)
     registration_timestamp: Any = None
@@ -92,7 +92,9 @@ class _Entry(schema.Section):
 
 def _of_roster(roster: Path) -> Iterator[Team]:
     try:
-        entries = yaml.safe_load(roster.read_text())
+        entries = yaml.safe_load(roster.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError:
+        raise RequestError("teams_dir", roster, "a YAML file in UTF-8; save it in that encoding") from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # a date that is none is a ValueError
         raise RequestError("teams_dir", roster, f"a readable YAML file ({' '.join(str(error).split())})") from None
     if isinstance(entries, dict) and set(entries) == {"teams"}:

@@ -7,14 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from diffusion_auction.config import read_config
+from diffusion_auction.headline import headline
 from diffusion_auction.images_extra import require_images
-from experiments.command_line import run_application
+from experiments.command_line import Application, run_application
 from experiments.run_directory import read_run
 
 
 def main() -> int:
     """Run the command line; the exit status is 0, 1, 2 or 130 as `--help` says."""
-    return run_application("diffusion_auction", _act)
+    return run_application(Application("diffusion_auction", _act, _check, headline))
+
+
+def _check(tree: dict[str, Any]) -> None:
+    """Raise `RequestError` for what `_act` would refuse before it makes anything."""
+    config = read_config(tree)
+    if config.action in ("run", "fetch"):
+        require_images(config.action)
+    if config.action in ("run", "plan"):
+        from diffusion_auction.experiment import check_possible, prepare
+
+        experiment = prepare(config)
+        if config.action == "run":
+            check_possible(experiment)
 
 
 def _act(tree: dict[str, Any]) -> int:

@@ -25,7 +25,7 @@ _OUT = Console(soft_wrap=True)
 _FINISHED = "directories of finished runs"
 _ABSENT = "–"
 _COUNTS = ("auctions", "value_profiles", "adjacent_pairs", "adjacent_violations", "images", "sample_passes")
-_MOST_LETTERS = 40  # of a value in a label
+_MOST_LETTERS = 40  # of a label made of keys and values
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,8 @@ def _labels(runs: Sequence[_Run], differing: Sequence[str]) -> list[str]:
     """What tells each run from the others: the value of the one key in which they differ, or ``key=value``, joined.
 
     A group's name stands for the group's other keys where they follow it, as an alignment's model does. The name of
-    a run is not said if something else tells it.
+    a run is not said if something else tells it. Where that is too long for a label, or does not tell the runs apart,
+    they are called by their directories.
     """
     spoken = [key for key in differing if not _follows(key, differing, runs)]
     if len(spoken) > 1 and "name" in spoken:
@@ -140,12 +141,23 @@ def _labels(runs: Sequence[_Run], differing: Sequence[str]) -> list[str]:
             spoken = others
     labels = []
     for run in runs:
-        values = {key.removesuffix(".name"): _cut(run.keys.get(key, _ABSENT)) for key in spoken}
+        values = {key.removesuffix(".name"): run.keys.get(key, _ABSENT) for key in spoken}
         named = [f"{key}={value}" for key, value in values.items()]
         labels.append(next(iter(values.values())) if len(values) == 1 else ", ".join(named))
-    if _distinct(labels):
+    if _distinct(labels) and all(len(label) <= _MOST_LETTERS for label in labels):
         return labels
-    return [f"{label} ({run.path})" for label, run in zip(labels, runs, strict=True)]
+    return _directories([run.path for run in runs])
+
+
+def _directories(paths: Sequence[Path]) -> list[str]:
+    """The ends of `paths`, as many parts of each as tell them apart."""
+    whole = [path.resolve().parts for path in paths]
+    most = max(map(len, whole))
+    for parts in range(1, most + 1):
+        names = ["/".join(path[-parts:]) for path in whole]
+        if _distinct(names):
+            return names
+    return [str(path) for path in paths]
 
 
 def _follows(key: str, differing: Sequence[str], runs: Sequence[_Run]) -> bool:
@@ -163,10 +175,6 @@ def _distinct(items: Sequence[Any]) -> bool:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
 
 
 def _figures(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,10 @@ from diffusion_auction.scenarios import Scenario, load_scenarios, parse_scenario
 from experiments import schema
 from experiments.errors import RequestError
 from experiments.naming import request_name
-from experiments.schema import Section
+from experiments.schema import Section, matching
 from launchers import LauncherConfig
+
+Device = Annotated[str, matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or a GPU by its number, as cuda:0")]
 
 
 class ModelConfig(Section):
@@ -33,7 +35,7 @@ class ModelConfig(Section):
     guidance_scale: float = Field(ge=0, le=100, allow_inf_nan=False)
     max_sequence_length: int = Field(ge=8, le=512, description="T5 tokens")
     dtype: Literal["float32", "bfloat16", "float16"]
-    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    device: Device
     offload: bool = Field(description="keep the layers on the CPU and bring each to the device for its turn")
     batch: int = Field(ge=1, description="images made together; a part of the result only within rounding")
     max_branches: int | None = Field(ge=1, description="sample passes in one transformer call")
@@ -53,7 +55,7 @@ class _TwoPrompts(Section):
 class _AlignmentSection(Section):
     measure: Literal["cosine", "probability"]
     batch: int = Field(ge=1, description="images scored together")
-    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="of the measure of quality too")
+    device: Device = Field(description="of the measure of quality too")
 
 
 class ClipAlignmentConfig(_AlignmentSection):
@@ -179,11 +181,12 @@ MechanismConfig = VcgConfig | VcgPoolConfig | MyersonConfig | FirstPriceConfig |
 class ExperimentConfig(Section):
     """A whole experiment, as Hydra composed it."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: Annotated[str, matching(r"[\w.-]+", "letters, digits, _, . and - alone: it names a folder")]
     action: Literal["run", "plan", "evaluate", "compare", "report", "fetch"]
     scores: str | None = Field(description="a table of recorded scores, for action=evaluate")
     images_from: str | None = Field(description="a run whose images are taken over where they are the same")
     runs: list[str] | None = Field(description="directories of finished runs, for action=compare")
+    optimize: str | list[str] | None = Field(None, description="numbers of metrics.json that a sweeper optimizes")
     verify: bool = Field(False, description="for action=fetch: digests of what is in the cache, not sizes alone")
     run_dir: str = Field(min_length=1)
     seed: int = Field(ge=0, lt=2**63)
@@ -200,7 +203,7 @@ class ExperimentConfig(Section):
 
 
 PRESENTATION = (
-    *("action", "scores", "runs", "verify", "images_from", "run_dir", "launcher"),
+    *("action", "scores", "runs", "verify", "optimize", "images_from", "run_dir", "launcher"),
     *("model.device", "model.offload", "alignment.device"),
 )
 """Keys that may differ between two runs of one directory: they do not decide what is made."""

@@ -42,7 +42,7 @@ from experiments.run_directory import (
     write_table,
 )
 from experiments.stored import DamagedFileError, read_table
-from launchers import fan_out
+from launchers import check_launcher, fan_out
 from launchers.provenance import provenance
 from launchers.status import write_manifest
 
@@ -116,14 +116,8 @@ def run(experiment: Experiment) -> None:
     """Generate what is missing, score it, hold the auctions, evaluate and report."""
     config = experiment.config
     resolved = config.model_dump(mode="json")
-    if config.images_from is not None:
-        read_run(Path(config.images_from), key="images_from")
-    fresh = not (experiment.run_dir / "config.yaml").exists()
-    if fresh:  # what cannot be had leaves nothing on disk
-        _check_models(experiment)
+    check_possible(experiment)
     with run_directory(experiment.run_dir, resolved, identity(config), ANOTHER) as run_dir:
-        if not fresh and not (run_dir / "scores.parquet").exists():
-            _check_models(experiment)
         begun = (run_dir / "plan.parquet").exists()
         write_provenance(run_dir, provenance(config.seed), first=not begun)
         write_table(experiment.plan.images, run_dir / "plan.parquet")
@@ -166,19 +160,31 @@ def _scored(scores: Scores) -> set[tuple[Hashable, ...]]:
     return set(keys.itertuples(index=False, name=None))
 
 
-def _check_models(experiment: Experiment) -> None:
-    """Refuse models that cannot be had, or not read the prompts, before any image is made or any worker is queued."""
-    config, coalitions = experiment.config, experiment.plan.coalitions
-    if config.launcher.name == "slurm":
-        from diffusion_auction.fetch import check_fetched
+def check_possible(experiment: Experiment) -> None:
+    """Refuse what cannot be run before any image is made, any worker is queued or anything is written.
 
-        check_fetched(config)
-    from diffusion_auction.generate import check_measures  # torch, only where images are made
+    Weights are to be had and read the prompts, measures load, the launcher and the devices are there. Where all is
+    scored nothing is asked. Raises `RequestError` and `LaunchError`.
+    """
+    config, coalitions = experiment.config, experiment.plan.coalitions
+    if config.images_from is not None:
+        read_run(Path(config.images_from), key="images_from")
+    if (experiment.run_dir / "scores.parquet").exists():
+        return
+    check_launcher(config.launcher, experiment.run_dir)
+    from diffusion_auction.fetch import check_fetched  # the hub's library, only where images are made
+    from diffusion_auction.weights import check_pipeline
+
+    check_pipeline(config.model.weights)
+    check_fetched(config)
+    from diffusion_auction import generate as work  # and torch
     from diffusion_auction.loading import check_prompts
 
+    if config.launcher.name != "slurm":  # whose nodes have devices that this host may lack
+        work.check_devices(config.model, config.alignment)
     texts = (scenario.coalition_prompt(part) for scenario in experiment.scenarios.values() for part in coalitions)
     check_prompts(config.model, texts)
-    check_measures(config.alignment, config.quality)
+    work.check_measures(config.alignment, config.quality)
 
 
 def _make_and_score(experiment: Experiment, run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

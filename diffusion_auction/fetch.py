@@ -55,7 +55,7 @@ def fetch(config: ExperimentConfig) -> int:
 
 
 def check_fetched(config: ExperimentConfig) -> None:
-    """Refuse, before work is sent to machines that may have no network, weights that they will not find.
+    """Refuse weights that a run would not find, before anything is made or queued.
 
     Each hub name of `config` has to be in the cache, or be one that this login may read. Raises `RequestError` naming
     the key and `action=fetch`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,19 @@ def _mark(folder: Path, shard: Shard, shape: TypeAdapter[Any]) -> Any:
         return None
 
 
+@cache
 def check_measures(alignment: AlignmentConfig, quality: QualityConfig) -> None:
     """Refuse, before any image is made, measures whose weights cannot be had. Raises `RequestError`.
 
     They are fetched where need be, loaded on the CPU, and let go: hours of images shall not end in a wrong file.
     """
-    device_of("alignment.device", alignment.device)
     load_quality(quality, load_alignment(alignment, "cpu"), "cpu")
+
+
+def check_devices(model: ModelConfig, alignment: AlignmentConfig) -> None:
+    """Refuse devices that this host has not. Raises `RequestError`."""
+    device_of("model.device", model.device)
+    device_of("alignment.device", alignment.device)
 
 
 def generation_shards(

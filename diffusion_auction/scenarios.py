@@ -60,9 +60,11 @@ def load_scenarios(path: Path, key: str = "prompts.path") -> list[Scenario]:
     `key` is the configuration key that the error names.
     """
     try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_Fields)
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(key, str(path), f"a readable JSON file ({error})") from None
+        entries = json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=_Fields)
+    except OSError as error:
+        raise RequestError(key, str(path), f"a readable JSON file ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise RequestError(key, str(path), "a JSON file in UTF-8; save it in that encoding") from None
     except json.JSONDecodeError as error:
         raise RequestError(key, str(path), f"valid JSON (line {error.lineno}: {error.msg})") from None
     return parse_scenarios(entries, f"{key}: {path}")

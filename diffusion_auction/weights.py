@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -47,6 +48,20 @@ def hub_sources(config: ExperimentConfig) -> list[Source]:
     if weights != "tiny_flux" and not Path(weights).is_dir():
         sources.append(_source("model.weights", weights, pipeline_files))
     return sources + _measure("alignment", config.alignment) + _measure("quality", config.quality)
+
+
+def check_pipeline(weights: str) -> None:
+    """Refuse `weights` that are a folder without a Flux pipeline of diffusers. Raises `RequestError`."""
+    folder = Path(weights)
+    if weights == "tiny_flux" or not folder.is_dir():
+        return
+    try:
+        pipeline_files([str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()])
+        kind = json.loads((folder / "model_index.json").read_text())["_class_name"]
+        if not str(kind).startswith("Flux"):
+            raise ValueError(f"it is a {kind}")
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RequestError("model.weights", weights, f"a diffusers folder of a Flux pipeline ({error})") from None
 
 
 def _measure(group: str, section: AlignmentConfig | QualityConfig) -> list[Source]:

@@ -9,12 +9,14 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -38,6 +40,9 @@ CONF = _HERE.parent / "conf" if (_HERE.parent / "conf" / "diffusion_auction.yaml
 LAUNCHERS = tuple(sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml")))
 """What runs the jobs of a multirun: options of hydra/launcher."""
 
+_EXCLUSIVE = ("run", "multirun", "cfg", "info", "shell_completion")
+"""Hydra's options of which each says what is to be done."""
+
 _NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 _NO_FILE = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG)
 """A directory in the place of a file, a file in that of a directory, a name that is too long."""
@@ -49,19 +54,37 @@ Act = Callable[[dict[str, Any]], int | None]
 """What an application does with a composed configuration; its exit status, None for 0."""
 
 
-def run_application(config_name: str, act: Act) -> int:
-    """Compose the configuration `config_name` with the process's arguments and `act` on it; the exit status.
+@dataclass(frozen=True)
+class Application:
+    """What the command line needs of an application.
+
+    Args:
+        config_name: its primary configuration in `CONF`.
+        act: what it does with a composed configuration.
+        check: raises `RequestError` for a configuration that `act` would refuse, and does nothing else; a multirun
+            asks it for each job before any of them is in a queue.
+        headline: the few metrics that runs are compared by, of those of a run.
+    """
+
+    config_name: str
+    act: Act
+    check: Callable[[dict[str, Any]], object] = lambda tree: None
+    headline: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+
+
+def run_application(application: Application) -> int:
+    """Compose the application's configuration with the process's arguments and act on it; the exit status.
 
     0 done; 1 shards or jobs failed; 2 the request is wrong; 130 interrupted. A fault of the program keeps its
     traceback.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing and exiting with 1
-    _prefer_own_launchers()
+    _have_own_launchers_only()
     sys.argv[1:] = quote_paths(sys.argv[1:])
-    task = Task(act)
-    main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(task)
+    task = Task(application)
+    main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=application.config_name)(task)
     with _interruptible():
-        status = _status(main) or task.status
+        status = _status(_check_flags) or _status(main) or task.status
         return task.sweep.report() if task.sweep and not status else status
 
 
@@ -108,19 +131,40 @@ def _quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _prefer_own_launchers() -> None:
-    """Hydra would check ours against the schema of what it or a plugin has registered under the same name."""
+def config_groups(*names: str) -> str:
+    """Name the options of the groups `names`, a line each: of Hydra's own list half is another application's."""
+    options = {name: sorted(path.stem for path in (CONF / name).glob("*.yaml")) for name in names}
+    return "\n".join(f"  {name + ':':<13} {', '.join(found)}" for name, found in options.items())
+
+
+OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)  # conf/hydra/help asks for it
+
+
+def _have_own_launchers_only() -> None:
+    """Take back the launchers that Hydra and plugins have registered.
+
+    Hydra would check ours against the schema of one of the same name, and the others know neither a job's exit status
+    nor the table of a sweep.
+    """
     Plugins.instance()  # now they have registered
-    registered = ConfigStore.instance().repo["hydra"]["launcher"]
-    for name in LAUNCHERS:
-        registered.pop(f"{name}.yaml", None)
+    ConfigStore.instance().repo["hydra"]["launcher"].clear()
+
+
+def _check_flags() -> None:
+    """Refuse flags that exclude each other; raises `RequestError`. Hydra itself fails with a `ValueError`."""
+    found = vars(get_args_parser().parse_args())
+    given = [f"--{name.replace('_', '-')}" for name in _EXCLUSIVE if found[name]]
+    if len(given) > 1:
+        raise RequestError("options", " ".join(given), "one of them at a time")
+    if found["resolve"] and not (found["cfg"] or found["help"]):
+        raise RequestError("options", "--resolve", "--cfg or --help beside it")
 
 
 class Task:
     """What Hydra calls with a composed configuration; in a multirun our launcher makes a `sweep` of it instead."""
 
-    def __init__(self, act: Act) -> None:
-        self.act = act
+    def __init__(self, application: Application) -> None:
+        self.application = application
         self.status = 0
         self.sweep: Sweep | None = None
 
@@ -132,7 +176,7 @@ class Task:
         log_warnings()
         tree: dict[str, Any] = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
         with overridden(HydraConfig.get().overrides.task):
-            self.status = _status(lambda: self.act(tree))
+            self.status = _status(lambda: self.application.act(tree))
 
 
 def _status(work: Callable[[], int | None]) -> int:

@@ -7,6 +7,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 
 class RequestError(ValueError):
@@ -19,6 +20,10 @@ class RequestError(ValueError):
         self.key, self.value, self.expected, self.details = key, value, expected, details
         line = " ".join(f"{key} = {value}: expected {expected}".split())
         super().__init__("\n  ".join([line, *details]))
+
+    def __reduce__(self) -> Any:
+        """How it is pickled on its way from another process."""
+        return type(self), (self.key, self.value, self.expected, self.details)
 
 
 @contextmanager

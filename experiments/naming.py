@@ -19,7 +19,7 @@ MULTIRUNS = "multirun"
 """The folder of multiruns: their jobs and tables never lie inside a run of its own."""
 
 _LONGEST = 100  # characters of a name; file systems allow 255 bytes
-_NOT_OF_JOBS = ("run_dir", "action", "launcher")
+_NOT_OF_JOBS = ("run_dir", "action", "launcher", "optimize")
 
 
 class Asked(NamedTuple):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from experiments.errors import RequestError
 from launchers.config import NAMES as LAUNCHERS
@@ -30,9 +32,20 @@ def read_config(schema: type[_Config], tree: dict[str, Any], variants: Collectio
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = _key(first["loc"], (*variants, *LAUNCHERS))
-        if first["type"] == "union_tag_invalid":
+        if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
             key += "." + first["ctx"]["discriminator"].strip("'")
         raise RequestError(key, _shown(first), _expected(first)) from None
+
+
+def matching(pattern: str, words: str) -> AfterValidator:
+    """A text that matches `pattern` as a whole; `words` say to users what that means."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise PydanticCustomError(_IN_WORDS, "{words}", {"words": words})
+        return text
+
+    return AfterValidator(check)
 
 
 def _key(location: tuple[int | str, ...], variants: Collection[str]) -> str:
@@ -41,7 +54,7 @@ def _key(location: tuple[int | str, ...], variants: Collection[str]) -> str:
     for place, part in enumerate(location[1:], start=1):
         if isinstance(part, int):
             key += f"[{part}]"
-        elif "[" not in part and not (place == 1 and part in variants):
+        elif "[" not in part and part not in _TYPES and not (place == 1 and part in variants):
             key += f".{part}"
     return key
 
@@ -49,20 +62,52 @@ def _key(location: tuple[int | str, ...], variants: Collection[str]) -> str:
 def _shown(error: Any) -> object:
     if error["type"] == "union_tag_invalid":
         return error["ctx"]["tag"]
-    return "absent" if error["type"] == "missing" else error["input"]
+    if error["type"] in ("missing", "union_tag_not_found"):
+        return "absent"
+    return "null" if error["input"] is None else error["input"]
 
 
 def _expected(error: Any) -> str:
-    if error["type"] == "missing":
-        return "a value"
-    if error["type"] == "extra_forbidden":
-        return "no such key"
-    if error["type"] == "union_tag_invalid":
-        return f"one of {error['ctx']['expected_tags']}"
-    text = error["msg"].removeprefix("Input should be ")
-    if text.startswith("'"):
-        return f"one of {text}"
-    return f"a number {text}" if text.startswith(("greater", "less")) else text[0].lower() + text[1:]
+    """What would be valid, in words of our own for every kind of constraint that a schema here has."""
+    kind, facts = error["type"], error.get("ctx", {})
+    if kind == "union_tag_invalid":
+        return f"one of {facts['expected_tags'].replace(chr(39), '')}"
+    if kind == "literal_error":
+        return f"one of {facts['expected'].replace(chr(39), '').replace(' or ', ', ')}"
+    if kind in ("too_short", "too_long"):
+        number = facts.get("min_length", facts.get("max_length"))
+        return f"at {'least' if kind == 'too_short' else 'most'} {number} {'entry' if number == 1 else 'entries'}"
+    if kind == "string_too_short" and facts["min_length"] == 1:
+        return "a text that is not empty"
+    return _EXPECTED.get(kind, error["msg"]).format(**facts)
+
+
+_IN_WORDS = "in_words"
+_TYPES = ("str", "int", "float", "bool")
+_EXPECTED = {
+    _IN_WORDS: "{words}",
+    "missing": "a value",
+    "union_tag_not_found": "a value",
+    "extra_forbidden": "no such key",
+    "string_type": "a text",
+    "string_too_short": "a text of at least {min_length} characters",
+    "string_too_long": "a text of at most {max_length} characters",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "int_parsing": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of at most {le}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "list_type": "a list, as [a,b]",
+    "dict_type": "keys with values, as {{a: 1}}",
+    "model_type": "a group of keys",
+    "model_attributes_type": "a group of keys",
+}
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,42 @@ from launchers.shards import write_atomic
 
 _METRICS = TypeAdapter(dict[str, Any])
 
+Headline = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""From the single numbers of a metrics.json, by their keys joined with dots, the few that runs are compared by."""
 
-def write_sweep_table(rows: Iterable[Mapping[str, Any]], directory: Path) -> None:
-    """Write `rows` into sweep.parquet and sweep.csv; a key that a row lacks is an empty cell."""
-    rows = list(rows)
+
+def write_sweep_table(directory: Path, headline: Headline) -> None:
+    """Write the table of every command whose jobs lie in `directory`: sweep.csv to read, sweep.parquet with all.
+
+    A row is a job: what it overrides, its run_dir, its status, and in sweep.csv the `headline` of its metrics, in
+    sweep.parquet all of them. Of two commands with the same job the later one's row counts.
+    """
+    stored = [content for path in directory.glob(".sweep/*/rows.json") if (content := read_rows(path))]
+    rows: dict[str, Any] = {}
+    for content in sorted(stored, key=lambda content: content["begun"]):
+        for entry in content["rows"]:
+            rows[entry["row"]["run_dir"]] = entry
+    full = _table([{**entry["row"], **entry["metrics"]} for entry in rows.values()])
+    write_table(full, directory / "sweep.parquet")
+    few = _table(
+        [{**entry["row"], **(headline(entry["metrics"]) if entry["metrics"] else {})} for entry in rows.values()]
+    )
+    write_atomic(directory / "sweep.csv", few.to_csv(index=False, lineterminator="\n").encode())
+
+
+def read_rows(path: Path) -> dict[str, Any] | None:
+    """What one command stored of its jobs; None if there is nothing that can be read."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and {"begun", "rows"} <= content.keys() else None
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """`rows` as a table; a key that a row lacks is an empty cell."""
     keys = dict.fromkeys(key for row in rows for key in row)
-    table = pd.DataFrame({key: _column([row.get(key) for row in rows]) for key in keys})
-    write_table(table, directory / "sweep.parquet")
-    write_atomic(directory / "sweep.csv", table.to_csv(index=False, lineterminator="\n").encode())
+    return pd.DataFrame({key: _column([row.get(key) for row in rows]) for key in keys})
 
 
 def _column(values: Sequence[Any]) -> pd.Series:

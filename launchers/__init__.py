@@ -2,7 +2,7 @@
 
 from launchers.config import InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError, SlurmError
-from launchers.fan_out import fan_out
+from launchers.fan_out import check_launcher, fan_out
 from launchers.shards import Shard, mark_of, unmark
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Shard",
     "SlurmConfig",
     "SlurmError",
+    "check_launcher",
     "fan_out",
     "mark_of",
     "unmark",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -103,6 +104,15 @@ def _with_crew(work: Work, launcher: LocalConfig | SlurmConfig, what: str, unit:
             f"{what}: the workers were started and go on; `python -m launchers status {run_dir}` says how far they "
             "are, and the same command goes on from there"
         )
+
+
+def check_launcher(launcher: LauncherConfig, run_dir: Path) -> None:
+    """Refuse a launcher that could start no worker here for a run in `run_dir`. Raises `LaunchError`."""
+    if isinstance(launcher, InlineConfig):
+        return
+    _check_path(run_dir.absolute() / "shards" / "stage")
+    if isinstance(launcher, SlurmConfig) and not shutil.which("sbatch"):
+        raise LaunchError("launcher = slurm: expected a host with SLURM's commands (there is no sbatch here)")
 
 
 def _check_path(folder: Path) -> None:

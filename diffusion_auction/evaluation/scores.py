@@ -82,6 +82,8 @@ def read_scores(path: Path) -> pd.DataFrame:
         raise RequestError("scores", path, "a .csv or .parquet file")
     try:
         return readers[path.suffix](path)
+    except UnicodeDecodeError:
+        raise RequestError("scores", path, "a .csv table in UTF-8; save it in that encoding") from None
     except Exception as error:  # of a damaged file pandas and pyarrow raise errors of many classes
         reason = " ".join(str(error).split())
         raise RequestError("scores", path, f"a readable {path.suffix} table ({reason})") from None

@@ -25,10 +25,17 @@ class JobsLauncher(Launcher):
         from experiments.multirun import Sweep, launcher_options
 
         options = launcher_options(self._options)
-        self._sweep = Sweep(task_function.act, config, hydra_context.config_loader, options)  # type: ignore[attr-defined]
+        self._sweep = Sweep(task_function.application, config, hydra_context, options)  # type: ignore[attr-defined]
         task_function.sweep = self._sweep  # type: ignore[attr-defined]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run one job for each of `job_overrides`; only the sweep, not Hydra, learns what became of them."""
-        self._sweep.run(job_overrides, initial_job_idx)
-        return [JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED) for overrides in job_overrides]
+        """Run one job for each of `job_overrides`.
+
+        Returns:
+            What the key `optimize` names in the metrics of each, None of one that failed: the sweep lists the failures.
+        """
+        values = self._sweep.run(job_overrides, initial_job_idx)
+        return [
+            JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED, _return_value=value)
+            for overrides, value in zip(job_overrides, values, strict=True)
+        ]

@@ -6,15 +6,20 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
 import yaml
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
-from experiments.command_line import run_application
+from experiments.command_line import Application, run_application
 from experiments.errors import RequestError
 from experiments.run_directory import run_directory
 from launchers.__main__ import main as launchers
@@ -24,6 +29,7 @@ from tests.support import auction
 Command = Callable[..., int]
 
 HERE = ("hydra/launcher=inline",)
+JOBS = tuple(f"seed_{seed}" for seed in (1, 12))
 LOCAL = ("hydra/launcher=submitit_local", "hydra.launcher.slots=2")
 SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.memory=0.5")
 
@@ -34,6 +40,7 @@ def act(tree: dict[str, Any]) -> int:
     began = time.time()
     time.sleep(0.2)
     entry = {"seed": seed, "began": began, "ended": time.time(), "gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
+    entry |= {"greeting": os.environ.get("GREETING"), "cwd": os.getcwd()}
     run_dir.parent.mkdir(exist_ok=True, parents=True)
     with (run_dir.parent / "log.jsonl").open("a") as file:
         file.write(json.dumps(entry) + "\n")
@@ -47,6 +54,56 @@ def act(tree: dict[str, Any]) -> int:
     return 1 if seed == 13 and not cured else 0
 
 
+def check(tree: dict[str, Any]) -> None:
+    """What `act` refuses before it begins."""
+    if tree["seed"] >= 20:
+        raise RequestError("seed", tree["seed"], "a number below twenty")
+
+
+def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {"square": metrics["squares.seed"]}
+
+
+class Note:
+    """A callback of Hydra that writes down what it is told, in whatever process."""
+
+    def __init__(self, file: str) -> None:
+        self.file = Path(file)
+
+    def on_job_start(self, config: DictConfig, **_: Any) -> None:
+        self._write(f"start {config.seed}")
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
+        self._write(f"end {config.seed} {job_return.status.name} {job_return._return_value}")
+
+    def _write(self, line: str) -> None:
+        with self.file.open("a") as file:
+            file.write(f"{line}\n")
+
+
+class Climber(Sweeper):
+    """A sweeper that goes where the value was highest, as those do that optimize."""
+
+    values: ClassVar[list[Any]] = []
+
+    def __init__(self, max_batch_size: int | None, params: Any) -> None:
+        self.values.clear()
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        at, number = [1, 4], 0
+        for _ in range(2):
+            done = self.launcher.launch([[*arguments, f"seed={seed}"] for seed in at], initial_job_idx=number)
+            values = [each.return_value for each in done]
+            self.values.append(dict(zip(at, values, strict=True)))
+            number, best = number + len(at), at[values.index(max(values))]
+            at = [best - 1, best + 1]
+
+
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """The exit status of a command line of `act` in an empty folder."""
@@ -55,7 +112,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 
     def run(*arguments: str) -> int:
         monkeypatch.setattr("sys.argv", ["app", *arguments])
-        return run_application("diffusion_auction", act)
+        return run_application(Application("diffusion_auction", act, check, headline))
 
     return run
 
@@ -200,12 +257,64 @@ def test_a_swept_directory_is_respected(command: Command) -> None:
     ]  # fmt: skip
 
 
+def test_commands_in_one_directory_share_its_table(command: Command) -> None:
+    for seeds_ in ("0,1", "2,3", "1,2"):
+        assert command("-m", f"seed={seeds_}", "samples=1", "run_dir=runs") == 0
+    rows = pd.read_csv("runs/sweep.csv")
+    assert list(rows) == ["job", "samples", "seed", "run_dir", "status", "square"]
+    assert dict(zip(rows["seed"], rows["square"], strict=True)) == {0: 0, 1: 1, 2: 4, 3: 9}
+    assert len(rows) == len(table()) == 4
+    assert set(table()["squares.seed"]) == {0, 1, 4, 9}
+
+
+@pytest.mark.parametrize("launcher_", [HERE, LOCAL], ids=["here", "local"])
+def test_what_hydra_promises_of_a_job_holds(command: Command, launcher_: tuple[str, ...]) -> None:
+    notes = Path("notes").absolute()
+    hydra = ("hydra.job.chdir=true", "+hydra.job.env_set.GREETING=hello", "hydra.output_subdir=.hydra")
+    callback = (f"+hydra.callbacks.note._target_={__name__}.Note", f"+hydra.callbacks.note.file={notes}")
+    asked = ("-m", "seed=1,12", "run_dir=runs", "optimize=squares.seed", *hydra, *callback, *launcher_)
+    assert command(*asked) == 1
+    told = sorted(notes.read_text().splitlines())
+    assert told == ["end 1 COMPLETED 1", "end 12 FAILED twelve is", "start 1", "start 12", "too much"]
+    assert {entry["greeting"] for entry in log()} == {"hello"}
+    assert {entry["cwd"] for entry in log()} == {str(Path("runs", name).absolute()) for name in JOBS}
+    assert "GREETING" not in os.environ
+    for name in JOBS:
+        assert yaml.safe_load(Path("runs", name, ".hydra", "config.yaml").read_text())["optimize"] == "squares.seed"
+
+
+def test_a_sweeper_learns_the_value_of_each_job(command: Command) -> None:
+    sweeper = f"hydra.sweeper._target_={__name__}.Climber"
+    assert command("-m", "run_dir=runs", "optimize=squares.seed", sweeper) == 0
+    assert Climber.values == [{1: 1, 4: 16}, {3: 9, 5: 25}]
+    assert table()["seed"].tolist() == [1, 4, 3, 5]
+
+
+def test_a_value_that_is_not_there_is_named(command: Command, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command("-m", "seed=1,2", "run_dir=runs", "optimize=square.seed") == 2
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert said.startswith("optimize = square.seed: expected a number in metrics.json of runs/")
+    assert "squares.seed" in said
+
+
+@pytest.mark.parametrize("launcher_", [HERE, LOCAL], ids=["here", "local"])
+def test_wrong_requests_are_refused_before_any_job_runs(
+    command: Command, launcher_: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert command("-m", "seed=1,20,21", "run_dir=runs", *launcher_) == 2
+    said = capfd.readouterr().err.splitlines()
+    assert [line.strip() for line in said] == [f"seed = {seed}: expected a number below twenty" for seed in (20, 21)]
+    assert {path.name for path in Path("runs").iterdir()} <= {"multirun.yaml"}  # which Hydra's sweeper writes
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["hydra/launcher=submitit_slurm", "hydra.launcher.time=soon"], "hydra.launcher.time = soon"),
         (["hydra/launcher=submitit_local", "+hydra.launcher.partition=gpu"], "hydra.launcher.partition"),
         (["hydra/launcher=joblib"], "basic inline submitit_local submitit_slurm"),
+        (["--cfg", "job"], "options = --multirun --cfg: expected one of them at a time"),
+        (["hydra.sweep.subdir=all", "samples=1,2"], "hydra.sweep.subdir = runs/all"),
         (["mechanism=vcg,lottery"], "lottery"),
         (["hydra.launcher._target_=hydra._internal.core_plugins.basic_launcher.BasicLauncher"], "BasicLauncher"),
     ],

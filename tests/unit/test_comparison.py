@@ -38,7 +38,7 @@ def metrics() -> dict[str, Any]:
 
 def stored(run_dir: Path, metrics: dict[str, Any], **keys: Any) -> Path:
     """The directory of a finished run, decided by `IDENTITY` but for `keys`, in which _ stands for a dot."""
-    run_dir.mkdir()
+    run_dir.mkdir(parents=True)
     dotted = {key.replace("_", "."): value for key, value in keys.items()}
     (run_dir / "config.yaml").write_text(yaml.safe_dump({"name": "x", "identity": IDENTITY | dotted}, sort_keys=False))
     (run_dir / "metrics.json").write_text(json.dumps(metrics))
@@ -105,10 +105,19 @@ def test_a_key_that_one_run_lacks_and_values_too_long_to_tell_apart(metrics: dic
         stored(tmp_path / "three", metrics),
     ]
     compare_runs(runs, tmp_path / "out")
-    names = names_of(tmp_path / "out")
-    assert len(set(names)) == 3
-    assert names[0].endswith(f"({runs[0]})")
-    assert names[2].startswith("–")
+    assert names_of(tmp_path / "out") == ["one", "two", "three"]
+
+
+def test_runs_whose_keys_are_too_long_for_a_label_are_called_by_their_directories(
+    metrics: dict[str, Any], tmp_path: Path
+) -> None:
+    bids = [[step / 10 for step in range(11)], [0, 0.5, 1]]
+    runs = [
+        stored(tmp_path / "week1" / "grid", metrics, bids_axes=bids),
+        stored(tmp_path / "week2" / "grid", metrics, bids_axes=bids[::-1]),
+    ]
+    compare_runs(runs, tmp_path / "out")
+    assert names_of(tmp_path / "out") == ["week1/grid", "week2/grid"]
 
 
 def test_recorded_scores_are_called_by_their_file(metrics: dict[str, Any], tmp_path: Path) -> None:

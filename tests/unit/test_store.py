@@ -59,22 +59,30 @@ def test_another_configuration_is_refused_with_the_differing_keys(tmp_path: Path
     assert snapshot(tmp_path) == before
 
 
+LONG = "x" * 70
+
+
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
         ({"a": 1}, {"a": 1}, []),
         ({"extra": 1}, {}, ["extra was 1, now absent"]),
         ({}, {"weights": None}, ["weights was absent, now null"]),
-        ({"quality.name": "clip", "quality.good": "x", "quality.batch": 1}, {"quality.name": "aesthetic", "quality.batch": 2},
-         ["quality.batch was 1, now 2", "quality.name was clip, now aesthetic"]),
-        ({"bids.kind": "grid", "bids.axes": [[1]]}, {"bids.kind": "explicit", "bids.vectors": [[1]]},
-         ["bids.kind was grid, now explicit"]),
-        ({"entries": [{"c": "x" * 50, "a": "y"}, {"c": "x" * 50}]}, {"entries": [{"c": "x" * 50, "a": "z"}, {"c": "x" * 50}]},
-         ["entries[0].a was y, now z"]),
-        ({"entries": ["long" * 9] * 5}, {"entries": ["long" * 9]}, ["entries was a list of 5, now [\"longlonglonglonglonglonglonglonglong\"]"]),
+        (
+            {"quality.name": "clip", "quality.good": "x", "quality.batch": 1},
+            {"quality.name": "aesthetic", "quality.batch": 2},
+            ["quality.batch was 1, now 2", "quality.name was clip, now aesthetic"],
+        ),
+        (
+            {"bids.kind": "grid", "bids.axes": [[1]]},
+            {"bids.kind": "explicit", "bids.vectors": [[1]]},
+            ["bids.kind was grid, now explicit"],
+        ),
+        ({"x": [{"c": LONG, "a": "y"}, {}]}, {"x": [{"c": LONG, "a": "z"}, {}]}, ["x[0].a was y, now z"]),
+        ({"x": ["long" * 9] * 5}, {"x": [1]}, ["x was a list of 5, now [1]"]),
         (dict.fromkeys(map(str, range(20)), 0), dict.fromkeys(map(str, range(20)), 1), None),
     ],
-)  # fmt: skip
+)
 def test_each_difference_is_a_short_line(old: dict[str, Any], new: dict[str, Any], named: list[str] | None) -> None:
     if named is None:
         assert differences(old, new)[-1] == "and 8 more"
@@ -103,8 +111,11 @@ def test_a_directory_in_which_nothing_was_made_is_free_for_another_configuration
     assert {path.name for path in tmp_path.iterdir()} == {".lock", "config.yaml"}
 
 
-@pytest.mark.parametrize("made", ["images/a.png", "stage1/arena_1/game_1.json", "game.json", "shards/generate/0123.json",
-                                  "shards/generate/jobs/work.pkl", "scores.parquet"])  # fmt: skip
+MADE = ("images/a.png", "stage1/arena_1/game_1.json", "game.json", "scores.parquet")
+MADE_OR_IN_THE_MAKING = (*MADE, "shards/generate/0123.json", "shards/generate/jobs/work.pkl")
+
+
+@pytest.mark.parametrize("made", MADE_OR_IN_THE_MAKING)
 def test_where_something_was_made_or_may_still_be_another_configuration_is_refused(made: str, tmp_path: Path) -> None:
     open_run(tmp_path, seed=1)
     (tmp_path / made).parent.mkdir(parents=True, exist_ok=True)

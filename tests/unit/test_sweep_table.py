@@ -13,13 +13,17 @@ from experiments.sweep_table import override_values, scalar_metrics, write_sweep
 
 
 def written(rows: list[dict[str, Any]], folder: Path) -> pd.DataFrame:
-    """The table of `rows` as the Parquet file has it; the CSV file must say the same."""
-    write_sweep_table(rows, folder)
+    """The table of `rows` as the Parquet file has it; the CSV file, whose headline is everything, must say the same."""
+    own = folder / ".sweep" / "command"
+    own.mkdir(parents=True)
+    entries = [{"row": {"run_dir": str(i), **row}, "metrics": {}} for i, row in enumerate(rows)]
+    (own / "rows.json").write_text(json.dumps({"begun": 0, "rows": entries}))
+    write_sweep_table(folder, dict)
     table = pd.read_parquet(folder / "sweep.parquet")
     read = pd.read_csv(folder / "sweep.csv", dtype=table.dtypes.to_dict(), keep_default_na=False, na_values=[""])
     pd.testing.assert_frame_equal(read, table)
-    assert {path.name for path in folder.iterdir()} == {"sweep.parquet", "sweep.csv"}
-    return table
+    assert {path.name for path in folder.iterdir()} == {".sweep", "sweep.parquet", "sweep.csv"}
+    return table.drop(columns="run_dir")
 
 
 def test_rows_keep_their_order_and_lack_what_they_lack(tmp_path: Path) -> None:
