@@ -18,6 +18,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 PROGRAMS = ("python", "pytest")
@@ -184,7 +185,8 @@ def serve(path: str) -> None:
                 _, status = os.waitpid(child, 0)
                 code = os.waitstatus_to_exitcode(status) & 0xFF
                 print(f"{time.monotonic() - began:6.1f} s, {code}:", shlex.join(asked["command"]), file=sys.stderr)
-                connection.send(str(code).encode())
+                with suppress(BrokenPipeError):  # whoever asked was killed, as a job of a cluster can be
+                    connection.send(str(code).encode())
 
 
 def _become(descriptors: list[int], command: list[str], cwd: str, environment: dict[str, str]) -> None:

@@ -41,6 +41,7 @@ PLACEHOLDERS = (
     ("docs/cluster.md", "partition=gpu", "partition=main"),
     ("docs/cluster.md", "--partition=cpu", "--partition=main"),
     ("docs/cluster.md", "memory: 64", "memory: 2"),
+    ("docs/cluster.md", "cpus: 8", "cpus: 2"),
     ("docs/cluster.md", "memory=8", "memory=2"),
     ("docs/cluster.md", "--mem=8G", "--mem=2G"),
     ("docs/cluster.md", "partition: gpu", "partition: main"),
