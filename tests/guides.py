@@ -102,6 +102,9 @@ def smaller(command: Sequence[str]) -> list[str]:
             key = override.partition("=")[0]
             if key.startswith("tournament.") or not any(each.startswith(f"{key}=") for each in arguments):
                 arguments.append(override)
+    sweeps = [each.removeprefix("+sweep=") for each in command[3:] if each.startswith("+sweep=")]
+    if sweeps and all(each.startswith(("+sweep=", "launcher")) for each in command[3:]):
+        arguments.append(f"name={sweeps[0]}")  # as its directory is called at full size
     return [*command[:3], *arguments]
 
 
