@@ -180,7 +180,7 @@ def check_possible(experiment: Experiment) -> None:
     from diffusion_auction import generate as work  # and torch
     from diffusion_auction.loading import check_prompts
 
-    if config.launcher.name != "slurm":  # whose nodes have devices that this host may lack
+    if config.launcher.name not in ("slurm", "external"):  # whose nodes have devices that this host may lack
         work.check_devices(config.model, config.alignment)
     texts = (scenario.coalition_prompt(part) for scenario in experiment.scenarios.values() for part in coalitions)
     check_prompts(config.model, texts)

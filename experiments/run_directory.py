@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
+import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 from pydantic import TypeAdapter
 
 from experiments.errors import RequestError
@@ -55,8 +58,10 @@ def run_directory(
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
+        _sign(lock, f"{os.getpid()}\n{socket.gethostname()}\n")
     except Timeout:
-        raise RequestError("run_dir", path, "a directory that no other run is using at this moment") from None
+        expected = f"a directory that no other run is using at this moment ({_holder(path / '.lock')})"
+        raise RequestError("run_dir", path, expected) from None
     except OSError as error:
         raise RequestError(
             "run_dir", path, f"a directory that can be written ({str(error.strerror).lower()})"
@@ -77,7 +82,28 @@ def run_directory(
         print(f"run_dir  {path}", file=sys.stderr, flush=True)
         yield path
     finally:
+        with suppress(OSError):
+            _sign(lock, "")
         lock.release()
+
+
+def _sign(lock: FileLock | SoftFileLock, holder: str) -> None:
+    """Write the `holder` of the lock into its file, as `filelock` does itself on file systems without locks."""
+    if not isinstance(lock, SoftFileLock):
+        Path(lock.lock_file).write_text(holder)
+
+
+def _holder(lock: Path) -> str:
+    """Say who holds the file `lock`, and what to do where the system cannot tell whether that process is alive."""
+    process, host, since = "another process", "", ""
+    with suppress(OSError, ValueError):
+        number, host, *_ = lock.read_text().splitlines()
+        process, since = (
+            f"process {int(number)} on {host}",
+            time.strftime(" since %F %T", time.localtime(lock.stat().st_mtime)),
+        )
+    advice = "" if host == socket.gethostname() else "; if it is gone, delete that file"
+    return f"{process} holds {lock}{since}{advice}"
 
 
 def _expected_beside(path: Path) -> bool:

@@ -1,11 +1,12 @@
 """Where work runs: a function, a list of shards, a folder of marks."""
 
-from launchers.config import InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
+from launchers.config import ExternalConfig, InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError, SlurmError
 from launchers.fan_out import check_launcher, fan_out
 from launchers.shards import Shard, mark_of, unmark
 
 __all__ = [
+    "ExternalConfig",
     "FailedShardsError",
     "InlineConfig",
     "LaunchError",

@@ -1,4 +1,4 @@
-"""`python -m launchers status|logs|cancel`: runs seen, read and stopped from their files alone."""
+"""`python -m launchers status|logs|cancel|work`: runs seen, read, stopped and worked on from their files alone."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rich.console import Console
 from launchers.control import cancel_run, log_of
 from launchers.crew import last_ends
 from launchers.errors import LaunchError, SlurmError
-from launchers.status import Standing, jobs_in, queue_of, stages, standing
-from launchers.watch import workers_table
+from launchers.status import Standing, jobs_in, queue_of, stages, standing, watched
+from launchers.watch import quiet, workers_table
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,7 +31,14 @@ def main(argv: list[str] | None = None) -> int:
         command.add_argument("run_dir", type=Path, metavar="DIR")
         if name == "logs":
             command.add_argument("shard", metavar="SHARD", help="its key, or the beginning of it")
+    text = "take shards of a run that waits for workers; DIR is trusted: its work files are code"
+    command = commands.add_parser("work", help="be one more worker of a run", description=text)
+    command.add_argument("run_dir", type=Path, metavar="DIR")
+    wait = "how long to wait for work where there is none, as before the run and between its stages (5)"
+    command.add_argument("--wait", type=float, default=5.0, metavar="MINUTES", help=wait)
     args = parser.parse_args(argv)
+    if args.command == "work":
+        return _work(args.run_dir, args.wait)
     try:
         if not stages(args.run_dir) and not _is_run(args.run_dir):
             raise LaunchError(f"DIR = {args.run_dir}: expected the directory of a run (there is none, or not yet)")
@@ -47,6 +54,17 @@ def main(argv: list[str] | None = None) -> int:
 def _is_run(folder: Path) -> bool:
     """Whether `folder` is that of a run, which has a configuration before it has shards."""
     return (folder / "config.yaml").exists() or (folder / ".lock").exists()
+
+
+def _work(run_dir: Path, minutes: float) -> int:
+    """Be a worker; the exit status."""
+    from launchers.join import work_on  # submitit, only where there is work
+
+    try:
+        return work_on(run_dir.absolute(), 60 * minutes)
+    except LaunchError as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
 def _status(run_dir: Path) -> int:
@@ -66,6 +84,8 @@ def _status(run_dir: Path) -> int:
         _list(run_dir, stage, now)
         if now.workers:
             console.print(workers_table(list(now.workers.values())))
+            if note := quiet(now):
+                print(f"  {note}")
         if queue:
             print(f"  jobs in SLURM's queue: {_counted(queue)}")
         if silence:
@@ -93,8 +113,8 @@ def _standing(folder: Path, keys: list[str]) -> tuple[Standing, Mapping[str, str
     try:
         queue = queue_of(folder)
     except (LaunchError, SlurmError) as error:
-        return now, {}, str(error)
-    return standing(folder, keys, queue), jobs_in(queue or {}, folder), ""
+        return watched(folder, keys), {}, str(error)
+    return watched(folder, keys, queue), jobs_in(queue or {}, folder), ""
 
 
 def _counted(queue: Mapping[str, str]) -> str:

@@ -1,7 +1,9 @@
-"""Who makes which shard: a symbolic link per shard in the making, so that no two workers make the same one.
+"""Who makes which shard: a symbolic link per shard, so that no two workers make the same one.
 
 A link appears whole or not at all and only once under its name, on network file systems too; it points to the record
-of its worker. Those of workers that ended without a word are moved to `lost`, and their shards are free again.
+of its worker. It stays when the shard is done or has failed: a network file system may answer from its cache for
+seconds that there is no mark yet, but it never makes a link where there is one. The links of workers that ended without
+a word are moved to `lost`, and their shards are free again.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from launchers.attendance import workers_of
-from launchers.shards import error_path, mark_path, naming, write_atomic
+from launchers.shards import claim_path, error_path, mark_path, naming, write_atomic
 
 MOST_LOST = 3
 """A shard that so many workers did not survive is given up."""
@@ -30,27 +32,32 @@ class Claims:
                 place.mkdir(parents=True, exist_ok=True)
 
     def take(self, key: str, worker: str) -> bool:
-        """Claim the shard for `worker`; False if it is claimed, done or failed already."""
+        """Claim the shard for `worker`; False if another has claimed it, or it is done or has failed already."""
         if self.is_settled(key):
             return False
-        link = self._claims / key
+        link = claim_path(self.folder, key)
         try:
             with naming(link):
                 link.symlink_to(f"../workers/{worker}.json")
         except FileExistsError:
-            return False
-        if self.is_settled(key):  # meanwhile, by the worker that had it until now
-            self.release(key)
+            return _holder(link) == worker  # a network file system may ask twice, and be told that it has been made
+        if self.is_settled(key):  # by a mark that came without a claim, from another run
+            self.release(key, worker)
             return False
         return True
 
-    def release(self, key: str) -> None:
-        """The worker that has the shard has it no longer."""
-        (self._claims / key).unlink(missing_ok=True)
+    def release(self, key: str, worker: str) -> None:
+        """Give the shard back, if it is `worker` that has it."""
+        released = self._claims / f".{key}.{worker}"
+        if self._move(key, worker, released):
+            released.unlink(missing_ok=True)
 
     def holders(self) -> dict[str, str]:
-        """The worker of each claimed shard."""
-        return {link.name: name for link in _listed(self._claims) if (name := _holder(link)) is not None}
+        """The worker of each shard that is claimed and neither done nor failed."""
+        claimed = [key for key in _names(self._claims) if not key.startswith(".")]
+        settled = {name.partition(".")[0] for name in _names(self.folder)}  # after the claims, and from no cache
+        links = {key: claim_path(self.folder, key) for key in claimed if key not in settled}
+        return {key: name for key, link in links.items() if (name := _holder(link)) is not None}
 
     def free(self, held: Mapping[str, str], there: Collection[str]) -> None:
         """Take the shards away from workers that are gone; one that too many did not survive is marked as failed.
@@ -59,49 +66,58 @@ class Claims:
         """
         for key, worker in held.items():
             if worker not in there:
-                self._lose(key, worker)
+                self.lose(key, worker)
         for key, workers in self.losses().items():
             if len(workers) >= MOST_LOST and not self.is_settled(key):
-                self._give_up(key, workers)
+                self.give_up(key, f"{len(workers)} workers ended while they worked on it", workers)
 
-    def _give_up(self, key: str, workers: Sequence[str]) -> None:
+    def lose(self, key: str, worker: str) -> None:
+        """Take the shard away from `worker`, which has ended with it in the making."""
+        self._move(key, worker, self._lost / f"{key}.{worker}")
+
+    def give_up(self, key: str, reason: str, workers: Sequence[str]) -> None:
+        """Mark the shard as failed for `reason`, after the loss of `workers`."""
         last = workers_of(self.folder).get(workers[-1], {}).get("log")
         names = ", ".join(workers) + (f", log {last}" if last else "")
-        text = f"{len(workers)} workers ended while they worked on it\nworkers {names}\n"
-        write_atomic(error_path(self.folder, key), text.encode())
+        write_atomic(error_path(self.folder, key), f"{reason}\nworkers {names}\n".encode())
 
-    def _lose(self, key: str, worker: str) -> None:
-        link, lost = self._claims / key, self._lost / f"{key}.{worker}"
+    def _move(self, key: str, worker: str, to: Path) -> bool:
+        """Move the claim of `worker` on the shard to the path `to`; False if it has none."""
+        link = claim_path(self.folder, key)
         if _holder(link) != worker:
-            return
-        with suppress(FileNotFoundError):  # another rescuer was quicker
-            link.rename(lost)
-            if _holder(lost) != worker:  # and a third has claimed it since: give it back
-                lost.rename(link)
+            return False
+        with suppress(FileNotFoundError):  # another was quicker
+            link.rename(to)
+            if _holder(to) == worker:
+                return True
+            to.rename(link)  # a third has claimed it since: give it back
+        return False
 
     def losses(self) -> dict[str, list[str]]:
         """The workers that each shard was lost with since it was last asked for."""
         out: dict[str, list[str]] = {}
-        for link in _listed(self._lost):
-            out.setdefault(link.name.partition(".")[0], []).append(link.name.partition(".")[2])
+        for name in _names(self._lost):
+            out.setdefault(name.partition(".")[0], []).append(name.partition(".")[2])
         return out
 
     def reopen(self, keys: Collection[str]) -> None:
         """Forget that the shards failed or were lost: they are asked for again."""
         for key in keys:
-            error_path(self.folder, key).unlink(missing_ok=True)
-        for link in _listed(self._lost):
-            if link.name.partition(".")[0] in keys:
-                link.unlink(missing_ok=True)
+            if (failure := error_path(self.folder, key)).exists():
+                claim_path(self.folder, key).unlink(missing_ok=True)
+                failure.unlink(missing_ok=True)
+        for name in _names(self._lost):
+            if name.partition(".")[0] in keys:
+                (self._lost / name).unlink(missing_ok=True)
 
     def is_settled(self, key: str) -> bool:
-        """Whether the shard is done or has failed."""
+        """Whether the shard is done or has failed; on a network file system, whether it was some seconds ago."""
         return mark_path(self.folder, key).exists() or error_path(self.folder, key).exists()
 
 
-def _listed(folder: Path) -> list[Path]:
+def _names(folder: Path) -> list[str]:
     with suppress(FileNotFoundError):
-        return sorted(map(Path, (entry.path for entry in os.scandir(folder))))
+        return sorted(os.listdir(folder))
     return []
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 
 class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     max_retries: int = Field(default=0, ge=0, le=100, description="how often a failed shard is tried again on the spot")
+    shard_timeout: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="minutes after which the worker of a shard is killed; null: never"
+    )
     stage_dir: str | None = Field(default=None, description="folder on a node's own disk that weights are copied to")
 
 
@@ -18,6 +22,14 @@ class InlineConfig(_Options):
     """In this process, one shard after the other."""
 
     name: Literal["inline"] = "inline"
+
+    @field_validator("shard_timeout")
+    @classmethod
+    def _nobody_keeps_it(cls, value: float | None) -> float | None:
+        if value is not None:
+            expected = "null, for this process would have to kill itself (launcher=local launcher.slots=1 has a limit)"
+            raise PydanticCustomError("no_limit", expected)
+        return value
 
 
 class LocalConfig(_Options):
@@ -28,6 +40,13 @@ class LocalConfig(_Options):
     slots: Annotated[int, Field(ge=1, le=4096)] | None = Field(description="most workers at once")
     workers_per_gpu: int = Field(ge=1, le=64)
     wait: bool = Field(description="false: start the workers and return")
+
+
+class ExternalConfig(_Options):
+    """Workers that somebody else starts, by `python -m launchers work DIR`."""
+
+    name: Literal["external"]
+    wait: bool = Field(description="false: lay the work out and return")
 
 
 class SlurmConfig(_Options):
@@ -53,6 +72,6 @@ class SlurmConfig(_Options):
     on_interrupt: Literal["leave", "cancel"] = Field(description="what Ctrl-C does with the jobs")
 
 
-LauncherConfig = Annotated[InlineConfig | LocalConfig | SlurmConfig, Field(discriminator="name")]
+LauncherConfig = Annotated[InlineConfig | LocalConfig | SlurmConfig | ExternalConfig, Field(discriminator="name")]
 
-NAMES = ("inline", "local", "slurm")
+NAMES = ("inline", "local", "slurm", "external")

@@ -47,9 +47,8 @@ def _tail_of(folder: Path, worker: str) -> str:
     if record is None:
         return f"worker {worker}: it left no record"
     if not record.get("log"):
-        return (
-            f"worker {worker} on {record['host']}: it worked in the launching process, on whose terminal its words are"
-        )
+        where = "its words are where it was started: the launching process, or `python -m launchers work`"
+        return f"worker {worker} on {record['host']}: {where}"
     heading = f"worker {worker} on {record['host']}, {record['log']}"
     try:
         with Path(record["log"]).open(errors="replace") as log:

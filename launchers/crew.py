@@ -80,10 +80,11 @@ def see_through(keys: Sequence[str], folder: Path, crew: Crew, watch: Watch, *, 
             for line in departures.seen(now, queue):
                 watch.say(line)
             present, wanted = crew.present(now.workers, queue), crew.wanted(now.open)
-            if not present:
+            free = now.open - now.count("running")  # the others are in good hands, be they the crew's or not
+            if not present and min(wanted, free):
                 rounds.begin(now)
             if owed is None or not present:  # whoever is not there
-                owed = max(0, wanted - present)
+                owed = max(0, min(wanted - present, free))
             else:  # one for each that was lost, once its place is free: it may be in the queue for a while yet
                 owed += now.losses - losses
             losses = now.losses

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
@@ -14,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from launchers.attendance import Presence, living, local_name
+from launchers.attendance import Presence, living, own_name
 from launchers.claims import Claims
-from launchers.config import InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
+from launchers.config import ExternalConfig, InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.crew import Crew, NoWorkersError, see_through
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError
 from launchers.shards import Shard, mark_of, mark_path, unmark
@@ -25,6 +24,7 @@ from launchers.watch import Bar, Watch
 from launchers.worker import Work, Worker, take_shards
 
 _INLINE = InlineConfig()
+_GO_ON = "the workers were started and go on"
 
 
 def fan_out(
@@ -50,7 +50,7 @@ def fan_out(
         return
     folder = folder.absolute()
     _reopen(shards, folder)
-    work, ends = Work(make_worker, shards, folder, launcher.max_retries), []
+    work, ends = Work(make_worker, shards, folder, launcher.max_retries, launcher.shard_timeout), []
     try:
         if isinstance(launcher, InlineConfig):
             _inline(work, what, unit)
@@ -77,8 +77,8 @@ def _reopen(shards: Sequence[Shard], folder: Path) -> None:
 
 
 def _inline(work: Work, what: str, unit: str) -> None:
-    name, keys = local_name(os.getpid()), [shard.key for shard in work.shards]
-    with Bar(work.shards, what=what, unit=unit) as bar, Presence(work.folder, name) as me:
+    keys = [shard.key for shard in work.shards]
+    with Bar(work.shards, what=what, unit=unit) as bar, Presence(work.folder, own_name()) as me:
         here = Work(lambda: bar.loaded(work.make_worker), work.shards, work.folder, work.max_retries)
         while True:
             take_shards(here, me, report=bar.advance, enough=lambda: is_cancelled(work.folder))
@@ -89,7 +89,7 @@ def _inline(work: Work, what: str, unit: str) -> None:
             time.sleep(1)  # in the hands of workers of an earlier call
 
 
-def _with_crew(work: Work, launcher: LocalConfig | SlurmConfig, what: str, unit: str) -> None:
+def _with_crew(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig, what: str, unit: str) -> None:
     keys, run_dir = [shard.key for shard in work.shards], shlex.quote(str(work.folder.parents[1]))
     _check_path(work.folder)
     crew = _crew(work, launcher)
@@ -100,8 +100,10 @@ def _with_crew(work: Work, launcher: LocalConfig | SlurmConfig, what: str, unit:
             print(f"{crew.stop()} (python -m launchers status {run_dir})", file=sys.stderr)
             raise
     if not finished:
+        is_external = isinstance(launcher, ExternalConfig)
+        stands = f"the work waits for workers (`python -m launchers work {run_dir}`)" if is_external else _GO_ON
         raise NotWaitedError(
-            f"{what}: the workers were started and go on; `python -m launchers status {run_dir}` says how far they "
+            f"{what}: {stands}; `python -m launchers status {run_dir}` says how far they "
             "are, and the same command goes on from there"
         )
 
@@ -122,9 +124,13 @@ def _check_path(folder: Path) -> None:
         raise LaunchError(f"run_dir = {folder.parents[1]}: expected {expected}")
 
 
-def _crew(work: Work, launcher: LocalConfig | SlurmConfig) -> Crew:
+def _crew(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig) -> Crew:
     from launchers.process import write_work  # submitit, only where it starts workers
 
+    if isinstance(launcher, ExternalConfig):
+        from launchers.external import ExternalCrew
+
+        return ExternalCrew(write_work(work))
     if isinstance(launcher, LocalConfig):
         from launchers.local import LocalCrew
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import submitit
+from filelock import FileLock
 
 from launchers.attendance import announce, is_here, living, local_name
 from launchers.config import LocalConfig
@@ -35,7 +36,7 @@ class LocalCrew:
         self._slots = {slot.number: slot for slot in places}
         self._work_file = work_file
         self._running: dict[int, submitit.Job[None]] = {}
-        self._elsewhere: dict[str, Mapping[str, Any]] = {}
+        self._taken: set[int] = set()
 
     @property
     def capacity(self) -> int:
@@ -55,20 +56,23 @@ class LocalCrew:
         return ""
 
     def present(self, there: Mapping[str, Mapping[str, Any]], queue: Mapping[str, str]) -> int:
-        """How many slots are taken, by workers of an earlier launch too."""
+        """How many slots are taken, by workers of other launching processes too."""
         self._running = {number: job for number, job in self._running.items() if not job.done()}
-        mine = {local_name(job.job_id) for job in self._running.values()}
-        self._elsewhere = {name: record for name, record in there.items() if name not in mine}
-        return len(self._running) + len(self._elsewhere)
+        others = {record["slot"] for record in there.values() if is_here(record) and record.get("slot") is not None}
+        self._taken = self._running.keys() | others
+        return len(self._taken)
 
     def start(self, number: int) -> None:
-        """Start `number` workers in free slots."""
-        taken = self._running.keys() | {record.get("slot") for record in self._elsewhere.values()}
-        for slot in [slot for slot in self._slots.values() if slot.number not in taken][:number]:
-            with naming(self._work_file.parent), _apart():
-                job = self._running[slot.number] = self._submit(slot)
-            name, facts = local_name(job.job_id), {"log": str(job.paths.stdout), "slot": slot.number, "gpu": slot.gpu}
-            announce(self._work_file.parents[1], name, int(job.job_id), **facts)
+        """Start workers in free slots, `number` less those that another launching process has started meanwhile."""
+        folder = self._work_file.parents[1]
+        with FileLock(self._work_file.with_name(".slots.lock")):
+            known = len(self._taken)
+            number -= self.present(living(folder), {}) - known
+            for slot in [slot for slot in self._slots.values() if slot.number not in self._taken][: max(0, number)]:
+                with naming(self._work_file.parent), _apart():
+                    job = self._running[slot.number] = self._submit(slot)
+                facts = {"log": str(job.paths.stdout), "slot": slot.number, "gpu": slot.gpu}
+                announce(folder, local_name(job.job_id), int(job.job_id), **facts)
 
     def _submit(self, slot: Slot) -> submitit.Job[None]:
         variables = [f"{name}={value}" for name, value in slot.environment().items()]

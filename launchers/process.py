@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import platform
 import signal
 import sys
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from launchers.devices import Slot
 from launchers.errors import LaunchError, SlurmError
 from launchers.shards import write_atomic
 from launchers.status import is_cancelled
+from launchers.time_limit import time_limit
 from launchers.worker import StoppedError, Work, reason, take_shards
 
 _OF_THE_NOTICE = 0.75
@@ -26,11 +29,34 @@ _OF_THE_NOTICE = 0.75
 _TOO_SHORT = "its time was over before it had made one shard (launcher.time, launcher.signal_delay)"
 
 
+@dataclass(frozen=True)
+class StoredWork:
+    """A work file: what can be checked before the rest is unpickled, which makes code run."""
+
+    folder: Path
+    directory: Path
+    """The launching process's own, from which paths of the work may start."""
+    python: str
+    work: bytes
+
+
+def work_path(folder: Path) -> Path:
+    """Where the work of the stage `folder` lies for workers."""
+    return folder / "jobs" / "work.pkl"
+
+
 def write_work(work: Work) -> Path:
     """Store `work` for the workers; where it lies."""
-    path = work.folder / "jobs" / "work.pkl"
-    write_atomic(path, cloudpickle.dumps(work))
+    path = work_path(work.folder)
+    stored = StoredWork(work.folder, Path.cwd(), platform.python_version(), cloudpickle.dumps(work))
+    write_atomic(path, pickle.dumps(stored))
     return path
+
+
+def read_work(path: Path) -> StoredWork:
+    """The work file at `path`, which is trusted as code is."""
+    stored: StoredWork = pickle.loads(path.read_bytes())
+    return stored
 
 
 @dataclass(frozen=True)
@@ -52,16 +78,9 @@ class WorkerProcess:
         if self.slot and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, self.slot.cpus)
         job = submitit.JobEnvironment()
-        folder, bell, failed = self.work_file.parent.parent, Bell(self.notice), 0
-        with _presence(folder, job, self.slot) as me, bell:
-            try:
-                work: Work = cloudpickle.loads(self.work_file.read_bytes())
-                failed = take_shards(work, me, most=self.most, enough=lambda: bell.rung or is_cancelled(folder))
-            except StoppedError:
-                me.update(stopped=not bell.rung)
-            except (Exception, SystemExit) as error:
-                me.update(error=reason(error))
-                raise
+        bell = Bell(self.notice)
+        with _presence(self.work_file.parents[1], job, self.slot) as me, bell:
+            failed = take_until_told(self.work_file, me, bell, self.most)
         try:
             if (bell.rung and me.ended) or ((bell.rung or bell.stopped) and _is_preempted(job)):
                 _queue_again(job)
@@ -72,6 +91,25 @@ class WorkerProcess:
             _fail(me, f"{why}, and it could not be queued again: {error}")
         if failed or bell.stopped:
             raise SystemExit(1)
+
+
+def take_until_told(work_file: Path, me: Presence, bell: Bell, most: int | None = None) -> int:
+    """Take shards of the work file until none is left, `most` are made, the bell has rung or the work was cancelled.
+
+    Returns:
+        How many shards failed.
+    """
+    folder = work_file.parents[1]
+    try:
+        work: Work = pickle.loads(read_work(work_file).work)
+        with time_limit(work, me):
+            return take_shards(work, me, most=most, enough=lambda: bell.rung or is_cancelled(folder))
+    except StoppedError:
+        me.update(stopped=not bell.rung)
+        return 0
+    except (Exception, SystemExit) as error:
+        me.update(error=reason(error))
+        raise
 
 
 def _fail(me: Presence, why: str) -> NoReturn:

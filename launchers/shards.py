@@ -56,13 +56,19 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def unmark(folder: Path, key: str) -> None:
-    """Take the mark back: what the shard made is not there any more."""
+    """Take the mark back: what the shard made is not there any more, and whoever made it claims it no longer."""
+    claim_path(folder, key).unlink(missing_ok=True)
     mark_path(folder, key).unlink(missing_ok=True)
 
 
 def mark_path(folder: Path, key: str) -> Path:
     """Where it says that the shard is done."""
     return folder / f"{key}.json"
+
+
+def claim_path(folder: Path, key: str) -> Path:
+    """The link to the worker that has the shard in the making, or that made it."""
+    return folder / "claims" / key
 
 
 def error_path(folder: Path, key: str) -> Path:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launchers.attendance import living
+from launchers.attendance import BEAT_SECONDS, LOST_AFTER_SECONDS, living, may_be_silent
 from launchers.claims import Claims
 from launchers.errors import Failure, LaunchError
 from launchers.shards import KEY, error_path, mark_path, write_atomic
@@ -49,11 +50,19 @@ class Standing:
         return ", ".join(f"{number} {state}" for state, number in shown.items() if number or state in always)
 
 
-def standing(folder: Path, keys: Iterable[str], queue: Mapping[str, str] | None = None) -> Standing:
-    """How the shards `keys` of the stage `folder` stand; `queue` is the state of SLURM's jobs, where that is known."""
+def standing(
+    folder: Path,
+    keys: Iterable[str],
+    queue: Mapping[str, str] | None = None,
+    patience: float = LOST_AFTER_SECONDS,
+) -> Standing:
+    """How the shards `keys` of the stage `folder` stand; `queue` is the state of SLURM's jobs, where that is known.
+
+    Workers of whom only that could tell are gone after `patience` seconds of silence.
+    """
     claims = Claims(folder, make=False)
     holders, losses = claims.holders(), claims.losses()  # before it is asked who is there and what is done
-    there = living(folder, queue)
+    there = living(folder, queue, patience)
     names = set(os.listdir(folder)) if folder.is_dir() else set()
 
     def state(key: str) -> str:
@@ -66,6 +75,18 @@ def standing(folder: Path, keys: Iterable[str], queue: Mapping[str, str] | None 
         return "lost" if key in losses else "pending"
 
     return Standing({key: state(key) for key in keys}, sum(map(len, losses.values())), there)
+
+
+def watched(folder: Path, keys: Sequence[str], queue: Mapping[str, str] | None = None) -> Standing:
+    """How the shards stand, after a look of some seconds at whether workers on other hosts still write."""
+    now, deadline = standing(folder, keys, queue), time.monotonic() + 2.4 * BEAT_SECONDS
+    first = {name: record["seen"] for name, record in now.workers.items() if may_be_silent(record, queue)}
+    while now.open and any(now.workers.get(name, {}).get("seen") == seen for name, seen in first.items()):
+        if time.monotonic() > deadline:
+            return standing(folder, keys, queue, patience=2 * BEAT_SECONDS)
+        time.sleep(0.2)
+        now = standing(folder, keys, queue)
+    return now
 
 
 def failure_of(folder: Path, key: str) -> Failure | None:

@@ -23,11 +23,13 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from launchers.attendance import seconds_on_shard
 from launchers.shards import Shard
 from launchers.status import Standing, failure_of
 
 _LINE_SECONDS = 30.0
 _MOST_WORKERS_SHOWN = 24
+_QUIET_SECONDS = 300.0
 
 
 class Watch:
@@ -68,7 +70,8 @@ class Watch:
     def _line(self, standing: Standing, note: str) -> str:
         pace = self._pace(standing)
         workers = f"{len(standing.workers)} worker{'' if len(standing.workers) == 1 else 's'}"
-        return "; ".join(part for part in (f"{self._what}: shards {standing}", workers, pace, note) if part)
+        parts = (f"{self._what}: shards {standing}", workers, pace, quiet(standing), note)
+        return "; ".join(part for part in parts if part)
 
     def _pace(self, standing: Standing) -> str:
         """`12.3 images/s, 0:01:40 left`, by the workers that are there."""
@@ -83,25 +86,37 @@ class Watch:
         table.title = f"{self._what}: shards {standing}"
         hidden = len(standing.workers) - _MOST_WORKERS_SHOWN
         more = f"and {hidden} more workers" if hidden > 0 else ""
-        table.caption = "; ".join(part for part in (self._pace(standing), more, note) if part)
+        table.caption = "; ".join(part for part in (self._pace(standing), more, quiet(standing), note) if part)
         if not table.caption and standing.open:
             table.caption = "workers are starting"
         return table
 
 
+def quiet(standing: Standing) -> str:
+    """`no shard ended for 12 minutes`, by the records of the workers; "" while some end or nobody works."""
+    seconds = min(map(seconds_on_shard, standing.workers.values()), default=0.0)
+    return f"no shard ended for {seconds / 60:.0f} minutes" if standing.open and seconds >= _QUIET_SECONDS else ""
+
+
 def workers_table(records: Sequence[Mapping[str, Any]], unit: str = "units") -> Table:
     """One row for each worker."""
     table = Table(box=None, title_justify="left", caption_justify="left")
-    for heading in ("worker", "state", "done", "failed", f"{unit}/s", "GPU", "host"):
+    for heading in ("worker", "state", "done", "failed", f"{unit}/s", "this shard", "GPU", "host"):
         table.add_column(heading, no_wrap=True)
     table.add_column("log", overflow="fold")
     for record in records:
         rate = _rate(record)
         table.add_row(
             *(record["name"], record["state"], str(record["done"]), str(record["failed"])),
-            *(f"{rate:.1f}" if rate else "", record.get("gpu") or "", record["host"], record.get("log") or ""),
+            *(f"{rate:.1f}" if rate else "", _time_on_shard(record), record.get("gpu") or ""),
+            *(record["host"], record.get("log") or ""),
         )
     return table
+
+
+def _time_on_shard(record: Mapping[str, Any]) -> str:
+    """`0:12:31`; "" without a shard in the making."""
+    return str(timedelta(seconds=round(seconds_on_shard(record)))) if record["shard"] else ""
 
 
 def _rate(record: Mapping[str, Any]) -> float:

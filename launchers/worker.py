@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import faulthandler
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -25,12 +26,16 @@ class StoppedError(BaseException):
 
 @dataclass(frozen=True)
 class Work:
-    """What the workers of a stage share: `make_worker()` loads what they need, then takes one shard after the other."""
+    """What the workers of a stage share: `make_worker()` loads what they need, then takes one shard after the other.
+
+    `shard_timeout` is in minutes, None for no limit.
+    """
 
     make_worker: Callable[[], Worker]
     shards: Sequence[Shard]
     folder: Path
     max_retries: int = 0
+    shard_timeout: float | None = None
 
 
 def take_shards(
@@ -49,12 +54,16 @@ def take_shards(
     claims, make, failed = Claims(work.folder), None, 0
     for made, shard in enumerate(_claimed(work, claims, me, enough), start=1):
         try:
+            _begin(shard, work, me)
             if make is None:
                 make = work.make_worker()
-                me.update(state="working", working_since=time.time(), written=True)
+                me.update(state="working", working_since=time.time())
+                _begin(shard, work, me)
             done = _try(make, replace(shard, worker=me.name), work, me)
-        finally:
-            claims.release(shard.key)
+        except BaseException:
+            if not claims.is_settled(shard.key):
+                claims.release(shard.key, me.name)
+            raise
         failed += not done
         me.count(shard.size if done else 0, done)
         report(shard, done)
@@ -76,6 +85,13 @@ def _claimed(work: Work, claims: Claims, me: Presence, enough: Callable[[], bool
                 yield shard
         held = claims.holders()
         claims.free(held, living(work.folder))
+
+
+def _begin(shard: Shard, work: Work, me: Presence) -> None:
+    """From now on time counts; the log shows where it was spent if there is a limit and that is reached."""
+    me.begin(shard.key)
+    if work.shard_timeout is not None:
+        faulthandler.dump_traceback_later(60 * work.shard_timeout)
 
 
 def _try(make: Worker, shard: Shard, work: Work, me: Presence) -> bool:

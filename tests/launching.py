@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -18,7 +19,16 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from launchers import FailedShardsError, LauncherConfig, LocalConfig, NotWaitedError, Shard, SlurmConfig, fan_out
+from launchers import (
+    ExternalConfig,
+    FailedShardsError,
+    LauncherConfig,
+    LocalConfig,
+    NotWaitedError,
+    Shard,
+    SlurmConfig,
+    fan_out,
+)
 from launchers.shards import mark_of
 from launchers.status import write_manifest
 
@@ -32,11 +42,12 @@ class Bench:
 
     run_dir: Path
     notes: Path
+    stage: str = "make"
 
     @property
     def folder(self) -> Path:
         """The stage's folder."""
-        return self.run_dir / "shards" / "make"
+        return self.run_dir / "shards" / self.stage
 
     def launch(self, shards: Sequence[Shard], launcher: LauncherConfig, *, what: str = "making", **worker: Any) -> None:
         """`fan_out` over `shards`, with workers of `make_worker(bench, **worker)`."""
@@ -49,7 +60,7 @@ class Bench:
     ) -> subprocess.Popen[str]:
         """The same in a process of its own, with a process group of its own if asked for; its words are piped."""
         self.notes.mkdir(exist_ok=True)
-        spec = {"run_dir": str(self.run_dir), "notes": str(self.notes), "launcher": launcher.model_dump()}
+        spec = {"place": [str(self.run_dir), str(self.notes), self.stage], "launcher": launcher.model_dump()}
         text = json.dumps({**spec, "shards": [asdict(shard) for shard in shards]})
         command = [sys.executable, "-c", "from tests.launching import main; main()", text]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -117,6 +128,11 @@ def local(**options: Any) -> LocalConfig:
     return LocalConfig(name="local", **{**defaults, **options})
 
 
+def external(**options: Any) -> ExternalConfig:
+    """Options of the launcher that waits for workers."""
+    return ExternalConfig(name="external", **{"wait": True, **options})
+
+
 def slurm(**options: Any) -> SlurmConfig:
     """Options of the SLURM launcher, without a GPU but for `options`."""
     nothing = dict.fromkeys(
@@ -175,6 +191,8 @@ def work(bench: Bench, shard: Shard, fills: str | None = None) -> None:
 
 
 def _fail(does: str | None, number: int, attempt: int) -> None:
+    if does == "hang" or (does == "hang once" and attempt == 1):
+        ctypes.PyDLL(None).pause()  # native code that holds Python's lock: no other thread runs
     if does == "raise" or (does == "raise twice" and attempt <= 2):
         raise ValueError(f"number {number} is wrong\nsecond line")
     if does == "memory":
@@ -205,7 +223,8 @@ def main() -> None:
     SlurmCrew.poll_seconds, on_this_host._GRACE_SECONDS = 0.2, 3.0
     spec = json.loads(sys.argv[1])
     launcher: LauncherConfig = TypeAdapter(LauncherConfig).validate_python(spec["launcher"])
-    bench = Bench(Path(spec["run_dir"]), Path(spec["notes"]))
+    run_dir, notes, stage = spec["place"]
+    bench = Bench(Path(run_dir), Path(notes), stage)
     try:
         bench.launch([Shard(**shard) for shard in spec["shards"]], launcher)
     except NotWaitedError as news:

@@ -241,6 +241,15 @@ def test_seven_of_ten_are_done_on_the_cluster(cluster: SlurmLab, bench: Bench) -
         assert [bench.begun()[number] for number in (7, 8, 9)] == ([2, 6, 2] if rerun else [1, 3, 1])
 
 
+def test_a_worker_that_hangs_on_the_cluster_is_killed(cluster: SlurmLab, bench: Bench) -> None:
+    shards = [*shards_of([0], does="hang once"), *shards_of(range(1, 4))]
+    bench.launch(shards, slurm(max_concurrent=1, shard_timeout=0.05, max_retries=1))
+    assert bench.results(shards) == expected(shards)
+    assert bench.begun() == {**dict.fromkeys(range(4), 1), 0: 2}
+    ends = [record.get("error") for record in workers_of(bench.folder).values()]
+    assert ends == ["TimeoutError: not done after 0.05 minutes (launcher.shard_timeout)", None]
+
+
 def states(cluster: SlurmLab, bench: Bench) -> set[str]:
     """The states in which the stage's jobs ended, as SLURM recorded them."""
     jobs = {note["job"] for note in bench.events("load")}

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,15 @@ from launchers import (
 from launchers.__main__ import main
 from launchers.attendance import announce, living, workers_of
 from launchers.claims import Claims
+from launchers.local import LocalCrew
+from launchers.process import write_work
 from launchers.status import CANCELLED
-from tests.launching import REPO, Bench, expected, local, shards_of, slurm
+from launchers.worker import Work
+from tests.launching import REPO, Bench, expected, local, make_worker, shards_of, slurm
 from tests.slurm_lab import SlurmLab, wait_until
+
+SHORT = 0.05
+"""Minutes: a limit for shards that take no time."""
 
 BACKENDS = ["inline", "local", "slurm"]
 
@@ -155,6 +162,51 @@ def test_a_worker_that_died_once_loses_only_what_it_had_in_the_making(bench: Ben
     bench.launch(shards, local(slots=2, max_retries=2))
     assert bench.begun() == {**dict.fromkeys(range(8), 1), 0: 2, 1: 3}
     assert bench.results(shards) == expected(shards)
+
+
+def test_a_worker_that_hangs_is_killed_and_its_shard_has_failed(bench: Bench) -> None:
+    shards = [*shards_of([0], does="hang"), *shards_of(range(1, 4))]
+    with pytest.raises(FailedShardsError) as failed:
+        bench.launch(shards, local(slots=1, shard_timeout=SHORT))
+    ((key, reason, path, log),) = failed.value.failures
+    assert (key, reason) == (shards[0].key, f"TimeoutError: not done after {SHORT:g} minutes (launcher.shard_timeout)")
+    assert path.read_text().splitlines()[1].startswith("workers ")
+    assert log is not None
+    assert "in _fail" in Path(log).read_text()  # where it hung
+    assert bench.results(shards) == expected(shards[1:])
+    assert bench.begun() == dict.fromkeys(range(4), 1)
+    assert not living(bench.folder)
+
+
+def test_a_worker_that_is_stopped_is_killed_and_its_shard_tried_again(bench: Bench) -> None:
+    shards = [*shards_of([0], waits=True), *shards_of(range(1, 4))]
+    process = bench.launch_apart(shards, local(slots=1, shard_timeout=2 * SHORT, max_retries=1))
+    wait_until(lambda: bench.begun()[0] == 1, "the work has begun")
+    stopped = bench.worker_of(0)
+    os.kill(stopped, signal.SIGSTOP)
+    wait_until(lambda: not Path(f"/proc/{stopped}").exists(), "it is killed")
+    bench.release()
+    words, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, words
+    assert bench.results(shards) == expected(shards)
+    assert bench.begun() == {**dict.fromkeys(range(4), 1), 0: 2}
+
+
+def test_two_launching_processes_of_the_same_work_share_its_slots(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    bench.notes.mkdir()
+    work = Work(partial(make_worker, bench), shards_of(8, waits=True), bench.folder)
+    crews = [LocalCrew(write_work(work), local()) for _ in range(2)]
+    assert [crew.present({}, {}) for crew in crews] == [0, 0]  # both look before either starts
+    for crew in crews:
+        crew.start(2)
+    wait_until(lambda: len(bench.begun()) == 2, "the workers have begun")
+    assert sorted(record["gpu"] for record in living(bench.folder).values()) == ["0", "1"]
+    assert [crew.present(living(bench.folder), {}) for crew in crews] == [2, 2]
+    crews[1].stop()  # those of the other too
+    assert not living(bench.folder)
 
 
 def test_workers_that_cannot_be_made_are_given_up(bench: Bench) -> None:

@@ -13,7 +13,16 @@ from typing import Any
 import pytest
 
 from launchers import attendance
-from launchers.attendance import LOST_AFTER_SECONDS, Presence, announce, is_gone, is_here, living, workers_of
+from launchers.attendance import (
+    LOST_AFTER_SECONDS,
+    Presence,
+    announce,
+    is_gone,
+    is_here,
+    living,
+    seconds_on_shard,
+    workers_of,
+)
 
 ELSEWHERE = {"kernel": "another boot", "host": "node-7"}
 
@@ -69,15 +78,19 @@ def test_a_later_process_of_the_same_number_is_another(tmp_path: Path) -> None:
     assert is_gone({**record_of(tmp_path, "w"), "pid_started": 1})
 
 
+SILENT = LOST_AFTER_SECONDS + 1
+
+
+@pytest.mark.parametrize("hours", [-1, 0, 1], ids=["its clock is late", "clocks agree", "its clock is early"])
 @pytest.mark.parametrize(
     ("facts", "jobs", "gone"),
     [
         ({}, None, False),
-        ({}, {}, False),  # not SLURM's: by its age
-        ({"seen": -LOST_AFTER_SECONDS - 1}, {}, True),
-        ({"job": "12_3"}, None, False),  # SLURM does not answer: by its age
-        ({"job": "12_3", "seen": -LOST_AFTER_SECONDS - 1}, None, True),
-        ({"job": "12_3", "seen": -LOST_AFTER_SECONDS - 1}, {"12_3": "RUNNING"}, False),
+        ({}, {}, False),  # not SLURM's: by its silence
+        ({"silent": SILENT}, {}, True),
+        ({"job": "12_3"}, None, False),  # SLURM does not answer: by its silence
+        ({"job": "12_3", "silent": SILENT}, None, True),
+        ({"job": "12_3", "silent": SILENT}, {"12_3": "RUNNING"}, False),
         ({"job": "12_3"}, {"12_3": "COMPLETING"}, False),
         ({"job": "12_3"}, {"12_3": "PENDING"}, True),  # queued again
         ({"job": "12_3"}, {"12_4": "RUNNING"}, True),
@@ -85,11 +98,45 @@ def test_a_later_process_of_the_same_number_is_another(tmp_path: Path) -> None:
     ],
 )
 def test_a_worker_on_another_host(
-    facts: dict[str, Any], jobs: dict[str, str] | None, gone: bool, tmp_path: Path
+    facts: dict[str, Any], jobs: dict[str, str] | None, gone: bool, hours: int, tmp_path: Path
 ) -> None:
     announce(tmp_path, "w", os.getpid())
-    seen = time.time() + facts.get("seen", 0)
-    assert is_gone({**record_of(tmp_path, "w"), **ELSEWHERE, **facts, "seen": seen}, jobs) == gone
+    record = record_of(tmp_path, "w")
+    assert is_gone({**record, **ELSEWHERE, **facts, "seen": record["seen"] + 3600 * hours}, jobs) == gone
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_silence_is_what_this_process_watched_on_its_own_clock(
+    hours: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed, now = 0.0, time.monotonic()
+    monkeypatch.setattr(attendance.time, "monotonic", lambda: now + passed)
+    announce(tmp_path, "dead", os.getpid(), **ELSEWHERE)
+    announce(tmp_path, "alive", os.getpid(), **ELSEWHERE)
+    for beat in range(3):
+        for name in ("dead", "alive") if beat == 0 else ("alive",):
+            path = tmp_path / "workers" / f"{name}.json"
+            path.write_text(json.dumps({**json.loads(path.read_bytes()), "seen": 1e9 + 3600 * hours + beat}))
+        assert set(living(tmp_path)) == {"dead", "alive"}  # seen for the first time, or written since
+        passed += LOST_AFTER_SECONDS / 2 - 1
+    passed += 10
+    assert set(living(tmp_path)) == {"alive"}
+
+
+def test_the_time_of_a_shard_is_told_by_one_clock(tmp_path: Path) -> None:
+    announce(tmp_path, "w", os.getpid(), since=1000.0, **ELSEWHERE)
+    path = tmp_path / "workers" / "w.json"
+    path.write_text(
+        json.dumps({**json.loads(path.read_bytes()), "clock": 1060.0})
+    )  # up for another time than this host
+    assert 60 <= seconds_on_shard(record_of(tmp_path, "w")) < 120
+    with Presence(tmp_path, "here") as me:
+        me.begin("a shard")
+        assert record_of(tmp_path, "here")["shard"] == "a shard"
+        assert 0 <= seconds_on_shard(record_of(tmp_path, "here")) < 60
+        me.count(1, done=True)
+        me.update(written=True)
+        assert record_of(tmp_path, "here")["shard"] is None
 
 
 def test_of_a_job_that_was_queued_again_the_last_worker_counts(tmp_path: Path) -> None:
@@ -98,6 +145,14 @@ def test_of_a_job_that_was_queued_again_the_last_worker_counts(tmp_path: Path) -
     announce(tmp_path, "12_4-0", os.getpid(), job="12_4", **ELSEWHERE)
     announce(tmp_path, "local", os.getpid())
     assert set(living(tmp_path, {"12_3": "RUNNING", "12_4": "RUNNING"})) == {"12_3-1", "12_4-0", "local"}
+
+
+def test_of_a_record_that_cannot_be_read_now_the_last_counts(tmp_path: Path) -> None:
+    announce(tmp_path, "w", os.getpid())
+    assert set(living(tmp_path)) == {"w"}
+    path = tmp_path / "workers" / "w.json"
+    path.write_bytes(path.read_bytes()[:-1])  # as a network file system shows it that has cached the length
+    assert set(living(tmp_path)) == {"w"}
 
 
 def test_a_damaged_record_is_none(tmp_path: Path) -> None:

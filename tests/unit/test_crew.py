@@ -300,3 +300,18 @@ def test_failed_shards_are_settled(folder: Path) -> None:
     for key in KEYS:
         error_path(folder, key).write_text("ValueError")
     assert see(folder, Counted(lambda look: None))
+
+
+def test_shards_in_the_hands_of_others_need_no_workers(folder: Path) -> None:
+    def then(look: int) -> None:
+        crew.there = 0  # the crew's own find nothing to do and end
+        if look == 20:
+            finish(folder)
+
+    announce(folder, "from outside", os.getpid())
+    for key in KEYS[1:]:
+        Claims(folder).take(key, "from outside")
+    SHARDS[0].mark(folder, {})
+    crew = Counted(then)
+    assert see(folder, crew)
+    assert crew.started == []

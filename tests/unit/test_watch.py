@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from launchers.__main__ import main
 from launchers.attendance import announce
 from launchers.shards import error_path
-from launchers.status import standing
+from launchers.status import standing, write_manifest
 from launchers.watch import Watch
 from tests.launching import shards_of
 
@@ -31,6 +32,25 @@ def test_plain_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         f"failed: {keys[1]}: ValueError: [red]wrong[/red] ({error_path(tmp_path, keys[1])}; log the log)",
         "testing: shards 1 done, 2 pending, 1 failed; 1 worker; 2.0 images/s, 0:00:01 left; a note",
     ]
+
+
+def test_that_no_shard_ends_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = [shard.key for shard in SHARDS]
+    stuck = {"since": time.monotonic() - 725, "shard": keys[0]}
+    announce(tmp_path, "stuck", os.getpid(), **stuck)
+    with Watch(SHARDS, tmp_path, what="testing", unit="images") as watch:
+        watch.show(standing(tmp_path, keys))
+    assert capsys.readouterr().err.endswith("1 worker; no shard ended for 12 minutes\n")
+    write_manifest(tmp_path / "shards" / "make", keys)
+    announce(tmp_path / "shards" / "make", "stuck", os.getpid(), **stuck)
+    assert main(["status", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "0:12:0" in shown
+    assert shown.endswith("  no shard ended for 12 minutes\n")
+    announce(tmp_path, "busy", os.getpid())
+    with Watch(SHARDS, tmp_path, what="testing", unit="images") as watch:
+        watch.show(standing(tmp_path, keys))
+    assert "no shard ended" not in capsys.readouterr().err
 
 
 def test_the_end_is_always_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,163 @@
+"""One more worker for a run, started by whatever there is: a shell on another host, or a scheduler not known here.
+
+The process that is started lets another do the work of each stage, and sees to it: the first process of a container
+must do that, and what a worker held of a GPU is free when the next stage begins.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import platform
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from launchers.attendance import Presence, living, own_name
+from launchers.claims import Claims
+from launchers.errors import LaunchError
+from launchers.process import Bell, StoredWork, read_work, take_until_told, work_path
+from launchers.status import Standing, is_cancelled, stages, standing
+
+_POLL_SECONDS = 1.0
+
+_ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
+"""What schedulers, shells and terminals send; LSF begins with SIGUSR2."""
+
+DONE, FAILED, STOPPED = 0, 1, 3
+"""Exit statuses: nothing is left to do; shards failed, or this worker cannot work; it was told to end early."""
+
+
+def work_on(run_dir: Path, wait_seconds: float) -> int:
+    """Take shards of the run, stage by stage, until for `wait_seconds` there was nothing to do or to wait for.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        LaunchError: `run_dir` had no work in all that time, or its work cannot be done from here.
+    """
+    with _Stop() as stop:
+        status = _work_while_there_is_any(run_dir, wait_seconds, stop)
+    if status == DONE and not any(work_path(folder).exists() for folder in _folders(run_dir)):
+        raise LaunchError(f"DIR = {run_dir}: expected a run that waits for workers, as one with launcher=external")
+    return status
+
+
+def _work_while_there_is_any(run_dir: Path, wait_seconds: float, stop: _Stop) -> int:
+    """See `work_on`."""
+    status, nothing_left = DONE, dict[Path, tuple[int, int]]()
+    deadline = time.monotonic() + wait_seconds
+    while time.monotonic() <= deadline and not stop.told:
+        for folder, keys in _with_work(run_dir).items():
+            now, file = _freed(folder, keys), work_path(folder).stat().st_mtime_ns
+            if _free(now) and nothing_left.get(folder) != (file, _free(now)):
+                ended = _work_apart(folder, _checked(run_dir, folder), stop)
+                if stop.told or is_cancelled(folder):
+                    print(f"{folder.name}: told to end", flush=True)
+                    return STOPPED
+                if ended == 1:
+                    return FAILED
+                now = _freed(folder, keys)
+                if failed := now.count("failed"):
+                    print(f"{folder.name}: {failed} failed (python -m launchers status {run_dir})", flush=True)
+                    status = FAILED
+                if ended >= 0:  # shards that are not in the work file may still be open
+                    nothing_left[folder] = (file, _free(now))
+                deadline = time.monotonic() + wait_seconds
+            if now.count("running"):  # their worker may be lost
+                deadline = time.monotonic() + wait_seconds
+        time.sleep(_POLL_SECONDS)
+    return STOPPED if stop.told else status
+
+
+def _folders(run_dir: Path) -> dict[Path, list[str]]:
+    """The keys of the shards of each stage by its folder."""
+    return {run_dir / "shards" / stage: keys for stage, keys in stages(run_dir).items()}
+
+
+def _with_work(run_dir: Path) -> dict[Path, list[str]]:
+    """The stages that have a work file and were not cancelled."""
+    folders = _folders(run_dir).items()
+    return {folder: keys for folder, keys in folders if work_path(folder).exists() and not is_cancelled(folder)}
+
+
+def _freed(folder: Path, keys: list[str]) -> Standing:
+    """How the shards stand once those of workers that are gone are free again."""
+    claims = Claims(folder)
+    held = claims.holders()
+    claims.free(held, living(folder))
+    return standing(folder, keys)
+
+
+def _free(now: Standing) -> int:
+    """How many shards can be claimed."""
+    return now.open - now.count("running")
+
+
+def _checked(run_dir: Path, folder: Path) -> StoredWork:
+    """Read the work file of the stage `folder`; raises `LaunchError` if its work cannot be done from here."""
+
+    def wrong(expected: str) -> LaunchError:
+        return LaunchError(f"DIR = {run_dir}: expected {expected}")
+
+    for place in (folder, folder / "claims", folder / "workers"):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise wrong(f"a directory in which this user may write ({place})")
+    try:
+        stored = read_work(work_path(folder))
+    except (pickle.UnpicklingError, AttributeError, ImportError, EOFError) as error:
+        raise wrong(f"work laid out by this version of the program ({type(error).__name__}: {error})") from None
+    here, there = (version.rpartition(".")[0] for version in (platform.python_version(), stored.python))
+    if here != there:
+        raise wrong(f"work laid out by Python {here}, as it is here; it was by Python {there}")
+    if not (stored.folder.exists() and stored.folder.samefile(folder)):
+        raise wrong(f"the path by which the run was started, {stored.folder.parents[1]}")
+    if not os.access(stored.directory, os.X_OK):
+        raise wrong(f"a run that was started in a folder which is here too ({stored.directory} is not, or not open)")
+    return stored
+
+
+def _work_apart(folder: Path, stored: StoredWork, stop: _Stop) -> int:
+    """Work on one stage in a process of its own; its exit status, negative if a signal ended it."""
+    stop.process = subprocess.Popen([sys.executable, "-m", "launchers.join", folder], cwd=stored.directory)
+    if stop.told:  # meanwhile
+        stop.process.terminate()
+    return stop.process.wait()
+
+
+class _Stop:
+    """Heeds the signals that end a worker: the process that works is told, and gives its shard back."""
+
+    def __init__(self) -> None:
+        self.told = False
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> _Stop:
+        heeded = [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]  # SIGHUP under nohup is not
+        self._before = {number: signal.signal(number, self._tell) for number in heeded}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _tell(self, number: int, frame: FrameType | None) -> None:
+        self.told = True
+        if self.process is not None:
+            self.process.terminate()
+
+
+def main() -> None:
+    """What the process that works does."""
+    folder, bell = Path(sys.argv[1]), Bell(0.0)
+    with Presence(folder, own_name(), gpu=os.environ.get("CUDA_VISIBLE_DEVICES", "")) as me, bell:
+        failed = take_until_told(work_path(folder), me, bell)
+    print(f"{folder.name}: {me.ended - failed} shards done, {failed} failed by worker {me.name}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
