@@ -184,6 +184,7 @@ class Sweep:
             for key, value in tree.items():  # where the job works nothing is resolved any more
                 config[key] = value
             config.hydra.sweep.dir, config.hydra.sweep.subdir = str(parent), name
+            config.hydra.job.chdir = bool(config.hydra.job.chdir)  # the default depends on what a worker has not set
         return Job(number, overrides, config, tree)
 
     def _check(self, jobs: Sequence[Job]) -> None:

@@ -108,6 +108,8 @@ def _holder(lock: Path) -> str:
 
 def _expected_beside(path: Path) -> bool:
     """What a directory may hold before its first run: what a killed one left, and the jobs of a multirun."""
+    if path.is_dir() and not any(path.iterdir()):  # of a job that was refused
+        return True
     return path.name.startswith(".") or path.name in MULTIRUN_FILES or (path / "config.yaml").exists()
 
 

@@ -129,6 +129,7 @@ def test_a_wrong_request_is_one_line_and_status_2(
     ("request_", "said"),
     [
         ("model.weights=/nowhere", "model.weights = /nowhere"),
+        ("model.weights=/tmp", "model.weights = /tmp"),  # a folder without a Flux
         ("alignment.model=nothing", "alignment.model = nothing"),
         ("alignment.pretrained=/nowhere.pt", "alignment.pretrained = /nowhere.pt"),  # `tiny_clip` has none
         ("alignment.model=RN50 alignment.pretrained=nothing", "alignment.pretrained = nothing"),
@@ -143,6 +144,7 @@ def test_a_model_that_cannot_be_had_is_named(
     err = capsys.readouterr().err
     assert err.splitlines()[-1].startswith(said)
     assert "Traceback" not in err
+    assert not (tmp_path / "run").exists()  # so the corrected command finds nothing of it
 
 
 # --- what is made ----------------------------------------------------------------------------------

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -261,7 +263,7 @@ def test_commands_in_one_directory_share_its_table(command: Command) -> None:
     for seeds_ in ("0,1", "2,3", "1,2"):
         assert command("-m", f"seed={seeds_}", "samples=1", "run_dir=runs") == 0
     rows = pd.read_csv("runs/sweep.csv")
-    assert list(rows) == ["job", "samples", "seed", "run_dir", "status", "square"]
+    assert list(rows) == ["job", "seed", "samples", "run_dir", "status", "square"]
     assert dict(zip(rows["seed"], rows["square"], strict=True)) == {0: 0, 1: 1, 2: 4, 3: 9}
     assert len(rows) == len(table()) == 4
     assert set(table()["squares.seed"]) == {0, 1, 4, 9}
@@ -283,8 +285,13 @@ def test_what_hydra_promises_of_a_job_holds(command: Command, launcher_: tuple[s
         assert yaml.safe_load(Path("runs", name, ".hydra", "config.yaml").read_text())["optimize"] == "squares.seed"
 
 
-def test_a_sweeper_learns_the_value_of_each_job(command: Command) -> None:
-    sweeper = f"hydra.sweeper._target_={__name__}.Climber"
+def test_a_sweeper_learns_the_value_of_each_job(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = ModuleType("hydra_plugins.climber")  # Hydra takes a sweeper from this package alone
+    plugin.Climber = Climber  # type: ignore[attr-defined]
+    monkeypatch.setattr(Climber, "__module__", plugin.__name__)
+    monkeypatch.setitem(sys.modules, plugin.__name__, plugin)
+    Plugins.instance().register(Climber)
+    sweeper = f"hydra.sweeper._target_={plugin.__name__}.Climber"
     assert command("-m", "run_dir=runs", "optimize=squares.seed", sweeper) == 0
     assert Climber.values == [{1: 1, 4: 16}, {3: 9, 5: 25}]
     assert table()["seed"].tolist() == [1, 4, 3, 5]

@@ -116,7 +116,7 @@ def test_a_bad_entry_is_named(tmp_path: Path, entries: Any, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b'[{"base_prompt": }]', "line 1"), (b"", "valid JSON"), (b"\xff\xfe", "readable JSON"), (b"[\n{,", "line 2")],
+    [(b'[{"base_prompt": }]', "line 1"), (b"", "valid JSON"), (b"\xff\xfe", "JSON file in UTF-8"), (b"[\n{,", "line 2")],
 )
 def test_no_json(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "prompts.json"
@@ -138,3 +138,12 @@ def test_a_field_given_twice_is_refused(tmp_path: Path) -> None:
     path.write_text('[{"base_prompt": "c", "agent1_prompt": "a", "agent1_prompt": "b"}]')
     with pytest.raises(RequestError, match="agent1_prompt"):
         load_scenarios(path)
+
+
+def test_a_mark_of_the_encoding_is_read_and_another_encoding_is_named(tmp_path: Path) -> None:
+    text, file = '[{"base_prompt": "c", "agent1_prompt": "a"}]', tmp_path / "prompts.json"
+    file.write_text(text, encoding="utf-8-sig")
+    assert load_scenarios(file)[0].base_prompt == "c"
+    file.write_text(text, encoding="utf-16")
+    with pytest.raises(RequestError, match="expected a JSON file in UTF-8; save it in that encoding"):
+        load_scenarios(file)
