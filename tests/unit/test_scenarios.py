@@ -116,7 +116,12 @@ def test_a_bad_entry_is_named(tmp_path: Path, entries: Any, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b'[{"base_prompt": }]', "line 1"), (b"", "valid JSON"), (b"\xff\xfe", "JSON file in UTF-8"), (b"[\n{,", "line 2")],
+    [
+        (b'[{"base_prompt": }]', "line 1"),
+        (b"", "valid JSON"),
+        (b"\xff\xfe", "JSON file in UTF-8"),
+        (b"[\n{,", "line 2"),
+    ],
 )
 def test_no_json(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "prompts.json"
