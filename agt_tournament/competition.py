@@ -78,7 +78,7 @@ def run(config: CompetitionConfig) -> int:
         if config.stage in (None, 1):
             play_stage(run_dir, config, stage1, sandbox)
         elif not all(is_played(run_dir, marks_folder(run_dir, 1), shard) for shard in stage1.blocks(rules.block_games)):
-            raise early
+            raise RequestError("stage", 2, f"stage=1 to be finished first in run_dir={run_dir}")
         everyone = {team.team_id: team for team in teams}
         if config.stage in (None, 2):
             first = read_stage(run_dir, 1, everyone, rules.scoring_weights)
