@@ -15,12 +15,22 @@ from launchers import check_launcher
 _RESUMED = ("run", "game")
 """Actions of which an interrupted one is gone on with."""
 
+_FLAGS = {
+    "output-dir": "run_dir={}",
+    "results-dir": "run_dir={}",
+    "teams": "teams=[{}]",
+    "test-game": "action=game",
+    "validate": "action=validate agent={}",
+    "generate-report": "action=report",
+}
+"""Options of the design document's command line that are not called as their keys, and what is written instead."""
+
 
 def main() -> int:
     """Run the command line; the exit status is 0, 1, 2 or 130 as `--help` says."""
     import agt_tournament.registration  # noqa: F401  (its resolver names the run directory)
 
-    return run_application(Application("agt_tournament", perform, read_config, headline))
+    return run_application(Application("agt_tournament", perform, read_config, headline, _FLAGS))
 
 
 def perform(tree: dict[str, Any]) -> int:
@@ -56,24 +66,24 @@ def _act(config: CompetitionConfig) -> int:
 
         return play_game(config)
     if config.action == "report":
-        return _report(Path(config.run_dir))
+        return _report(config)
     from agt_tournament.competition import run
 
     check_launcher(config.launcher, Path(config.run_dir))
     return run(config)
 
 
-def _report(run_dir: Path) -> int:
+def _report(config: CompetitionConfig) -> int:
     from agt_tournament.competition_directory import read_competition
 
-    stored = read_competition(run_dir)
-    if stored["action"] == "game":
+    run_dir = Path(config.run_dir)
+    if read_competition(run_dir)["action"] == "game":
         from agt_tournament.single_game import GAME_FILE, show_game
 
         return show_game(run_dir / GAME_FILE)
     from agt_tournament.competition import report
 
-    return report(run_dir, stored)
+    return report(config)
 
 
 if __name__ == "__main__":

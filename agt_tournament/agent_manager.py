@@ -1,6 +1,8 @@
 """The agent manager of the design document (section 5) over `AgentProcess`: load, check, ask.
 
-Nothing of a submission is imported, compiled or unpickled here.
+Nothing of a submission is imported, compiled or unpickled here. The document's `sandbox_agent(agent)` would restrict an
+agent that is loaded already, and could have done what it likes by then: the walls are an argument of `load_agent`
+instead, and stand before the process reads the submission.
 """
 
 from __future__ import annotations
@@ -52,6 +54,15 @@ def validate_agent(agent: AgentProcess) -> bool:
     return agent.load().error is None
 
 
-def execute_bid_with_timeout(agent: AgentProcess, item_id: str) -> float:
-    """The agent's bid for `item_id`; 0 if it fails or is late."""
-    return agent.bid(item_id).bid
+def execute_bid_with_timeout(
+    agent: AgentProcess, item_id: str, timeout: float = DEFAULT_LIMITS.bid_timeout_seconds
+) -> float:
+    """Ask the agent, which a game was started for, what it bids for `item_id`.
+
+    Args:
+        timeout: Seconds of CPU time within which the bid must come; twice that and a second of wall time.
+
+    Returns:
+        The bid; 0 if the agent fails or is late.
+    """
+    return agent.bid(item_id, timeout).bid

@@ -11,21 +11,29 @@ from typing import Any
 import pandas as pd
 
 from agt_tournament import preflight, show
+from agt_tournament.admission import admit
 from agt_tournament.agents.sandbox import NONE, Sandbox
 from agt_tournament.competition_directory import (
     SUBMISSIONS,
     competition_directory,
+    has_begun,
+    keep_presentation,
+    read_competition,
     registered,
     rules_of,
+    set_aside_teams,
+    stored_decisions,
     stored_teams,
 )
 from agt_tournament.config import CompetitionConfig, TournamentConfig
-from agt_tournament.registration import Team, example_team
-from agt_tournament.report import Load, generate_analytics_report, write_team_folders
+from agt_tournament.execution_log import COMPETITION_LOG, log, logged
+from agt_tournament.registration import SetAside, Team, example_team
+from agt_tournament.report import Load, generate_analytics_report, standings_page, write_standings, write_team_folders
 from agt_tournament.results_manager import (
     FORMATS,
     StageData,
     competition_metrics,
+    decisions,
     export_results,
     generate_stage_leaderboard,
     read_stage,
@@ -51,22 +59,51 @@ from launchers.status import write_manifest
 def run(config: CompetitionConfig) -> int:
     """Play the stages that were asked for and write every result; 1 if an agent failed, 0 otherwise."""
     rules = config.tournament
-    if config.stage == 2 and not (Path(config.run_dir) / "config.yaml").exists():
+    if config.stage == 2 and not has_begun(Path(config.run_dir)):
         raise RequestError("stage", 2, f"stage=1 to be finished first in run_dir={config.run_dir}")
-    teams = _with_fillers(registered(config), rules)
-    sandbox = preflight.walls(config, teams)
-    with competition_directory(config, teams, sandbox) as run_dir:
+    entered = registered(config)
+    fillers = [_filler(rules, place, place + 1) for place in range(len(rules.fillers))]
+    sandbox = preflight.walls(config, [*entered, *fillers])
+    playing, aside = admitted(config, entered, sandbox)
+    teams = _with_fillers(playing, rules)
+    with (
+        competition_directory(config, teams, sandbox, aside) as run_dir,
+        logged(run_dir / COMPETITION_LOG, f"the run of {_asked(config, sandbox)}"),
+    ):
+        show.set_aside(aside)
+        _log_entries(run_dir, teams, aside)
         stage1 = stage_one(teams, rules, config.seed)
+        if len(stage1.arenas) == 1 and config.stage != 1:
+            show.lonely_final(len(playing), rules)
         if config.stage in (None, 1):
             play_stage(run_dir, config, stage1, sandbox)
         elif not all(is_played(run_dir, marks_folder(run_dir, 1), shard) for shard in stage1.blocks(rules.block_games)):
             raise RequestError("stage", 2, f"stage=1 to be finished first in run_dir={run_dir}")
         everyone = {team.team_id: team for team in teams}
         if config.stage in (None, 2):
-            first = read_stage(run_dir, 1, everyone)
+            first = read_stage(run_dir, 1, everyone, rules.scoring_weights)
             assert first is not None
             play_stage(run_dir, config, final_of(generate_stage_leaderboard(first, config.seed), rules), sandbox)
         return write_results(run_dir, everyone, read_run(run_dir))
+
+
+def _asked(config: CompetitionConfig, sandbox: Sandbox) -> str:
+    stages = "both stages" if config.stage is None else f"stage {config.stage}"
+    return f"{stages}, seed {config.seed}, sandbox {sandbox.name}, launcher {config.launcher.name}"
+
+
+def _log_entries(run_dir: Path, teams: Sequence[Team], aside: Sequence[SetAside]) -> None:
+    log(run_dir / COMPETITION_LOG, f"playing: {', '.join(team.team_id for team in teams)}")
+    log(run_dir / COMPETITION_LOG, *(f"{each.team.team_id} is set aside: {each.gist}" for each in aside))
+
+
+def admitted(config: CompetitionConfig, entered: Sequence[Team], sandbox: Sandbox) -> tuple[list[Team], list[SetAside]]:
+    """The teams that play, and those that were set aside: decided once, before a competition begins."""
+    decided = stored_decisions(Path(config.run_dir))
+    if decided is None:
+        return admit(config, entered, sandbox)
+    absent = {aside.team.team_id for aside in decided}
+    return [team for team in entered if team.team_id not in absent], decided
 
 
 def stage_one(teams: Sequence[Team], rules: TournamentConfig, seed: int) -> TournamentStage:
@@ -86,16 +123,18 @@ def _with_fillers(teams: list[Team], rules: TournamentConfig) -> list[Team]:
     """`teams` and, if the rules name any, as many fillers as there are free seats in their arenas."""
     if not rules.fillers:
         return teams
-    fillers = []
-    for i in range(free_seats(len(teams), rules.arena_size)):
-        place = i % len(rules.fillers)
-        fillers.append(
-            example_team(rules.fillers[place], f"filler_{i + 1}", key=f"tournament.fillers[{place}]", filler=True)
-        )
+    seats = range(free_seats(len(teams), rules.arena_size))
+    fillers = [_filler(rules, seat % len(rules.fillers), seat + 1) for seat in seats]
     taken = {team.team_id for team in teams} & {team.team_id for team in fillers}
     if taken:
         raise RequestError("team_id", ", ".join(sorted(taken)), "another id: with fillers these are the staff's")
     return [*teams, *fillers]
+
+
+def _filler(rules: TournamentConfig, place: int, number: int) -> Team:
+    """The filler of that `number`: an agent of what stands at `place` of the rules' fillers."""
+    key = f"tournament.fillers[{place}]"
+    return example_team(rules.fillers[place], f"filler_{number}", key=key, filler=True)
 
 
 def play_stage(run_dir: Path, config: CompetitionConfig, stage: TournamentStage, sandbox: Sandbox) -> None:
@@ -104,7 +143,10 @@ def play_stage(run_dir: Path, config: CompetitionConfig, stage: TournamentStage,
     shards = stage.blocks(rules.block_games)
     write_manifest(folder, [shard.key for shard in shards])
     pending = unplayed(run_dir, folder, shards)
+    log_file = run_dir / COMPETITION_LOG
     if pending:
+        seats = (f"stage {stage.number}, {arena.arena_id}: {', '.join(arena.team_ids)}" for arena in stage.arenas)
+        log(log_file, *seats, f"stage {stage.number}: {len(pending)} of {len(shards)} blocks of games are to be played")
         show.sandbox(sandbox.name)
         show.longest_game(max(len(arena.team_ids) for arena in stage.arenas), limits_of(rules))
     what = f"stage {stage.number}, {len(stage.arenas)} arena{'s' if len(stage.arenas) > 1 else ''}"
@@ -125,14 +167,16 @@ def write_results(run_dir: Path, teams: Mapping[str, Team], settings: Mapping[st
 
     `settings` is the configuration. Raises `RequestError` if a stage lacks games.
     """
-    stages = [stage for number in (1, 2) if (stage := read_stage(run_dir, number, teams))]
-    _check_complete(run_dir, stages, rules_of(settings))
+    rules = rules_of(settings)
+    stages = [stage for number in (1, 2) if (stage := read_stage(run_dir, number, teams, rules.scoring_weights))]
+    _check_complete(run_dir, stages, rules)
     boards = leaderboards(stages, settings["seed"])
     page = write_files(run_dir, stages, boards, settings)
     for stage in stages:
         show.leaderboard(stage.number, boards[stage.number])
+        log(run_dir / COMPETITION_LOG, *decisions(boards[stage.number], stage.number))
     failures = pd.concat([stage.failures for stage in stages], ignore_index=True)
-    show.where(page, run_dir)
+    show.where(page, run_dir, standings_page(run_dir))
     show.failures(failures, run_dir / "teams")
     if (load := Load.of(stages)).harmful:
         show.busy(load)
@@ -149,8 +193,10 @@ def write_files(
     for format in FORMATS:
         export_results(run_dir, stages, boards, format)
     write_json(competition_metrics(boards), run_dir / "metrics.json")
-    write_team_folders(run_dir, stages, boards, settings)
-    return generate_analytics_report(run_dir, stages, boards, settings)
+    aside = set_aside_teams(settings)
+    write_team_folders(run_dir, stages, boards, settings, aside)
+    write_standings(run_dir, stages, boards, settings, aside)
+    return generate_analytics_report(run_dir, stages, boards, settings, aside)
 
 
 def _check_complete(run_dir: Path, stages: Sequence[StageData], rules: TournamentConfig) -> None:
@@ -175,8 +221,15 @@ def leaderboards(stages: Iterable[StageData], seed: int) -> dict[int, pd.DataFra
     return {stage.number: generate_stage_leaderboard(stage, seed) for stage in stages}
 
 
-def report(run_dir: Path, stored: Mapping[str, Any]) -> int:
-    """Tables and pages of the stored games again."""
+def report(config: CompetitionConfig) -> int:
+    """Write the tables and pages of the stored games again, with the headline and the standings that `config` asks for.
+
+    Returns:
+        The exit status, as `write_results`.
+    """
+    run_dir = Path(config.run_dir)
+    keep_presentation(run_dir, config)
+    stored = read_competition(run_dir)
     teams = {team.team_id: team for team in stored_teams(stored)}
     return write_results(run_dir, teams, stored)
 

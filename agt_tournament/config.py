@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+import secrets
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from experiments import schema
 from experiments.errors import RequestError
+from experiments.run_directory import NOTHING_ELSE_SAYS, read_run
 from experiments.schema import Section, matching
+from experiments.stored import DamagedFileError
 from launchers import LauncherConfig
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Range = Annotated[list[Number], Field(min_length=2, max_length=2)]
 TEAM_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+
+GUESSABLE = 1 << 64
+"""Seeds below this are few enough for an agent to try, and its rivals' valuations follow from the right one."""
+
+MOST_SEED = 1 << 128
+"""Seeds are below this."""
+
+_RESUMED = ("run", "game")
+"""Actions that resume what their run directory holds."""
+
+
+class ScoringWeights(Section):
+    """What a game's score is made of; the design document's `SCORING_WEIGHTS`."""
+
+    utility: Number
+    items_won: Number
+    """Of each item."""
+    budget_remaining: Number
+    """Of each unit of the budget that is left at the end of a game."""
+
+
+UTILITY_ALONE = ScoringWeights(utility=1.0, items_won=0.0, budget_remaining=0.0)
+"""The weights of the design document: a game's score is its utility."""
 
 
 class TournamentConfig(Section):
@@ -43,6 +70,9 @@ class TournamentConfig(Section):
     game_timeout_seconds: Number = Field(gt=0, le=36000)
     memory_limit_mb: int = Field(ge=32, le=1_000_000)
     output_limit_kb: int = Field(ge=0, le=10_000)
+    scoring_weights: ScoringWeights
+    title: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(description="headline of all pages")
+    public: Literal["places", "points", "none"] | None = Field(description="what public/standings.html shows")
 
     def stage_games(self, stage: int) -> int:
         """Games of a stage; stage 0 is a single game."""
@@ -65,10 +95,11 @@ class CompetitionConfig(Section):
     agent: str | None = Field(description="a submission, for action=validate")
     json_: str | None = Field(alias="json", description="where action=validate writes its verdict")
     i_trust_these_agents: bool = Field(description="lets sandbox=none run agents that are not bundled")
+    bad_submissions: Literal["refuse", "set_aside"]
     optimize: str | list[str] | None = Field(None, description="numbers of metrics.json that a sweeper optimizes")
     rerun: bool = Field(description="whether action=replay runs the agents again")
     run_dir: str = Field(min_length=1)
-    seed: int = Field(ge=0, lt=2**128)
+    seed: int = Field(ge=0, lt=MOST_SEED)
     tournament: TournamentConfig
     sandbox: SandboxConfig
     launcher: LauncherConfig
@@ -76,14 +107,18 @@ class CompetitionConfig(Section):
 
 PRESENTATION = (
     *("action", "stage", "teams_dir", "teams", "agent", "json_", "rerun", "optimize", "run_dir", "launcher"),
-    *("sandbox", "i_trust_these_agents"),
+    *("sandbox", "i_trust_these_agents", "bad_submissions", "tournament.title", "tournament.public"),
 )
 """Keys that may differ between two runs of one directory: who plays is compared by the submissions themselves."""
 
 
 def read_config(tree: dict[str, Any]) -> CompetitionConfig:
-    """Check the composed configuration `tree`; raises `RequestError` naming the first key that is wrong."""
-    config = schema.read_config(CompetitionConfig, tree)
+    """Check the composed configuration `tree`, its seed settled as by `choose_seed`.
+
+    Raises:
+        RequestError: naming the first key that is wrong.
+    """
+    config = schema.read_config(CompetitionConfig, {**tree, "seed": choose_seed(tree)})
     rules = config.tournament
     parts = rules.high_value_items + rules.low_value_items + rules.mixed_value_items
     if parts != rules.total_items:
@@ -97,6 +132,34 @@ def read_config(tree: dict[str, Any]) -> CompetitionConfig:
         if not 0 <= low <= high:
             raise RequestError(f"tournament.{name}", [low, high], "two numbers, 0 <= low <= high")
     return config
+
+
+def choose_seed(tree: dict[str, Any]) -> int:
+    """Return the seed that the composed configuration `tree` asks for.
+
+    Where it is null or ``random``, a run that is resumed keeps its seed. A new run gets 0 for null, and for ``random``
+    128 bits that nobody can guess.
+
+    Raises:
+        RequestError: it is no seed; or it is ``random``, and the run directory holds a run with a seed that can be
+            guessed.
+    """
+    asked = tree.get("seed")
+    if type(asked) is int and 0 <= asked < MOST_SEED:
+        return asked
+    if asked not in (None, "random"):
+        raise RequestError("seed", asked, "an integer from 0 to 2^128 - 1, or random")
+    run_dir = Path(str(tree.get("run_dir")))
+    if tree.get("action") not in _RESUMED or not (run_dir / "config.yaml").exists():
+        return 0 if asked is None else secrets.randbits(128)
+    stored = read_run(run_dir).get("seed")
+    if type(stored) is not int:
+        raise DamagedFileError(run_dir / "config.yaml", "it has no seed", NOTHING_ELSE_SAYS)
+    if asked == "random" and stored < GUESSABLE:
+        raise RequestError(
+            "seed", asked, f"another run_dir: {run_dir} was made with seed={stored}, which can be guessed"
+        )
+    return stored
 
 
 def identity(config: CompetitionConfig) -> dict[str, Any]:

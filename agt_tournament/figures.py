@@ -48,14 +48,19 @@ def team_label(team: Team) -> str:
     return cut(team.team_name if drawable else team.team_id, 24)
 
 
-def utilities(names: Sequence[str], means: Sequence[Estimate], games: int, place: str) -> Figure:
-    """Mean utility a game of each team, a line for each in the order given; `place` names the arena."""
+def utilities(
+    names: Sequence[str], means: Sequence[Estimate], games: int, place: str, score: str = "utility"
+) -> Figure:
+    """Mean utility a game of each team, a line for each in the order given; `place` names the arena.
+
+    `score` says what it is a mean of, where that is not the utility alone.
+    """
     note = f"Means over {count(games, 'game')}; bars: {BOOTSTRAP}."
     names, means, note = _first(names, means, note, "teams by rank")
-    figure = framed(f"Utility a game, {place}", note, height=_height(names))
+    figure = framed(f"{score.capitalize()} a game, {place}", note, height=_height(names))
     axes = figure.add_subplot()
     _dots(axes, names, means)
-    axes.set_xlabel("mean utility a game: value less price of the items won")
+    axes.set_xlabel(f"mean {score} a game" + (": value less price of the items won" if score == "utility" else ""))
     return figure
 
 

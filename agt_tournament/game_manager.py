@@ -169,6 +169,11 @@ class Game:
             self._failures.append({"team_id": team, "round": round_, **failure})
 
 
+def valuation_sum(valuation_vector: Mapping[str, float], items_won: Iterable[str]) -> float:
+    """What the items that a team won are worth to it: its utility and what it spent."""
+    return sum((valuation_vector[item] for item in items_won), 0.0)
+
+
 def tie_stream(seeds: GameSeeds) -> Callable[[], np.random.Generator]:
     """The stream that decides between equal bids in a game, made when it is first needed."""
     return cache(seeds.ties)

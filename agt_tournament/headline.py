@@ -16,5 +16,5 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
         key for key, value in metrics.items() if key.startswith(f"{stage}.") and key.endswith(".rank") and value == 1
     )
     team = next(first, "..").split(".")[1]
-    figures = {name: metrics.get(f"{stage}.{team}.{name}") for name in ("mean_utility", "ci_low", "ci_high", "games")}
+    figures = {name: metrics.get(f"{stage}.{team}.{name}") for name in ("mean_score", "ci_low", "ci_high", "games")}
     return {"stage": stage, "winner": team or None, **figures}

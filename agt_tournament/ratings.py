@@ -1,6 +1,7 @@
 """How sure the standings are: intervals, chances of being first, ratings, who beats whom.
 
-All of it takes utilities (games, teams) of one arena, and what it says holds for these teams under these rules.
+All of it takes scores (games, teams) of one arena, which are utilities unless the rules weigh more, and what it says
+holds for these teams under these rules.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ DRAWS = 2000
 LEVEL = 0.95
 
 
-def uncertainty(utilities: np.ndarray, seed: int, draws: int = DRAWS, ranked: np.ndarray | None = None) -> pd.DataFrame:
+def uncertainty(scores: np.ndarray, seed: int, draws: int = DRAWS, ranked: np.ndarray | None = None) -> pd.DataFrame:
     """Per team the mean, the ends of its percentile bootstrap interval, and the chance of being first.
 
     First is who has the highest total of the teams in the mask `ranked`, by default all.
@@ -26,13 +27,13 @@ def uncertainty(utilities: np.ndarray, seed: int, draws: int = DRAWS, ranked: np
     game nothing can be drawn, and the columns are NaN. Within a block agents may learn from game to game; the
     bootstrap takes games for independent all the same.
     """
-    games, teams = utilities.shape
-    columns = {"mean_utility": utilities.mean(axis=0)}
+    games, teams = scores.shape
+    columns = {"mean_score": scores.mean(axis=0)}
     if games < 2:
         unknown = np.full(teams, np.nan)
         return pd.DataFrame({**columns, "ci_low": unknown, "ci_high": unknown, "first_chance": unknown})
     resampled = stats.bootstrap(
-        (utilities,),
+        (scores,),
         np.mean,
         axis=0,
         n_resamples=draws,
@@ -48,26 +49,26 @@ def uncertainty(utilities: np.ndarray, seed: int, draws: int = DRAWS, ranked: np
     return pd.DataFrame({**columns, "ci_low": interval.low, "ci_high": interval.high, "first_chance": first})
 
 
-def top_shares(utilities: np.ndarray) -> np.ndarray:
+def top_shares(scores: np.ndarray) -> np.ndarray:
     """One for the highest of each row, shared by those that are equal: (rows, teams)."""
-    top = utilities == utilities.max(axis=1, keepdims=True)
+    top = scores == scores.max(axis=1, keepdims=True)
     return top / top.sum(axis=1, keepdims=True)
 
 
-def win_rate(utilities: np.ndarray) -> np.ndarray:
-    """Share of the games in which a team has the highest utility; equal ones share."""
-    return top_shares(utilities).mean(axis=0)
+def win_rate(scores: np.ndarray) -> np.ndarray:
+    """Share of the games in which a team has the highest score; equal ones share."""
+    return top_shares(scores).mean(axis=0)
 
 
-def skill(utilities: np.ndarray) -> pd.DataFrame:
+def skill(scores: np.ndarray) -> pd.DataFrame:
     """OpenSkill's rating mu ± sigma of each team after all games in order, and the ordinal mu − 3 sigma.
 
     Weng and Lin's Plackett–Luce model (Journal of Machine Learning Research 12, 2011), from the ranks in each game.
     """
     model = PlackettLuce()
-    players = [[model.rating()] for _ in range(utilities.shape[1])]
-    for scores in utilities if len(players) > 1 else ():  # alone there is nobody to be compared with
-        players = model.rate(players, scores=scores.tolist())
+    players = [[model.rating()] for _ in range(scores.shape[1])]
+    for game in scores if len(players) > 1 else ():  # alone there is nobody to be compared with
+        players = model.rate(players, scores=game.tolist())
     ratings = [player for (player,) in players]
     return pd.DataFrame(
         {
@@ -78,13 +79,13 @@ def skill(utilities: np.ndarray) -> pd.DataFrame:
     )
 
 
-def pairwise(utilities: np.ndarray, teams: Sequence[str]) -> pd.DataFrame:
+def pairwise(scores: np.ndarray, teams: Sequence[str]) -> pd.DataFrame:
     """team, rival, games, share of them that team ended above rival (half for equal), and its 95 % Wilson interval."""
     rows = []
     for i, team in enumerate(teams):
         for j, rival in enumerate(teams):
             if i != j:
-                ahead = np.sign(utilities[:, i] - utilities[:, j])
+                ahead = np.sign(scores[:, i] - scores[:, j])
                 wins, games = float(((ahead + 1) / 2).sum()), len(ahead)
                 low, high = _wilson(wins, games)
                 rows.append((team, rival, games, wins / games, low, high))

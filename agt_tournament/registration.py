@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
 
 from agt_tournament.config import PRESENTATION, TEAM_ID
-from agt_tournament.submissions import AGENT_FILE, agent_file, digest, read_submission
+from agt_tournament.submissions import AGENT_FILE, digest, read_submission
 from experiments import schema
 from experiments.errors import RequestError
 from experiments.naming import request_name
@@ -22,6 +23,9 @@ from experiments.naming import request_name
 BUNDLED = Path(__file__).resolve().parent / "example_teams"
 EXAMPLES = Path(__file__).resolve().parent / "examples"
 _ROSTER = "teams.yaml"
+_LETTERS = 200
+"""Of a reason that is told in a line."""
+_PLACE = re.compile(r'File "(.+)", line (\d+)')
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,31 @@ class Team:
         return cls(**{**entry, "registration_timestamp": parsed}, agent_file_path=agent_file_path)
 
 
+class SetAside(NamedTuple):
+    """A team that does not play."""
+
+    team: Team
+    reason: str
+    """Why its submission cannot be read or loaded: a line, or what its import raised."""
+
+    @property
+    def gist(self) -> str:
+        """The reason in a line: of a traceback the last place and the error."""
+        lines = self.reason.strip().splitlines()
+        places = _PLACE.findall(self.reason)
+        said = f"{places[-1][0]}:{places[-1][1]}: {lines[-1]}" if places else lines[0]
+        return said if len(said) <= _LETTERS else f"{said[: _LETTERS - 1]}…"
+
+    def as_json(self) -> dict[str, Any]:
+        """For the run directory."""
+        return {**self.team.as_json(), "reason": self.reason}
+
+    @classmethod
+    def of_json(cls, entry: dict[str, Any]) -> SetAside:
+        """What `as_json` gave."""
+        return cls(Team.of_json({key: value for key, value in entry.items() if key != "reason"}), entry["reason"])
+
+
 def examples() -> dict[str, Path]:
     """The bundled example agents by name."""
     return {path.stem: path for path in sorted(EXAMPLES.glob("*_bidder.py"))}
@@ -75,16 +104,12 @@ def read_teams(teams_dir: Path, key: str = "teams_dir") -> list[Team]:
         if team.team_id.casefold() in seen:  # some file systems do not tell A from a
             raise RequestError("team_id", team.team_id, f"an id that no other team of {teams_dir} has")
         seen.add(team.team_id.casefold())
-    missing = [team for team in teams if not agent_file(Path(team.agent_file_path)).is_file()]
-    if missing:
-        named = "; ".join(f"{team.team_id}: {agent_file(Path(team.agent_file_path))}" for team in missing)
-        raise RequestError(key, teams_dir, f"the agent of every team, missing are {named}")
     return teams
 
 
 class _Entry(schema.Section):
     team_id: Annotated[str, schema.matching(TEAM_ID, "letters, digits, - and _, at most 64, a letter or digit first")]
-    team_name: str | None = Field(default=None, min_length=1, max_length=80)
+    team_name: str | None = Field(default=None, min_length=1, max_length=200)
     agent_file_path: str | None = Field(default=None, min_length=1)
     registration_timestamp: Any = None
     members: list[str] = Field(default_factory=list)
@@ -101,31 +126,40 @@ def _of_roster(roster: Path) -> Iterator[Team]:
         entries = entries["teams"]
     if not (isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)):
         raise RequestError("teams_dir", roster, "a list of teams, each with team_id and agent_file_path")
+    wrong = []
     for place, entry in enumerate(entries):
-        where = f"{roster.name}[{place}]"
         try:
-            checked = schema.read_config(_Entry, entry)
+            yield _of_entry(entry, f"{roster.name}[{place}]", roster.parent)
         except RequestError as error:
-            raise RequestError(f"{where}.{error.key}", error.value, error.expected) from None
-        name = checked.team_name or checked.team_id
-        _check_name(f"{where}.team_name", name)
-        path = roster.parent / (checked.agent_file_path or checked.team_id)
-        stamp = _timestamp(f"{where}.registration_timestamp", checked.registration_timestamp)
-        yield Team(checked.team_id, name, str(path), stamp, list(checked.members))
+            wrong.append(error)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        expected = f"a list of teams; {len(wrong)} of {len(entries)} entries are wrong"
+        raise RequestError("teams_dir", roster, expected, list(map(str, wrong)))
+
+
+def _of_entry(entry: dict[str, Any], where: str, folder: Path) -> Team:
+    """The team of an entry of a roster in `folder`; raises `RequestError` with keys that begin with `where`."""
+    try:
+        checked = schema.read_config(_Entry, entry)
+    except RequestError as error:
+        raise RequestError(f"{where}.{error.key}", error.value, error.expected) from None
+    name = checked.team_name or checked.team_id
+    _check_name(f"{where}.team_name", name)
+    path = folder / (checked.agent_file_path or checked.team_id)
+    stamp = _timestamp(f"{where}.registration_timestamp", checked.registration_timestamp)
+    return Team(checked.team_id, name, str(path), stamp, list(checked.members))
 
 
 def _of_folders(teams_dir: Path, key: str) -> Iterator[Team]:
     """A folder is a team; when it registered is not known: the time of a file says when it was copied."""
-    for folder in sorted(teams_dir.iterdir()):
-        if folder.is_dir() and not folder.name.startswith((".", "__")):
-            if folder.is_symlink():
-                raise RequestError(key, folder, "folders, no links")
-            try:
-                schema.read_config(_Entry, {"team_id": folder.name})
-            except RequestError:
-                expected = "folders named with letters, digits, - and _, at most 64, as team ids"
-                raise RequestError(key, folder, expected) from None
-            yield Team(folder.name, folder.name, str(folder))
+    folders = [path for path in sorted(teams_dir.iterdir()) if path.is_dir() and not path.name.startswith((".", "__"))]
+    if misnamed := [folder.name for folder in folders if not re.fullmatch(TEAM_ID, folder.name)]:
+        expected = "folders named with letters, digits, - and _, at most 64, as team ids"
+        raise RequestError(key, teams_dir, f"{expected}; {len(misnamed)} of {len(folders)} are not", misnamed)
+    for folder in folders:
+        yield Team(folder.name, folder.name, str(folder))
 
 
 def _check_name(key: str, name: str) -> None:

@@ -35,7 +35,7 @@ from launchers import mark_of
 from launchers.shards import mark_path
 
 _MOST_SHOWN = 40
-_NOT_COMPARED = ("config.yaml", "provenance.json", "shards", ".lock")
+_NOT_COMPARED = ("config.yaml", "provenance.json", "shards", "logs", ".lock")
 """Of a run directory: what the run was made with, and what launchers keep of their work."""
 
 
@@ -373,4 +373,5 @@ def _handed_in(teams: Iterable[Team], run_dir: Path) -> list[Team]:
 
 def _stages(run_dir: Path, stored: Mapping[str, Any]) -> list[StageData]:
     teams: Mapping[str, Team] = {team.team_id: team for team in stored_teams(stored)}
-    return [stage for number in (1, 2) if (stage := read_stage(run_dir, number, teams))]
+    weights = rules_of(stored).scoring_weights
+    return [stage for number in (1, 2) if (stage := read_stage(run_dir, number, teams, weights))]

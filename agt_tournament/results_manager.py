@@ -19,7 +19,9 @@ import numpy as np
 import pandas as pd
 
 from agt_tournament import ratings
+from agt_tournament.config import UTILITY_ALONE, ScoringWeights
 from agt_tournament.game_files import game_files, log_game_result, place_of_game, read_game
+from agt_tournament.game_manager import valuation_sum
 from agt_tournament.registration import Team
 from experiments.errors import RequestError
 from experiments.run_directory import write_json, write_table
@@ -30,6 +32,7 @@ __all__ = [
     "StageData",
     "arena_folders",
     "competition_metrics",
+    "decisions",
     "export_results",
     "game_files",
     "generate_stage_leaderboard",
@@ -83,6 +86,8 @@ class StageData:
     teams: Mapping[str, Team]
     games: Mapping[str, Sequence[Mapping[str, Any]]]
     """By arena id: the contents of its game files, game 1 first."""
+    weights: ScoringWeights = UTILITY_ALONE
+    """What a game's score is made of."""
 
     def seats(self, arena_id: str) -> list[str]:
         """The teams of an arena."""
@@ -92,6 +97,13 @@ class StageData:
         """(games, teams) in the order of `seats`."""
         seats = self.seats(arena_id)
         rows = [[game["team_results"][team]["utility"] for team in seats] for game in self.games[arena_id]]
+        return np.array(rows, dtype=float)
+
+    def scores(self, arena_id: str) -> np.ndarray:
+        """(games, teams) in the order of `seats`: what ranks the teams, as `weights` say."""
+        rows = [
+            [game_score(game, team, self.weights) for team in self.seats(arena_id)] for game in self.games[arena_id]
+        ]
         return np.array(rows, dtype=float)
 
     @cached_property
@@ -119,8 +131,22 @@ class StageData:
         return pd.DataFrame(rows, columns=columns).astype({"round": "Int64", "waited_seconds": float})
 
 
-def read_stage(run_dir: Path, number: int, teams: Mapping[str, Team]) -> StageData | None:
-    """The games of stage `number` that are stored under `run_dir`; None without any.
+def game_score(game: Mapping[str, Any], team: str, weights: ScoringWeights) -> float:
+    """What the game brings `team`: utility, items won and budget left, as `weights` say."""
+    result = game["team_results"][team]
+    budget = next((entry["caps"][team] for entry in game["auction_log"][:1]), 0.0)  # no round, nothing to bid with
+    left = budget - result["budget_spent"]
+    return (
+        weights.utility * result["utility"]
+        + weights.items_won * len(result["items_won"])
+        + weights.budget_remaining * left
+    )
+
+
+def read_stage(
+    run_dir: Path, number: int, teams: Mapping[str, Team], weights: ScoringWeights = UTILITY_ALONE
+) -> StageData | None:
+    """The games of stage `number` that are stored under `run_dir`, scored by `weights`; None without any.
 
     Raises `RequestError` naming a game file that is damaged, or whose teams or rounds are not those of its arena, or
     one whose teams are not among `teams`.
@@ -130,7 +156,7 @@ def read_stage(run_dir: Path, number: int, teams: Mapping[str, Team]) -> StageDa
         if paths := _game_paths(arena):
             games[arena.name] = [read_game(path) for path in paths]
             _check_arena(paths, games[arena.name], teams)
-    return StageData(number, teams, games) if games else None
+    return StageData(number, teams, games, weights) if games else None
 
 
 def arena_folders(run_dir: Path, number: int) -> list[Path]:
@@ -165,11 +191,12 @@ def _number(path: Path) -> int:
 def generate_stage_leaderboard(stage_data: StageData, seed: int = 0) -> pd.DataFrame:
     """The standings of every arena of a stage, one row for each team, fillers last and without a rank.
 
-    Ranked by total utility, then the highest utility of a single item, most items, earliest registration (no
+    Ranked by total score, then the highest utility of a single item, most items, earliest registration (no
     registration time is later than any), and last the team id. Columns arena_id, rank, team_id, team_name, advances
-    (the first of each arena of stage 1), total_utility, max_single_item_utility, items_won, budget_spent, games,
-    registration_timestamp, filler, errors, and of `ratings`: mean_utility, ci_low, ci_high, first_chance, win_rate,
-    rating_mu, rating_sigma, rating. `seed` is that of the bootstrap.
+    (the first of each arena of stage 1), total_score, total_utility, max_single_item_utility, items_won, valuation_sum
+    (of the items won), budget_spent, games, registration_timestamp, filler, errors, and of `ratings`, from the scores
+    of games: mean_score, ci_low, ci_high, first_chance, win_rate, rating_mu, rating_sigma, rating. `seed` is that of
+    the bootstrap.
     """
     return pd.concat(
         [_arena_leaderboard(stage_data, arena_id, seed) for arena_id in stage_data.games], ignore_index=True
@@ -177,7 +204,7 @@ def generate_stage_leaderboard(stage_data: StageData, seed: int = 0) -> pd.DataF
 
 
 def _arena_leaderboard(stage: StageData, arena_id: str, seed: int) -> pd.DataFrame:
-    seats, utilities = stage.seats(arena_id), stage.utilities(arena_id)
+    seats, scores = stage.seats(arena_id), stage.scores(arena_id)
     teams = [stage.teams[team] for team in seats]
     ranked = np.array([not team.filler for team in teams])
     results = [[game["team_results"][team] for game in stage.games[arena_id]] for team in seats]
@@ -187,18 +214,22 @@ def _arena_leaderboard(stage: StageData, arena_id: str, seed: int) -> pd.DataFra
             "arena_id": arena_id,
             "team_id": seats,
             "team_name": [team.team_name for team in teams],
-            "total_utility": utilities.sum(axis=0),
+            "total_score": scores.sum(axis=0),
+            "total_utility": stage.utilities(arena_id).sum(axis=0),
             "max_single_item_utility": [max(game["max_single_item_utility"] for game in games) for games in results],
             "items_won": [sum(len(game["items_won"]) for game in games) for games in results],
+            "valuation_sum": [
+                sum(valuation_sum(game["valuation_vector"], game["items_won"]) for game in games) for games in results
+            ],
             "budget_spent": [sum(game["budget_spent"] for game in games) for games in results],
             "registration_timestamp": [_stamp(team) for team in teams],
             "filler": [team.filler for team in teams],
-            "games": len(utilities),
+            "games": len(scores),
             "errors": [int(failed.get(team, 0)) for team in seats],
-            "win_rate": ratings.win_rate(utilities),
+            "win_rate": ratings.win_rate(scores),
         }
     )
-    table = table.join([ratings.uncertainty(utilities, seed, ranked=ranked), ratings.skill(utilities)])
+    table = table.join([ratings.uncertainty(scores, seed, ranked=ranked), ratings.skill(scores)])
     rows = table.to_dict("records")
     table = table.loc[sorted(range(len(rows)), key=lambda i: _standing(rows[i]))].reset_index(drop=True)
     ranks = pd.Series(range(1, len(table) + 1), dtype="Int64").mask(table["filler"])
@@ -207,12 +238,33 @@ def _arena_leaderboard(stage: StageData, arena_id: str, seed: int) -> pd.DataFra
     return table
 
 
+_CRITERIA = ("no filler", "total score", "highest utility of a single item", "items won", "registration", "team id")
+
+
 def _standing(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What the teams of an arena are sorted by."""
+    """What the teams of an arena are sorted by, in the order of `_CRITERIA`."""
     stamp = row["registration_timestamp"]
     registered = datetime.fromisoformat(stamp) if isinstance(stamp, str) else datetime.max.replace(tzinfo=UTC)
     single, items = row["max_single_item_utility"], row["items_won"]
-    return row["filler"], -row["total_utility"], -single, -items, registered, row["team_id"]
+    return row["filler"], -row["total_score"], -single, -items, registered, row["team_id"]
+
+
+def decisions(board: pd.DataFrame, stage: int) -> Iterator[str]:
+    """Tell who is first in each arena of the leaderboard of `stage`, and by which criterion before the second."""
+    for arena_id, rows in board.groupby("arena_id", sort=False):
+        first, *others = rows.to_dict("records")
+        what = "advances" if first["advances"] else "is first"
+        yield f"stage {stage}, {arena_id}: {first['team_id']} {what} with {first['total_score']:.6g}" + (
+            f", before {others[0]['team_id']} with {others[0]['total_score']:.6g}: {_decided(first, others[0])} decides"
+            if others
+            else ", alone"
+        )
+
+
+def _decided(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+    """The criterion by which two teams of an arena differ."""
+    pairs = zip(_CRITERIA, _standing(first), _standing(second), strict=True)
+    return next(criterion for criterion, one, other in pairs if one != other)
 
 
 def _stamp(team: Team) -> str | None:
@@ -223,15 +275,15 @@ def pairwise_table(stage: StageData) -> pd.DataFrame:
     """`ratings.pairwise` of every arena, with a column arena_id."""
     parts = []
     for arena_id in stage.games:
-        part = ratings.pairwise(stage.utilities(arena_id), stage.seats(arena_id))
+        part = ratings.pairwise(stage.scores(arena_id), stage.seats(arena_id))
         part.insert(0, "arena_id", arena_id)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
 
 def competition_metrics(boards: Mapping[int, pd.DataFrame]) -> dict[str, Any]:
-    """By stage and team of the leaderboards `boards`: rank, games, total and mean utility, the mean's interval."""
-    columns = ["rank", "games", "total_utility", "mean_utility", "ci_low", "ci_high"]
+    """By stage and team of the leaderboards `boards`: rank, games, total and mean score, the mean's interval."""
+    columns = ["rank", "games", "total_score", "mean_score", "ci_low", "ci_high"]
     return {
         f"stage{number}": json.loads(
             board.set_index("team_id").sort_index()[columns].to_json(orient="index", double_precision=15)

@@ -15,9 +15,6 @@ from functools import cached_property
 
 import numpy as np
 
-GUESSABLE = 2**64
-"""Seeds below this can be found by trying them all; staff are told so."""
-
 
 class Purpose(IntEnum):
     """What a stream of random numbers is for."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from agt_tournament.agents.agent_process import Limits
+    from agt_tournament.config import TournamentConfig
+    from agt_tournament.registration import SetAside
     from agt_tournament.report import Load
     from agt_tournament.submissions import Ignored
 
@@ -40,8 +43,8 @@ def leaderboard(stage: int, board: pd.DataFrame) -> None:
             table.add_row(
                 "–" if row["filler"] else str(row["rank"]),
                 escape(row["team_name"]) + (" [dim](filler)[/dim]" if row["filler"] else ""),
-                f"{row['total_utility']:.2f}",
-                f"{row['mean_utility']:.2f}",
+                f"{row['total_score']:.2f}",
+                f"{row['mean_score']:.2f}",
                 _interval(row["ci_low"], row["ci_high"]),
                 _percent(row["first_chance"]),
                 f"{row['rating_mu']:.1f}±{row['rating_sigma']:.1f}",
@@ -49,7 +52,7 @@ def leaderboard(stage: int, board: pd.DataFrame) -> None:
                 style="bold" if row["rank"] == 1 else "",
             )
         _OUT.print(table)
-    _OUT.print("mean: utility a game, with its bootstrap interval; first: how often it has the", style="dim")
+    _OUT.print("mean: of a game, with its bootstrap interval; first: how often it has the", style="dim")
     _OUT.print("highest total if games are drawn again with replacement; rating: OpenSkill\n", style="dim")
 
 
@@ -124,9 +127,10 @@ def busy(load: Load) -> None:
     print(f"the machine was {load}; docs/staff.md says what to do", file=sys.stderr)
 
 
-def where(page: Path, run_dir: Path) -> None:
-    """Where the results are."""
-    _OUT.print(f"report   {page}\ntables   {run_dir / 'results.xlsx'}", soft_wrap=True)
+def where(page: Path, run_dir: Path, standings: Path | None) -> None:
+    """Where the results are; `standings` is the page for the class, if there is one."""
+    public = f"\npublic   {standings}" if standings else ""
+    _OUT.print(f"report   {page}{public}\ntables   {run_dir / 'results.xlsx'}", soft_wrap=True)
 
 
 def sandbox(tier: str) -> None:
@@ -153,13 +157,44 @@ def ignored(team_id: str, files: Sequence[Ignored]) -> None:
         print(f"{team_id}: ignored in its submission: {named}{more}", file=sys.stderr)
 
 
+@contextmanager
+def trying(submissions: int) -> Iterator[Callable[[str], None]]:
+    """Say that submissions are loaded, and on a terminal which: what is yielded is told each team id."""
+    print(f"loading {_many(submissions, 'submission')} once, to see which would start", file=sys.stderr)
+    numbers = iter(range(1, submissions + 1))
+    with _ERR.status("") as status:
+        yield lambda team_id: status.update(f"[dim]{next(numbers)} of {submissions}: {escape(team_id)}[/dim]")
+
+
+def set_aside(teams: Sequence[SetAside]) -> None:
+    """One line for each team that does not play."""
+    if teams:
+        print(f"{_many(len(teams), 'team')} set aside, whose submissions do not load:", file=sys.stderr)
+    for aside in teams:
+        print(f"  {aside.team.team_id}: {aside.gist}", file=sys.stderr)
+
+
+def lonely_final(teams: int, rules: TournamentConfig) -> None:
+    """A warning before the first game: the final will be of one team."""
+    print(
+        f"{_many(teams, 'team')} in one arena of {rules.arena_size}: stage 2 will be its first team alone, which wins "
+        "every item it bids for at the price 0. stage=1 plays without a final; a smaller tournament.arena_size makes "
+        "several arenas",
+        file=sys.stderr,
+    )
+
+
 def guessable(seed: int) -> None:
     """A warning: valuations follow from the seed."""
     print(
         f"seed = {seed} can be guessed by an agent, and its rivals' valuations with it. For a competition that counts: "
-        "seed=$(python -c 'import secrets; print(secrets.randbits(128))')",
+        "seed=random, in a new run_dir",
         file=sys.stderr,
     )
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _at(failure: Mapping[str, Any]) -> str:

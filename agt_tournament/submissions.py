@@ -46,11 +46,6 @@ class Submission(NamedTuple):
     ignored: list[Ignored]
 
 
-def agent_file(path: Path) -> Path:
-    """The file that plays of a submission that is a file or a folder."""
-    return path / AGENT_FILE if path.is_dir() else path
-
-
 def read_submission(path: Path, key: str) -> Submission:
     """The file or the folder `path`; raises `RequestError` naming `key`, `SubmissionError` for what lies there.
 

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from agt_tournament.agents.agent_process import AgentProcess, Limits, one_cpu
 from agt_tournament.agents.sandbox import NONE, Sandbox
 from agt_tournament.config import TournamentConfig
+from agt_tournament.execution_log import block_log, log, logged, told
 from agt_tournament.game_files import check_as_played, game_digests, log_game_result, place_of_game
 from agt_tournament.game_manager import Game
 from agt_tournament.seeding import GameSeeds, Purpose, stream
@@ -111,8 +112,9 @@ def block_player(
     def play(shard: Shard) -> None:
         stage, arena, team_ids = shard.payload["stage"], shard.payload["arena"], shard.payload["teams"]
         first, last = shard.payload["games"]
+        log_file = run_dir / block_log(stage, f"arena_{arena}", first, last)
         sandbox.prepare()
-        with one_cpu(), ExitStack() as processes:
+        with logged(log_file, f"the block of {', '.join(team_ids)}"), one_cpu(), ExitStack() as processes:
             agents = open_agents(submissions, team_ids, rules, processes, sandbox=sandbox)
             for game in range(first, last + 1):
                 seeds = GameSeeds(seed, stage, arena, game, rules.valuations_per)
@@ -120,6 +122,7 @@ def block_player(
                 result = Game(game_id, arena_id, stage, agents, rules, seeds).play()
                 outputs = {team: agent.take_output() for team, agent in agents.items()}
                 log_game_result(run_dir / place_of_game(stage, arena_id, game), result, outputs)
+                log(log_file, *told(game, result))
         digests = [game_digests(path) for path in _games(run_dir, shard)]
         shard.mark(folder, {"files": digests, "sandbox": sandbox.name})
 

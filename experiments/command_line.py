@@ -6,12 +6,13 @@ import errno
 import logging
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,19 +65,23 @@ class Application:
         check: raises `RequestError` for a configuration that `act` would refuse, and does nothing else; a multirun
             asks it for each job before any of them is in a queue.
         headline: the few metrics that runs are compared by, of those of a run.
+        flags: what to write in place of options such as ``--validate FILE`` that are no keys, by their names; ``{}`` in
+            it stands for their value.
     """
 
     config_name: str
     act: Act
     check: Callable[[dict[str, Any]], object] = lambda tree: None
     headline: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    flags: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_application(application: Application) -> int:
     """Compose the application's configuration with the process's arguments and act on it; the exit status.
 
-    0 done; 1 shards or jobs failed; 2 the request is wrong; 130 interrupted. A fault of the program keeps its
-    traceback.
+    Returns:
+        The exit status: 0 done; 1 shards or jobs failed; 2 the request is wrong; 130 interrupted. A fault of the
+        program keeps its traceback.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing and exiting with 1
     _have_own_launchers_only()
@@ -84,8 +89,43 @@ def run_application(application: Application) -> int:
     task = Task(application)
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=application.config_name)(task)
     with _interruptible():
-        status = _status(_check_flags) or _status(main) or task.status
+        status = _status(_checked_flags(application)) or _status(main) or task.status
         return task.sweep.report() if task.sweep and not status else status
+
+
+def refuse_flags(arguments: Sequence[str], config_name: str, flags: Mapping[str, str]) -> None:
+    """Raise `RequestError` if `arguments` have options that are none of Hydra's, saying what to write for each.
+
+    `flags` are those of an `Application`. Whatever else is called as a key of the configuration, or as a config group,
+    is that key.
+    """
+    known = get_args_parser()._option_string_actions
+    primary = OmegaConf.load(CONF / f"{config_name}.yaml")
+    keys = {str(key) for key in primary} | {group for entry in primary.defaults for group in _group(entry)}
+    written, unknown = [], []
+    for place, argument in enumerate(arguments):
+        option, given, value = argument.partition("=")
+        if not option.startswith("--") or option == "--" or any(name.startswith(option) for name in known):
+            continue
+        name = option.removeprefix("--")
+        template = flags.get(name, f"{name.replace('-', '_')}={{}}")
+        following = arguments[place + 1] if place + 1 < len(arguments) else ""
+        takes_next = "{}" in template and not given and not following.startswith("-") and "=" not in following
+        shown = value if given else following if takes_next and following else "VALUE"
+        if name in flags or name.replace("-", "_") in keys:
+            written.append(template.format(shlex.quote(shown)))
+        else:
+            unknown.append(option)
+    if unknown:
+        raise RequestError("option", ", ".join(unknown), "key=value, with one of the keys that --help lists")
+    if written:
+        raise RequestError("options", " ".join(arguments), f"keys: {' '.join(written)}")
+
+
+def _group(entry: Any) -> Iterator[str]:
+    """The config group that an entry of a defaults list chooses from."""
+    if isinstance(entry, DictConfig):
+        yield from (str(group) for group in entry if not str(group).startswith(("override ", "optional ")))
 
 
 def log_warnings() -> None:
@@ -148,6 +188,14 @@ def _have_own_launchers_only() -> None:
     """
     Plugins.instance()  # now they have registered
     ConfigStore.instance().repo["hydra"]["launcher"].clear()
+
+
+def _checked_flags(application: Application) -> Callable[[], None]:
+    def check() -> None:
+        refuse_flags(sys.argv[1:], application.config_name, application.flags)
+        _check_flags()
+
+    return check
 
 
 def _check_flags() -> None:

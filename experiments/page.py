@@ -58,6 +58,10 @@ def _money(value: float | None) -> str:
     return _plain(value, digits=2)
 
 
+def _whole(value: float | None) -> str:
+    return _plain(value, digits=0)
+
+
 def _seconds(value: float | None) -> str:
     if value is None:
         return "–"
@@ -94,6 +98,7 @@ _FILTERS: dict[str, Any] = {
     "number": _plain,
     "fine": _fine,
     "money": _money,
+    "whole": _whole,
     "seconds": _seconds,
     "percent": _percent,
     "gain": _gain,

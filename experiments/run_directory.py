@@ -77,8 +77,7 @@ def run_directory(
             if strangers := [p.name for p in sorted(path.iterdir()) if not _expected_beside(p)]:
                 expected = f"a new, empty or earlier run directory, it holds {strangers[0]} and no config.yaml"
                 raise RequestError("run_dir", path, expected)
-            text = yaml.safe_dump({**config, "identity": identity}, sort_keys=False, allow_unicode=True)
-            write_atomic(stored, text.encode())
+            write_config(path, {**config, "identity": identity})
         print(f"run_dir  {path}", file=sys.stderr, flush=True)
         yield path
     finally:
@@ -113,7 +112,7 @@ def _expected_beside(path: Path) -> bool:
     return path.name.startswith(".") or path.name in MULTIRUN_FILES or (path / "config.yaml").exists()
 
 
-_PREPARED = ("provenance.json", "plan.parquet", "submissions")
+_PREPARED = ("provenance.json", "plan.parquet", "submissions", "logs")
 """What a run writes before it makes anything."""
 
 _OF_NO_RESULT = ("shards.txt", "claims", "lost", "workers")
@@ -197,6 +196,12 @@ _CONFIG, _PROVENANCE = TypeAdapter(_Config), TypeAdapter(_Provenance)
 """What is read of the files, whoever wrote them; more stands in them."""
 
 NOTHING_ELSE_SAYS = "nothing else says what made the run: put it back from a copy, or choose another run_dir"
+
+
+def write_config(path: Path, stored: Mapping[str, Any]) -> None:
+    """Write `stored`, a configuration with its identity, to the run directory `path` at once or not at all."""
+    text = yaml.safe_dump(dict(stored), sort_keys=False, allow_unicode=True)
+    write_atomic(path / "config.yaml", text.encode())
 
 
 def read_run(path: Path, key: str = "run_dir") -> dict[str, Any]:

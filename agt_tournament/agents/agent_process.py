@@ -167,12 +167,12 @@ class AgentProcess:
         """Keep the outcome of a round; it travels with the next request."""
         self._outcome = (self._seats[winning_team], price_paid)
 
-    def bid(self, item_id: str) -> Answer:
-        """Ask for a bid; 0 where none comes."""
+    def bid(self, item_id: str, timeout: float | None = None) -> Answer:
+        """Ask for a bid, to be given in `timeout` seconds of CPU time, None for that of its limits; 0 without one."""
         if self._out:
             return Answer(0.0, None, self._out, valid=False)
         body = protocol.pack_turn(*self._outcome, self._items[item_id])
-        return self._ask(protocol.TURN, body, self._limits.bid_timeout_seconds)
+        return self._ask(protocol.TURN, body, self._limits.bid_timeout_seconds if timeout is None else timeout)
 
     def end_game(self) -> Answer:
         """Tell the outcome of the last round."""

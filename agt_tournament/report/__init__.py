@@ -1,9 +1,10 @@
-"""Pages of a competition: one for the staff, who see all, and a folder for each team, which sees what is its own."""
+"""Pages of a competition: for the staff, who see all, for the class, and for each team, which sees what is its own."""
 
 from __future__ import annotations
 
 from agt_tournament.report.measures import Load
+from agt_tournament.report.public import standings_page, write_standings
 from agt_tournament.report.staff import generate_analytics_report
 from agt_tournament.report.team_folders import write_team_folders
 
-__all__ = ["Load", "generate_analytics_report", "write_team_folders"]
+__all__ = ["Load", "generate_analytics_report", "standings_page", "write_standings", "write_team_folders"]

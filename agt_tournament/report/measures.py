@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from agt_tournament.auction_engine import NOBODY
+from agt_tournament.config import UTILITY_ALONE, ScoringWeights
 from agt_tournament.ratings import DRAWS, LEVEL
 from experiments.style import Estimate, count
 
@@ -201,6 +202,16 @@ def shown(estimate: Estimate) -> dict[str, float | None]:
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a table, None for what is missing."""
     return [{str(name): known(value) for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def headline(rules: Mapping[str, Any]) -> str:
+    """What every page of a competition with these `rules` is headed with."""
+    return str(rules.get("title") or "Bidding competition")
+
+
+def score_word(weights: ScoringWeights) -> str:
+    """What games are ranked by: ``utility``, or ``score`` where `weights` weigh more than that."""
+    return "utility" if weights == UTILITY_ALONE else "score"
 
 
 def stage_title(number: int) -> str:

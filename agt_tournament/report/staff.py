@@ -11,15 +11,17 @@ import pandas as pd
 
 from agt_tournament import figures, ratings
 from agt_tournament.auction_engine import in_words
-from agt_tournament.registration import Team
+from agt_tournament.registration import SetAside, Team
 from agt_tournament.report.measures import (
     Economy,
     Load,
     conduct,
     economy_of,
+    headline,
     mean_estimate,
     mean_estimates,
     records,
+    score_word,
     shown,
     stage_title,
     when,
@@ -30,9 +32,6 @@ from experiments.style import Estimate, count, save_figure, sizes
 from launchers.shards import write_atomic
 
 PAGE = Path("analytics") / "competition_report.html"
-
-DRAWN_ARENAS = 3
-"""Arenas of a stage that have figures; tables are of all."""
 
 _MOST_RIVALS = 20  # of the pairwise table of an arena
 _OPEN_ARENAS = 3  # of a stage that are unfolded at once
@@ -50,24 +49,27 @@ def generate_analytics_report(
     stages: Sequence[StageData],
     boards: Mapping[int, pd.DataFrame],
     settings: Mapping[str, Any] | None = None,
+    set_aside: Sequence[SetAside] = (),
 ) -> Path:
     """Write ``analytics/competition_report.html`` and ``analytics/figures/`` under `run_dir`; the page's path.
 
     `boards` are the leaderboards of `stages` by number, as `generate_stage_leaderboard` makes them; `settings` what
-    config.yaml of the run directory holds, for the head of the page.
+    config.yaml of the run directory holds, for the head of the page; `set_aside` are teams that did not play.
     """
     settings = settings or {}
     arenas = [arena for stage in reversed(stages) for arena in _arenas(stage, boards[stage.number])]
+    rules = settings.get("tournament", {})
     drawn = drawings(_write_figures(run_dir / PAGE.parent / "figures", arenas))
     teams = {team_id: team for stage in stages for team_id, team in stage.teams.items()}
     rounds, failures = (pd.concat(tables, ignore_index=True) for tables in _tables(stages))
-    rules = settings.get("tournament", {})
     load = Load.of(stages)
     html = render(
         "agt_tournament",
         "competition_report.html.j2",
-        name=rules.get("name", run_dir.name),
-        facts=_facts(stages, teams, settings) | _machine(load),
+        name=headline(rules),
+        score=score_word(stages[-1].weights),
+        set_aside=set_aside,
+        facts=_facts(stages, teams, settings, len(set_aside)) | _machine(load),
         sections=[_section(stage, arenas) for stage in reversed(stages)],
         open_arenas=_OPEN_ARENAS,
         most_arenas=_MOST_ARENAS,
@@ -78,7 +80,6 @@ def generate_analytics_report(
         conduct=_conduct(rounds, teams),
         limit=rules.get("bid_timeout_seconds"),
         figures=drawn,
-        drawn_arenas=DRAWN_ARENAS,
         n_teams=sum(not team.filler for team in teams.values()),
     )
     write_atomic(run_dir / PAGE, html)
@@ -96,21 +97,22 @@ class _Arena:
     key: str
     """Of its figures: ``stage1_arena_1``."""
     place: str
+    score: str
+    """What its games are ranked by."""
     economy: Economy
     board: pd.DataFrame
     labels: Sequence[str]
     """For figures, in the order of `board`."""
-    drawn: bool
     content: dict[str, Any]
 
 
 def _arenas(stage: StageData, board: pd.DataFrame) -> list[_Arena]:
     """The arenas of a stage, in order."""
     boards = dict(iter(board.groupby("arena_id", sort=False)))
-    return [_arena(stage, arena_id, boards[arena_id], number) for number, arena_id in enumerate(stage.games)]
+    return [_arena(stage, arena_id, boards[arena_id]) for arena_id in stage.games]
 
 
-def _arena(stage: StageData, arena_id: str, board: pd.DataFrame, number: int) -> _Arena:
+def _arena(stage: StageData, arena_id: str, board: pd.DataFrame) -> _Arena:
     economy = economy_of(stage.games[arena_id])
     order, key = list(board["team_id"]), f"stage{stage.number}_{arena_id}"
     name = arena_id.replace("_", " ")
@@ -124,17 +126,17 @@ def _arena(stage: StageData, arena_id: str, board: pd.DataFrame, number: int) ->
         "efficiency": shown(mean_estimate(economy.efficiency)),
         "revenue": shown(mean_estimate(economy.revenue)),
         "price": shown(mean_estimate(economy.prices.mean(axis=1))),
-        "pairs": _pairs(stage.utilities(arena_id), economy.seats, order[:_MOST_RIVALS]),
+        "pairs": _pairs(stage.scores(arena_id), economy.seats, order[:_MOST_RIVALS]),
         "pairs_left": max(len(order) - _MOST_RIVALS, 0),
     }
     return _Arena(
         stage=stage.number,
         key=key,
         place=title if stage.number == 2 else f"{title}, {name}",
+        score=score_word(stage.weights),
         economy=economy,
         board=board,
         labels=_labels([stage.teams[team] for team in order]),
-        drawn=number < DRAWN_ARENAS,
         content=content,
     )
 
@@ -148,10 +150,10 @@ def _labels(teams: Sequence[Team]) -> list[str]:
     ]
 
 
-def _pairs(utilities: Any, seats: Sequence[str], order: Sequence[str]) -> list[dict[str, Any]]:
+def _pairs(scores: Any, seats: Sequence[str], order: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each team of `order`: how often it ended above each of them; None beside itself."""
     columns = [seats.index(team) for team in order]
-    table = ratings.pairwise(utilities[:, columns], order)
+    table = ratings.pairwise(scores[:, columns], order)
     cells = {(row["team_id"], row["rival_id"]): row for row in table.to_dict("records")}
     return [{"team_id": team, "cells": [cells.get((team, rival)) for rival in order]} for team in order]
 
@@ -179,12 +181,11 @@ def _champion(stages: Sequence[StageData], boards: Mapping[int, pd.DataFrame]) -
 
 
 def _write_figures(folder: Path, arenas: Sequence[_Arena]) -> dict[str, dict[str, Path]]:
-    """The figures of the first arenas of each stage, and one over all arenas: paths by name and suffix."""
+    """The figures of each arena, and one over all arenas: paths by name and suffix."""
     written = {}
     for arena in arenas:
-        if arena.drawn:
-            for kind, figure in _figures_of(arena).items():
-                written[f"{kind}_{arena.key}"] = save_figure(figure, folder, f"{kind}_{arena.key}")
+        for kind, figure in _figures_of(arena).items():
+            written[f"{kind}_{arena.key}"] = save_figure(figure, folder, f"{kind}_{arena.key}")
     if len(arenas) > 1:
         figure = figures.efficiency_and_revenue(
             [arena.place for arena in arenas],
@@ -199,12 +200,12 @@ def _write_figures(folder: Path, arenas: Sequence[_Arena]) -> dict[str, dict[str
 def _figures_of(arena: _Arena) -> dict[str, Any]:
     economy, games = arena.economy, arena.content["games"]
     order = [economy.seats.index(team) for team in arena.board["team_id"]]
-    means = [Estimate.of(row, mean="mean_utility") for row in arena.content["rows"]]
+    means = [Estimate.of(row, mean="mean_score") for row in arena.content["rows"]]
     lines = {
         label: mean_estimates(economy.budgets[:, :, seat]) for label, seat in zip(arena.labels, order, strict=True)
     }
     return {
-        "utilities": figures.utilities(arena.labels, means, games, arena.place),
+        "utilities": figures.utilities(arena.labels, means, games, arena.place, arena.score),
         "prices": figures.prices(economy.prices, mean_estimates(economy.prices), arena.place),
         "budgets": figures.budgets(lines, games, arena.place),
     }
@@ -262,10 +263,15 @@ def _conduct(rounds: pd.DataFrame, teams: Mapping[str, Team]) -> list[dict[str, 
 # --- the head of the page --------------------------------------------------------------------------------
 
 
-def _facts(stages: Sequence[StageData], teams: Mapping[str, Team], settings: Mapping[str, Any]) -> dict[str, str]:
+def _facts(
+    stages: Sequence[StageData], teams: Mapping[str, Team], settings: Mapping[str, Any], set_aside: int
+) -> dict[str, str]:
     """Label and value, as far as `settings` say."""
     rules, fillers = settings.get("tournament"), sum(team.filler for team in teams.values())
-    facts = {"teams": f"{len(teams) - fillers:,}" + (f" and {count(fillers, 'filler')}" if fillers else "")}
+    facts = {"competition": str(rules["name"])} if rules else {}
+    facts["teams"] = f"{len(teams) - fillers:,}" + (f" and {count(fillers, 'filler')}" if fillers else "")
+    if set_aside:
+        facts["set aside"] = f"{set_aside:,}"
     for stage in stages:
         games = sizes([len(games) for games in stage.games.values()], "game")
         facts[f"stage {stage.number}"] = f"{count(len(stage.games), 'arena')}, {games} each"

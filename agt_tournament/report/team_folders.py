@@ -15,8 +15,18 @@ import pandas as pd
 
 from agt_tournament.auction_engine import in_words
 from agt_tournament.game_files import game_files, place_of_game, read_output
-from agt_tournament.registration import Team
-from agt_tournament.report.measures import conduct, known, no_formula, records, stage_title, used_seconds, when
+from agt_tournament.registration import SetAside, Team
+from agt_tournament.report.measures import (
+    conduct,
+    headline,
+    known,
+    no_formula,
+    records,
+    score_word,
+    stage_title,
+    used_seconds,
+    when,
+)
 from agt_tournament.results_manager import StageData, write_csv
 from experiments.page import render
 from launchers.shards import write_atomic
@@ -29,6 +39,13 @@ COLUMNS = (
     *("winner", "price", "seconds", "cpu_seconds", "error", "error_text", "note"),
 )
 """Of rounds.csv; winner and price are public, the rest is the team's own."""
+
+_REASON = """Your submission could not be read or loaded, so your team did not play:
+
+{}
+
+"python -m agt_tournament action=validate agent=FOLDER" says the same, and more, of a submission before it is handed in.
+"""
 
 _MOST_ERRORS = 10  # kinds of errors on the page
 _MOST_PLACES = 6  # of each of them
@@ -43,12 +60,15 @@ def write_team_folders(
     stages: Sequence[StageData],
     boards: Mapping[int, pd.DataFrame],
     settings: Mapping[str, Any] | None = None,
+    set_aside: Sequence[SetAside] = (),
 ) -> None:
     """Write ``teams/<team_id>/`` under `run_dir` for every team that is no filler, to be handed to it.
 
-    report.html; rounds.csv with `COLUMNS`; errors.txt, if there were errors; output.txt, if its agent printed. `boards`
-    and `settings` are as for the staff's page.
+    report.html; rounds.csv with `COLUMNS`; errors.txt, if there were errors; output.txt, if its agent printed. Of a
+    team that was set aside, set_aside.txt with the reason. The arguments are as for the staff's page.
     """
+    for aside in set_aside:
+        write_atomic(run_dir / "teams" / aside.team.team_id / "set_aside.txt", _REASON.format(aside.reason).encode())
     parts: dict[str, list[Own]] = {}
     printed: dict[str, list[str]] = {}
     for stage in stages:
@@ -73,6 +93,8 @@ class Own:
     arena_id: str
     seats: tuple[str, ...]
     """The ids of the teams in its arena."""
+    score: str
+    """What the games are ranked by."""
     standing: Mapping[str, Any]
     """Its own row of the leaderboard, as far as it follows from its own games, and its `rank` among `ranked` teams."""
     results: Sequence[Mapping[str, Any]]
@@ -83,7 +105,17 @@ class Own:
     """Its own rows of `StageData.failures`."""
 
 
-_STANDING = ("rank", "advances", "total_utility", "mean_utility", "ci_low", "ci_high", "items_won", "errors")
+_STANDING = (
+    "rank",
+    "advances",
+    "total_score",
+    "mean_score",
+    "ci_low",
+    "ci_high",
+    "items_won",
+    "valuation_sum",
+    "errors",
+)
 """Of a leaderboard; the chance of being first, win rate and rating depend on rivals' utilities."""
 _RESULT = ("utility", "budget_spent", "items_won")
 
@@ -103,6 +135,7 @@ def own_parts(stage: StageData, board: pd.DataFrame) -> Iterator[tuple[str, Own]
                 stage=stage.number,
                 arena_id=arena_id,
                 seats=tuple(stage.seats(arena_id)),
+                score=score_word(stage.weights),
                 standing={**{name: known(row[name]) for name in _STANDING}, "ranked": int(sizes[arena_id])},
                 results=[{name: result[name] for name in _RESULT} for result in results],
                 rounds=rounds[team_id],
@@ -144,7 +177,8 @@ def _write_folder(folder: Path, team: Team, stages: Sequence[Own], printed: str,
     html = render(
         "agt_tournament",
         "team.html.j2",
-        name=rules.get("name", "competition"),
+        name=headline(rules),
+        score=stages[0].score,
         team=team,
         stages=[_section(own, team.team_id) for own in reversed(stages)],
         errors=[{**error, "places": _few(error["places"])} for error in errors[:_MOST_ERRORS]],

@@ -409,6 +409,23 @@ def test_one_agent_by_hand(tmp_path: Path) -> None:
         assert not validate_agent(agent)
 
 
+def test_a_bid_has_the_time_that_is_asked_for(tmp_path: Path) -> None:
+    slow = """
+    from base_agent import BiddingAgent
+    class Slow(BiddingAgent):
+        def bidding_function(self, item_id):
+            while True:
+                pass
+    """
+    with load_agent(submission(tmp_path / "ana", slow), "ana", limits_of(QUICK), sandbox=NONE) as agent:
+        assert validate_agent(agent)
+        briefing = {"team_id": "ana", "valuation_vector": {"item_3": 2.0}, "budget": 60.0, "items": ["item_3"]}
+        agent.start_game({**briefing, "teams": ["ana"], "seed": 1})
+        late = agent.bid("item_3", timeout=0.05)
+    assert (late.bid, late.error) == (0.0, "timeout")
+    assert "0.05 s" in late.text
+
+
 # --- seeds -----------------------------------------------------------------------------------------------
 
 DICE = """

@@ -366,5 +366,5 @@ def test_competitions_as_users_call_them(tmp_path: Path) -> None:
         assert yaml.safe_load((run_dir / "config.yaml").read_text())["seed"] == row["seed"]
         board = pd.read_csv(run_dir / "leaderboards" / "stage1_final.csv").set_index("team_id")
         for team in board.index:
-            for figure in ("rank", "games", "total_utility", "mean_utility", "ci_low", "ci_high"):
+            for figure in ("rank", "games", "total_score", "mean_score", "ci_low", "ci_high"):
                 assert row[f"stage1.{team}.{figure}"] == pytest.approx(board.loc[team, figure])

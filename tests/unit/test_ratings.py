@@ -24,9 +24,9 @@ def test_the_interval_covers_the_mean_of_normal_utilities_nineteen_times_of_twen
 def test_the_interval_lies_around_the_mean_and_narrows_with_games() -> None:
     utilities = np.random.default_rng(2).normal(5, 3, (400, 3))
     many, few = uncertainty(utilities, 0), uncertainty(utilities[:25], 0)
-    assert (many["ci_low"] < many["mean_utility"]).all()
-    assert (many["mean_utility"] < many["ci_high"]).all()
-    assert np.allclose(many["mean_utility"], utilities.mean(axis=0))
+    assert (many["ci_low"] < many["mean_score"]).all()
+    assert (many["mean_score"] < many["ci_high"]).all()
+    assert np.allclose(many["mean_score"], utilities.mean(axis=0))
     widths = [(table["ci_high"] - table["ci_low"]).mean() for table in (many, few)]
     assert widths[1] / widths[0] == pytest.approx(4, rel=0.3)
     assert widths[0] == pytest.approx(2 * 1.96 * 3 / 20, rel=0.15)
@@ -55,7 +55,7 @@ def test_who_always_wins_is_first_for_sure() -> None:
 
 def test_of_a_single_game_nothing_is_said() -> None:
     table = uncertainty(np.array([[2.0, 1.0]]), 0)
-    assert table["mean_utility"].tolist() == [2, 1]
+    assert table["mean_score"].tolist() == [2, 1]
     assert table[["ci_low", "ci_high", "first_chance"]].isna().all(axis=None)
 
 

@@ -196,13 +196,14 @@ def test_a_roster_that_is_no_text_is_refused(folder: Path) -> None:
         read_teams(folder)
 
 
-def test_every_missing_agent_is_named(folder: Path) -> None:
-    (folder / "empty").mkdir()
-    with pytest.raises(RequestError) as refused:
-        read_teams(with_roster(folder, "[{team_id: ana}, {team_id: empty}, {team_id: gone}]"))
-    assert "empty: " in refused.value.expected
-    assert "gone: " in refused.value.expected
-    assert "ana: " not in refused.value.expected
+def test_all_wrong_entries_are_named_at_once(folder: Path) -> None:
+    wrong = "[{team_id: ana}, {team_id: a b}, {team_id: ben, registration_timestamp: soon}]"
+    with pytest.raises(RequestError, match="2 of 3 entries") as refused:
+        read_teams(with_roster(folder, wrong))
+    assert [line.partition(" = ")[0] for line in refused.value.details] == [
+        "teams.yaml[1].team_id",
+        "teams.yaml[2].registration_timestamp",
+    ]
 
 
 # --- folders ---------------------------------------------------------------------------------------------
@@ -224,7 +225,15 @@ def test_a_folder_that_is_no_team_id_is_refused(tmp_path: Path, name: str) -> No
     submission(tmp_path / name, AGENT)
     with pytest.raises(RequestError) as refused:
         read_teams(tmp_path)
-    assert (refused.value.key, refused.value.value) == ("teams_dir", tmp_path / name)
+    assert (refused.value.key, refused.value.value, refused.value.details) == ("teams_dir", tmp_path, [name])
+
+
+def test_all_folders_that_are_no_team_ids_are_named_at_once(tmp_path: Path) -> None:
+    for name in ("a b", "ana", "é"):
+        submission(tmp_path / name, AGENT)
+    with pytest.raises(RequestError, match="2 of 3 are not") as refused:
+        read_teams(tmp_path)
+    assert refused.value.details == ["a b", "é"]
 
 
 def test_two_folders_that_some_file_systems_do_not_tell_apart_are_refused(tmp_path: Path) -> None:

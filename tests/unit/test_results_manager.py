@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 
 from agt_tournament.auction_engine import Answer
+from agt_tournament.config import ScoringWeights
 from agt_tournament.registration import Team
 from agt_tournament.results_manager import (
     StageData,
+    decisions,
     export_results,
     game_files,
     generate_stage_leaderboard,
@@ -40,7 +42,7 @@ def game(**results: tuple[float, float, int]) -> dict[str, Any]:
                 "utility": utility,
                 "budget_spent": 1.0,
                 "items_won": [f"item_{i}" for i in range(items)],
-                "valuation_vector": {},
+                "valuation_vector": {f"item_{i}": 3.0 for i in range(items)},
                 "max_single_item_utility": best,
             }
             for team, (utility, best, items) in results.items()
@@ -70,6 +72,40 @@ def test_the_highest_total_is_first_whatever_else() -> None:
     better, worse = (5.0, 0.5, 1), (4.0, 4.0, 9)
     assert order([game(z=better, a=worse)], {"a": EARLY, "z": LATE}) == ["z", "a"]
     assert order([game(a=worse, z=better)], {"a": EARLY, "z": LATE}) == ["z", "a"]
+
+
+def test_scoring_weights_rank_by_more_than_utility() -> None:
+    games = [game(a=(9, 9, 1), z=(5, 5, 7))]
+    teams = {team_id: Team(team_id, team_id, "") for team_id in "az"}
+    games[0]["auction_log"] = [{"caps": {"a": 60.0, "z": 60.0}}]  # of 60, each has spent 1
+    for weights, score in (((1, 0, 0), (9, 5)), ((1, 1, 0), (10, 12)), ((0, 0, 2), (118, 118)), ((-1, 0, 0), (-9, -5))):
+        weighed = ScoringWeights(**dict(zip(ScoringWeights.model_fields, map(float, weights), strict=True)))
+        board = generate_stage_leaderboard(StageData(1, teams, {"arena_1": games}, weighed)).set_index("team_id")
+        assert board["total_score"].to_dict() == dict(zip("az", score, strict=True))
+        assert board["mean_score"].to_dict() == board["total_score"].to_dict()
+        assert board["total_utility"].to_dict() == {"a": 9, "z": 5}
+        assert board.loc[board["rank"] == 1].index == ["a" if score[0] >= score[1] else "z"]
+
+
+def test_a_sum_of_valuations_is_of_the_items_won() -> None:
+    board = standings([game(a=(9, 9, 2), z=(5, 5, 0)), game(a=(0, 0, 1), z=(0, 0, 1))]).set_index("team_id")
+    assert board["valuation_sum"].to_dict() == {"a": 9.0, "z": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "criterion"),
+    [
+        ((5, 1, 1), (4, 4, 9), "total score"),
+        ((5, 2, 1), (5, 1, 9), "highest utility of a single item"),
+        ((5, 2, 3), (5, 2, 1), "items won"),
+        ((5, 2, 1), (5, 2, 1), "registration"),
+    ],
+)
+def test_a_decision_names_its_criterion(better: Any, worse: Any, criterion: str) -> None:
+    board = standings([game(a=worse, z=better)], {"a": LATE, "z": EARLY})
+    assert list(decisions(board, 1)) == [
+        f"stage 1, arena_1: z advances with {better[0]}, before a with {worse[0]}: {criterion} decides"
+    ]
 
 
 def test_totals_are_summed_over_games() -> None:

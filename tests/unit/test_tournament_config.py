@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
-from agt_tournament.config import TournamentConfig, identity, read_config
+from agt_tournament.config import GUESSABLE, TournamentConfig, identity, read_config
 from experiments.errors import RequestError
 from tests.support import CONF
 from tests.tournament import competition, competition_tree
@@ -98,7 +99,11 @@ def test_games_of_both_stages_follow_games() -> None:
         "seed=-1",
         "seed=1.5",
         "seed=abc",
-        "seed=null",
+        "tournament.public=all",
+        "tournament.title=''",
+        "tournament.scoring_weights.utility=inf",
+        "+tournament.scoring_weights.luck=1",
+        "bad_submissions=play",
         "seed=true",
         f"seed={2**128}",
         "action=watch",
@@ -156,8 +161,46 @@ def test_who_plays_and_where_is_not_compared_between_runs_but_every_rule_is() ->
     one = identity(competition())
     same = ["action=game", "stage=1", "teams_dir=x", "teams=[a]", "agent=x", "json=x", "rerun=true", "run_dir=x"]
     assert identity(competition(*same)) == one
-    for name in TournamentConfig.model_fields:
-        assert f"tournament.{name}" in one
+    pages = ("title", "public")
+    for name in TournamentConfig.model_fields.keys() - pages:
+        assert any(key == f"tournament.{name}" or key.startswith(f"tournament.{name}.") for key in one)
+    assert identity(competition("tournament.title=Spring", "tournament.public=points")) == one
     assert "seed" in one
     assert identity(competition("sandbox=none", "i_trust_these_agents=true")) == one  # walls change no result
     assert identity(competition("seed=1")) != one
+
+
+# --- the seed --------------------------------------------------------------------------------------------
+
+
+def run_with(run_dir: Path, seed: object) -> str:
+    """A run directory made with `seed`, as an override."""
+    run_dir.mkdir(exist_ok=True)
+    (run_dir / "config.yaml").write_text(yaml.safe_dump({"seed": seed, "identity": {"seed": seed}}))
+    return f"run_dir={run_dir}"
+
+
+def test_a_new_run_has_seed_0_or_a_random_one_that_nobody_can_guess(tmp_path: Path) -> None:
+    assert competition(f"run_dir={tmp_path}").seed == 0
+    drawn = {competition(f"run_dir={tmp_path}", "seed=random").seed for _ in range(3)}
+    assert len(drawn) == 3
+    assert all(GUESSABLE <= seed < 2**128 for seed in drawn)
+
+
+def test_a_resumed_run_keeps_its_seed_and_one_that_is_given_counts(tmp_path: Path) -> None:
+    run_dir = run_with(tmp_path, 1 << 100)
+    assert competition(run_dir).seed == 1 << 100
+    assert competition(run_dir, "seed=random").seed == 1 << 100
+    assert competition(run_dir, "seed=3").seed == 3  # refused where the directory is opened
+    assert competition(run_dir, "action=validate").seed == 0  # it resumes nothing
+
+
+def test_a_random_seed_is_not_promised_where_the_run_has_one_that_can_be_guessed(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"seed = random: expected another run_dir: .* seed=7"):
+        competition(run_with(tmp_path, 7), "seed=random")
+
+
+@pytest.mark.parametrize("damaged", ["many", None, 1.5, [1]])
+def test_a_stored_seed_that_is_none_is_refused_by_its_file(tmp_path: Path, damaged: object) -> None:
+    with pytest.raises(RequestError, match=r"config.yaml: expected the file as the run wrote it \(it has no seed\)"):
+        competition(run_with(tmp_path, damaged))

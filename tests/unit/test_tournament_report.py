@@ -197,7 +197,7 @@ def private_numbers(stages: Iterable[StageData], boards: Mapping[int, pd.DataFra
                 for kind in ("all_bids", "asked", "caps", "seconds", "cpu_seconds"):
                     found |= {number for rival, number in entry[kind].items() if rival != team_id and number}
         board = boards[stage.number]
-        rivals = board.loc[board["team_id"] != team_id, ["total_utility", "mean_utility", "ci_low", "ci_high"]]
+        rivals = board.loc[board["team_id"] != team_id, ["total_score", "mean_score", "ci_low", "ci_high"]]
         found |= set(rivals.to_numpy().ravel())
     return found - public_numbers(stages) - {BUDGET, 0.0}
 
@@ -411,7 +411,7 @@ def test_the_page_has_the_standings(whole: Path, stages: list[StageData]) -> Non
     text = Page((whole / staff.PAGE).read_text()).text
     for board in boards_of(stages).values():
         for row in board.to_dict("records"):
-            assert f"{row['total_utility']:,.2f}".replace("-", "−") in text
+            assert f"{row['total_score']:,.2f}".replace("-", "−") in text
             assert f"{row['rating_mu']:.1f} ± {row['rating_sigma']:.1f}" in text
     assert "filler_1 · filler" in text
     assert "First of the championship" in text
@@ -445,21 +445,7 @@ def test_many_arenas_stay_a_small_page(stages: list[StageData], tmp_path: Path) 
     assert len(html) < 1_000_000
     assert html.count('<details class="arena">') == 60  # folded
     assert "All 60 arenas, one by one" in page.text
-    assert "Figures are of the first 3 arenas" in page.text
     assert "First of the championship" not in page.text
-
-
-def test_only_the_first_arenas_are_drawn(
-    stages: list[StageData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(staff, "save_figure", lambda figure, folder, name: name)
-    monkeypatch.setattr(staff, "DRAWN_ARENAS", 1)
-    arenas = staff._arenas(stages[0], boards_of(stages)[1])
-    assert [arena.drawn for arena in arenas] == [True, False]
-    kinds = {"utilities", "prices", "budgets"}
-    assert staff._write_figures(tmp_path, arenas).keys() == {f"{kind}_stage1_arena_1" for kind in kinds} | {
-        "efficiency_and_revenue"
-    }
 
 
 @pytest.mark.usefixtures("no_figures")
@@ -467,7 +453,7 @@ def test_one_game_has_no_intervals(tmp_path: Path) -> None:
     alone = [stage_of(1, {"arena_1": ("ann", "bob")}, games=1)]
     page = Page(generate_analytics_report(tmp_path, alone, boards_of(alone)).read_text())
     assert not re.search(r"\.\d\d to \d", page.text)
-    assert tmp_path.name in page.text  # nothing is known of the settings
+    assert "Bidding competition" in page.text  # nothing is known of the settings
     write_team_folders(tmp_path, alone, boards_of(alone))
     Page((tmp_path / "teams" / "ann" / "report.html").read_text())
 
