@@ -52,6 +52,7 @@ from agt_tournament.tournament_manager import (
 )
 from experiments.errors import RequestError
 from experiments.run_directory import read_run, write_json
+from experiments.stored import DamagedFileError
 from launchers import Shard, fan_out
 from launchers.status import write_manifest
 
@@ -203,6 +204,9 @@ def _check_complete(run_dir: Path, stages: Sequence[StageData], rules: Tournamen
     """Raise `RequestError` unless every game of `stages` is there, and is the one that was played."""
     if not stages:
         raise RequestError("run_dir", run_dir, "the directory of a competition with games in it")
+    for number in {1, 2} - {stage.number for stage in stages}:
+        if any(marks_folder(run_dir, number).glob("*.json")):
+            raise DamagedFileError(run_dir / f"stage{number}", "its games are missing, though they were played")
     for stage in stages:
         for arena_id, games in stage.games.items():
             if len(games) < rules.stage_games(stage.number):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -72,7 +73,7 @@ def _reopen(shards: Sequence[Shard], folder: Path) -> None:
     claims.free(held, living(folder))
     claims.reopen({shard.key for shard in shards})
     for shard in shards:
-        if mark_path(folder, shard.key).exists() and mark_of(folder, shard.key) is None:
+        if os.path.lexists(mark_path(folder, shard.key)) and mark_of(folder, shard.key) is None:
             unmark(folder, shard.key)  # a damaged one; asked in this order, for a living worker may be marking it now
 
 
