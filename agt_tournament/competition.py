@@ -90,7 +90,7 @@ def run(config: CompetitionConfig) -> int:
 
 def _asked(config: CompetitionConfig, sandbox: Sandbox) -> str:
     stages = "both stages" if config.stage is None else f"stage {config.stage}"
-    return f"{stages}, seed {config.seed}, sandbox {sandbox.name}, launcher {config.launcher.name}"
+    return f"{stages}, sandbox {sandbox.name}, launcher {config.launcher.name}"
 
 
 def _log_entries(run_dir: Path, teams: Sequence[Team], aside: Sequence[SetAside]) -> None:

@@ -93,7 +93,7 @@ def show_plan(experiment: Experiment) -> None:
     plan, config = experiment.plan, experiment.config
     table = Table(title=f"plan of {config.name}", show_header=False)
     for label, value in {
-        "scenarios": len(experiment.scenarios),
+        "scenarios": _scenarios(experiment),
         "bid vectors": len(experiment.bids),
         "compositions": len(plan.images) // (len(experiment.scenarios) * config.samples),
         "samples of each (k)": config.samples,
@@ -101,7 +101,7 @@ def show_plan(experiment: Experiment) -> None:
         "sample passes": plan.sample_passes,
         "sample passes, naive": plan.sample_passes_naive,
     }.items():
-        table.add_row(label, f"{value:,}")
+        table.add_row(label, value if isinstance(value, str) else f"{value:,}")
     ratios = plan.images.filter(regex=r"^normalized_bid_").apply(tuple, axis=1)
     for mechanism in dict.fromkeys((experiment.mechanism, BASELINE)):
         own = {ratio for b in experiment.bids for ratio in map(bidding.normalized, mechanism.pools(b))}
@@ -324,7 +324,15 @@ def _show_outcome(
             _OUT.print(_auction_table(experiment.scenarios[auction["scenario"]], auction))
             _OUT.print(f"image    {experiment.run_dir / _sold(auction, samples)}")
     show_gain(metrics, experiment.mechanism)
+    if len(experiment.scenarios) < len(experiment.config.prompts.entries or ()):
+        _OUT.print(f"prompts  {_scenarios(experiment)}")
     _OUT.print(f"report   {page}")
+
+
+def _scenarios(experiment: Experiment) -> str:
+    """Say how many of the scenarios of the prompts take part, and how all of them would."""
+    chosen, everything = len(experiment.scenarios), len(experiment.config.prompts.entries or ())
+    return f"{chosen}" if chosen == everything else f"{chosen} of {everything} scenarios; scenarios=null takes all"
 
 
 def show_gain(metrics: dict[str, Any], mechanism: Mechanism) -> None:

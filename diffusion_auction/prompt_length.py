@@ -1,4 +1,4 @@
-"""Whether T5 reads all of a prompt: Flux cuts what is beyond `max_sequence_length`, and that could not be sold."""
+"""Whether T5 reads all of a prompt: what Flux cuts, or has no token for, could not be sold."""
 
 from __future__ import annotations
 
@@ -34,3 +34,10 @@ def check_length(tokenizer: PreTrainedTokenizerBase, prompts: Iterable[str], max
         kept = max_sequence_length - 1  # and the token that ends the prompt
         lost = tokenizer.decode(tokens[longest][kept:], skip_special_tokens=True)
         raise PromptTooLong(max_sequence_length, len(tokens[longest]), longest, lost)
+
+
+def unknown_words(tokenizer: PreTrainedTokenizerBase, prompts: Iterable[str]) -> list[str]:
+    """Return the words of `prompts` in which `tokenizer` finds something that it has no token for."""
+    words = dict.fromkeys(word for prompt in prompts for word in prompt.split())
+    unknown = tokenizer.unk_token_id
+    return [word for word in words if unknown in tokenizer(word, add_special_tokens=False, verbose=False).input_ids]

@@ -41,6 +41,8 @@ CONF = _HERE.parent / "conf" if (_HERE.parent / "conf" / "diffusion_auction.yaml
 LAUNCHERS = tuple(sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml")))
 """What runs the jobs of a multirun: options of hydra/launcher."""
 
+_MULTIRUN = ("-m", "--multirun")
+
 _EXCLUSIVE = ("run", "multirun", "cfg", "info", "shell_completion")
 """Hydra's options of which each says what is to be done."""
 
@@ -85,7 +87,7 @@ def run_application(application: Application) -> int:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing and exiting with 1
     _have_own_launchers_only()
-    sys.argv[1:] = quote_paths(sys.argv[1:])
+    sys.argv[1:] = quote_paths(_multirun_first(sys.argv[1:]))
     task = Task(application)
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=application.config_name)(task)
     with _interruptible():
@@ -133,12 +135,18 @@ def log_warnings() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
 
+def _multirun_first(arguments: Sequence[str]) -> list[str]:
+    """Put -m before the keys: behind some of them argparse takes no more."""
+    multirun = [argument for argument in arguments if argument in _MULTIRUN]
+    return multirun[:1] + [argument for argument in arguments if argument not in _MULTIRUN]
+
+
 def quote_paths(arguments: Sequence[str]) -> list[str]:
     """Quote for Hydra's grammar the values of `PATH_KEYS` that are no text or list of texts to it, say `my agent (1)`.
 
     All others keep their meaning. A list, `[a (1), b]`, is quoted part by part.
     """
-    several = any(argument in ("-m", "--multirun") for argument in arguments)
+    several = any(argument in _MULTIRUN for argument in arguments)
     parser = OverridesParser.create()
 
     def is_understood(argument: str) -> bool:
@@ -235,8 +243,7 @@ def _status(work: Callable[[], int | None]) -> int:
         print(error, file=sys.stderr)
         return 2
     except (HydraException, OmegaConfBaseException) as error:
-        override = f"{error.override}: " if isinstance(error, OverrideParseException) else ""
-        print(override + " ".join(str(error).split()), file=sys.stderr)
+        print(_in_our_words(error), file=sys.stderr)
         return 2
     except LaunchError as error:
         print(error, file=sys.stderr)
@@ -259,6 +266,14 @@ def _status(work: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command resumes where it stopped", file=sys.stderr)
         return 130
+
+
+def _in_our_words(error: HydraException | OmegaConfBaseException) -> str:
+    """One line for a command line that cannot be composed; of a key that there is not, Hydra advises to add it."""
+    text = " ".join(str(error).split())
+    if found := re.match(r"Could not override '([^']+)'", text):
+        return f"{found[1]}: expected a key of the configuration, as --help lists them"
+    return f"{error.override}: {text}" if isinstance(error, OverrideParseException) else text
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from diffusion_auction.mechanisms import Pools
 from experiments.errors import RequestError
 
 OPTIONAL = ("alignment_base", "quality")
+_MOST_ROWS = 20  # that are named, of those left out
 _HIGHEST_BID = 1e100  # sums and products of higher ones could overflow
 
 
@@ -77,7 +78,7 @@ class Scores:
 
 def read_scores(path: Path) -> pd.DataFrame:
     """A table of recorded scores, CSV or Parquet by its suffix; raises `RequestError` if it cannot be read."""
-    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    readers = {".csv": _read_csv, ".parquet": pd.read_parquet}
     if path.suffix not in readers:
         raise RequestError("scores", path, "a .csv or .parquet file")
     try:
@@ -87,6 +88,14 @@ def read_scores(path: Path) -> pd.DataFrame:
     except Exception as error:  # of a damaged file pandas and pyarrow raise errors of many classes
         reason = " ".join(str(error).split())
         raise RequestError("scores", path, f"a readable {path.suffix} table ({reason})") from None
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """The table of a file separated by commas; blanks around a column's name are no part of it."""
+    table = pd.read_csv(path).rename(columns=lambda name: str(name).strip())
+    if len(table.columns) == 1 and re.search("[;\t]", table.columns[0]):
+        raise ValueError("it is not separated by commas: save it with , between columns and . in numbers")
+    return table
 
 
 def numbered(prefix: str, n_agents: int) -> list[str]:
@@ -126,7 +135,8 @@ def _check_columns(table: pd.DataFrame) -> int:
     listed = ", ".join(needed) if n <= 5 else f"scenario, sample, bid_1 … bid_{n}, alignment_1 … alignment_{n}"
     for column in needed:
         if column not in table:
-            raise RequestError(f"scores, column {column}", "absent", f"the columns {listed}")
+            found = ", ".join(map(str, list(table)[:12]))
+            raise RequestError(f"scores, column {column}", "absent", f"the columns {listed}; there are {found}")
     if table.empty:
         raise RequestError("scores", "no rows", "one row per image and bid vector")
     return n
@@ -155,7 +165,7 @@ def _without_bad_values(rows: pd.DataFrame, n: int) -> tuple[pd.DataFrame, list[
     names = pd.Series(map(_scenario_name, rows["scenario"]), rows.index, dtype=object)
     sound, found, clean = names.notna().to_numpy(), [], rows.assign(scenario=names)
     if not sound.all():
-        found.append(_bad(rows, "scenario", ~sound, "these rows are left out"))
+        found.append(_bad(rows, "scenario", ~sound, "left out: {}"))
     for column in ("sample", *numbered("bid", n), *numbered("alignment", n), *OPTIONAL):
         if column not in rows:
             continue
@@ -167,7 +177,7 @@ def _without_bad_values(rows: pd.DataFrame, n: int) -> tuple[pd.DataFrame, list[
             wrong |= (values < 0) | (values > _HIGHEST_BID)
         optional = column in OPTIONAL
         if wrong.any():
-            consequence = f"no {column} for these rows" if optional else "these rows are left out"
+            consequence = f"no {column} for {{}}" if optional else "left out: {}"
             found.append(_bad(rows, column, wrong, consequence))
         clean[column] = np.where(wrong, np.nan, values)
         if not optional:
@@ -177,8 +187,13 @@ def _without_bad_values(rows: pd.DataFrame, n: int) -> tuple[pd.DataFrame, list[
 
 
 def _bad(rows: pd.DataFrame, column: str, wrong: np.ndarray, consequence: str) -> LeftOut:
-    first = int(wrong.argmax())
-    return LeftOut(f"row {first}, column {column}", str(rows[column].iloc[first]), int(wrong.sum()), consequence)
+    """What is left out for the rows that are `wrong`, which take the place of {} in `consequence`."""
+    first, *others = (int(number) for number in np.flatnonzero(wrong))
+    named = ", ".join(map(str, (first, *others[: _MOST_ROWS - 1])))
+    more = f" and {len(others) + 1 - _MOST_ROWS} more" if len(others) >= _MOST_ROWS else ""
+    listed = f"row{'s' if others else ''} {named}{more}"
+    value = str(rows[column].iloc[first])
+    return LeftOut(f"row {first}, column {column}", value, len(others) + 1, consequence.format(listed))
 
 
 def _without_doubles(rows: pd.DataFrame, n: int) -> tuple[pd.DataFrame, list[LeftOut]]:

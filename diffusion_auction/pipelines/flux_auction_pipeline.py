@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,8 +33,10 @@ from diffusion_auction.pipelines.inputs import (
     negative_branches,
     scenarios_and_bids,
 )
-from diffusion_auction.prompt_length import check_length
+from diffusion_auction.prompt_length import check_length, unknown_words
 from diffusion_auction.tiny_flux import WEIGHTS
+
+_LOG = logging.getLogger(__name__)
 
 SCHEDULES = ("flux", "paper")
 
@@ -302,6 +305,9 @@ class FluxPipelineAuction(FluxPipeline):
             if coalition
         )
         check_length(self.tokenizer_2, self.maybe_convert_prompt(list(sold), self.tokenizer_2), length)
+        texts = [text for scenario in scenarios for text in (scenario.base_prompt, *scenario.agent_prompts)]
+        if unknown := unknown_words(self.tokenizer_2, self.maybe_convert_prompt(texts, self.tokenizer_2)):
+            _LOG.warning("words that the text encoder has no token for, and does not read: %s", ", ".join(unknown))
         prompts: dict[str, int] = {}
         rows = [
             (sample, prompts.setdefault(scenario.coalition_prompt(coalition), len(prompts)), weight)

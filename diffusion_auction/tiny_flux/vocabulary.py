@@ -80,11 +80,13 @@ def check_prompt(text: str) -> None:
     unknown = [word for word in dict.fromkeys(words) if word not in known]
     if unknown:
         raise VocabularyError(
-            f"{', '.join(map(repr, unknown))} in {text!r}: not in the vocabulary of the embedded model, "
-            f"which is: {' '.join(known)}"
+            f"{', '.join(map(repr, unknown))} in {text!r}: words of the vocabulary of the embedded model, "
+            f"which is {' '.join(known)}"
         )
     if len(words) > MAX_TOKENS - 2:
-        raise VocabularyError(f"{text!r} has {len(words)} words: the embedded model reads at most {MAX_TOKENS - 2}")
+        raise VocabularyError(
+            f"{text!r} has {len(words)} words: at most {MAX_TOKENS - 2}, which the embedded model reads"
+        )
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
