@@ -10,6 +10,7 @@ from agt_tournament.config import CompetitionConfig, read_config
 from agt_tournament.headline import headline
 from experiments.command_line import Application, run_application
 from experiments.errors import RequestError
+from experiments.run_directory import check_ended
 from launchers import check_launcher
 
 _RESUMED = ("run", "game")
@@ -77,6 +78,7 @@ def _report(config: CompetitionConfig) -> int:
     from agt_tournament.competition_directory import read_competition
 
     run_dir = Path(config.run_dir)
+    check_ended(run_dir)
     if read_competition(run_dir)["action"] == "game":
         from agt_tournament.single_game import GAME_FILE, show_game
 

@@ -52,7 +52,6 @@ from agt_tournament.tournament_manager import (
 )
 from experiments.errors import RequestError
 from experiments.run_directory import read_run, write_json
-from experiments.stored import DamagedFileError
 from launchers import Shard, fan_out
 from launchers.status import write_manifest
 
@@ -104,6 +103,7 @@ def admitted(config: CompetitionConfig, entered: Sequence[Team], sandbox: Sandbo
     if decided is None:
         return admit(config, entered, sandbox)
     absent = {aside.team.team_id for aside in decided}
+    show.decided_before(decided)
     return [team for team in entered if team.team_id not in absent], decided
 
 
@@ -170,7 +170,7 @@ def write_results(run_dir: Path, teams: Mapping[str, Team], settings: Mapping[st
     """
     rules = rules_of(settings)
     stages = [stage for number in (1, 2) if (stage := read_stage(run_dir, number, teams, rules.scoring_weights))]
-    _check_complete(run_dir, stages, rules)
+    _check_complete(run_dir, stages, teams, settings)
     boards = leaderboards(stages, settings["seed"])
     page = write_files(run_dir, stages, boards, settings)
     for stage in stages:
@@ -200,20 +200,22 @@ def write_files(
     return generate_analytics_report(run_dir, stages, boards, settings, aside)
 
 
-def _check_complete(run_dir: Path, stages: Sequence[StageData], rules: TournamentConfig) -> None:
-    """Raise `RequestError` unless every game of `stages` is there, and is the one that was played."""
+def _check_complete(
+    run_dir: Path, stages: Sequence[StageData], teams: Mapping[str, Team], settings: Mapping[str, Any]
+) -> None:
+    """Raise `RequestError` unless every game of the stages played is there, and is the one that was played."""
     if not stages:
         raise RequestError("run_dir", run_dir, "the directory of a competition with games in it")
-    for number in {1, 2} - {stage.number for stage in stages}:
-        if any(marks_folder(run_dir, number).glob("*.json")):
-            raise DamagedFileError(run_dir / f"stage{number}", "its games are missing, though they were played")
+    rules, played = rules_of(settings), {stage.number: stage for stage in stages}
+    arenas = {1: [arena.arena_id for arena in stage_one(list(teams.values()), rules, settings["seed"]).arenas]}
+    if 2 in played or any(marks_folder(run_dir, 2).glob("*.json")):
+        arenas[2] = ["arena_1"]
+    for number, arena_id in ((stage, arena_id) for stage, ids in arenas.items() for arena_id in ids):
+        games = played[number].games.get(arena_id, []) if number in played else []
+        if len(games) < rules.stage_games(number):
+            missing = f"stage{number}/{arena_id}/game_{len(games) + 1}.json"
+            raise RequestError("run_dir", run_dir, f"all games of a stage, {missing} is missing (action=run resumes)")
     for stage in stages:
-        for arena_id, games in stage.games.items():
-            if len(games) < rules.stage_games(stage.number):
-                missing = f"stage{stage.number}/{arena_id}/game_{len(games) + 1}.json"
-                raise RequestError(
-                    "run_dir", run_dir, f"all games of a stage, {missing} is missing (action=run resumes)"
-                )
         seats = {arena_id: stage.seats(arena_id) for arena_id in stage.games}
         for block in TournamentStage.of_seats(stage.number, seats, rules).blocks(rules.block_games):
             for error in damaged_games(run_dir, marks_folder(run_dir, stage.number), block):

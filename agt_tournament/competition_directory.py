@@ -138,6 +138,8 @@ class _Stored(BaseModel):
 def read_competition(run_dir: Path) -> dict[str, Any]:
     """The configuration of the competition in `run_dir`; raises `RequestError` naming the file if it is damaged."""
     stored = read_run(run_dir)
+    if "mechanism" in stored:
+        raise RequestError("run_dir", run_dir, "the directory of a competition; its config.yaml is an image auction's")
     try:
         _Stored.model_validate(stored)
         with from_stored(run_dir):

@@ -68,7 +68,9 @@ class SetAside(NamedTuple):
         """The reason in a line: of a traceback the last place and the error."""
         lines = self.reason.strip().splitlines()
         places = _PLACE.findall(self.reason)
-        said = f"{places[-1][0]}:{places[-1][1]}: {lines[-1]}" if places else lines[0]
+        is_raised = not lines[-1].startswith("  ")  # else the last line is a place, where it was stopped
+        error = lines[-1] if is_raised else lines[0]
+        said = f"{places[-1][0]}:{places[-1][1]}: {error}" if places else lines[0]
         return said if len(said) <= _LETTERS else f"{said[: _LETTERS - 1]}…"
 
     def as_json(self) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def read_teams(teams_dir: Path, key: str = "teams_dir") -> list[Team]:
 class _Entry(schema.Section):
     team_id: Annotated[str, schema.matching(TEAM_ID, "letters, digits, - and _, at most 64, a letter or digit first")]
     team_name: str | None = Field(default=None, min_length=1, max_length=200)
-    agent_file_path: str | None = Field(default=None, min_length=1)
+    agent_file_path: Annotated[str, schema.matching(r"[^\0]+", "a path")] | None = None
     registration_timestamp: Any = None
     members: list[str] = Field(default_factory=list)
 

@@ -28,7 +28,7 @@ from agt_tournament.submissions import digest, read_submission
 from agt_tournament.tournament_manager import TournamentStage
 from agt_tournament.valuation_generator import draw_items, generate_arena_valuations
 from experiments.errors import RequestError
-from experiments.run_directory import read_provenance
+from experiments.run_directory import check_ended, read_provenance
 from experiments.stored import DamagedFileError
 from experiments.style import count
 from launchers import mark_of
@@ -45,6 +45,7 @@ def replay(config: CompetitionConfig) -> int:
     With `config.rerun` each agent plays again, alone, behind the walls of `config`, and its bids are compared as well.
     """
     run_dir = Path(config.run_dir)
+    check_ended(run_dir)
     stored = read_competition(run_dir)
     stages = [] if stored["action"] == "game" else _stages(run_dir, stored)
     games = list(stored_games(run_dir, stored, stages))

@@ -174,6 +174,12 @@ def set_aside(teams: Sequence[SetAside]) -> None:
         print(f"  {aside.team.team_id}: {aside.gist}", file=sys.stderr)
 
 
+def decided_before(teams: Sequence[SetAside]) -> None:
+    """Say of those set aside that what they hand in later changes nothing."""
+    if teams:
+        print("decided when this competition began: another run_dir plays with the submissions of now", file=sys.stderr)
+
+
 def lonely_final(teams: int, rules: TournamentConfig) -> None:
     """A warning before the first game: the final will be of one team."""
     print(

@@ -10,6 +10,7 @@ from diffusion_auction.config import read_config
 from diffusion_auction.headline import headline
 from diffusion_auction.images_extra import require_images
 from experiments.command_line import Application, run_application
+from experiments.errors import RequestError
 from experiments.run_directory import read_run
 
 
@@ -29,6 +30,14 @@ def _check(tree: dict[str, Any]) -> None:
         experiment = prepare(config)
         if config.action == "run":
             check_possible(experiment)
+    if config.action == "evaluate":
+        from diffusion_auction.recorded import read_recorded
+
+        read_recorded(config)
+    if config.action == "compare":
+        from diffusion_auction.comparison import read_compared
+
+        read_compared(config)
 
 
 def _act(tree: dict[str, Any]) -> int:
@@ -60,6 +69,8 @@ def _act(tree: dict[str, Any]) -> int:
 
 def _report(run_dir: Path) -> None:
     stored = read_run(run_dir)
+    if "tournament" in stored:
+        raise RequestError("run_dir", run_dir, "the directory of an image auction; its config.yaml is a competition's")
     if stored.get("action") == "evaluate":
         from diffusion_auction.recorded import report_recorded
 

@@ -39,11 +39,17 @@ class _Run:
 
 def compare(config: ExperimentConfig) -> None:
     """`action=compare`: compare `config.runs` in the directory `config.run_dir`. Raises `RequestError`."""
-    run_dirs = [Path(run) for run in config.runs or []]
-    _read_all(run_dirs)
+    run_dirs = read_compared(config)
     identity = {"runs": ", ".join(map(str, run_dirs))}
     with run_directory(Path(config.run_dir), config.model_dump(mode="json"), identity, ANOTHER) as out:
         _OUT.print(f"page     {compare_runs(run_dirs, out)}")
+
+
+def read_compared(config: ExperimentConfig) -> list[Path]:
+    """The directories `config.runs`; raises `RequestError` unless they hold finished runs that can be compared."""
+    run_dirs = [Path(run) for run in config.runs or []]
+    _read_all(run_dirs)
+    return run_dirs
 
 
 def compare_runs(run_dirs: Sequence[Path], out: Path) -> Path:

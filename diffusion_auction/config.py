@@ -178,10 +178,13 @@ class SingleWinnerConfig(Section):
 MechanismConfig = VcgConfig | VcgPoolConfig | MyersonConfig | FirstPriceConfig | ShapleyConfig | SingleWinnerConfig
 
 
+_FOLDER = "letters, digits, _, . and -, no . or - first, and not multirun: it names a folder"
+
+
 class ExperimentConfig(Section):
     """A whole experiment, as Hydra composed it."""
 
-    name: Annotated[str, matching(r"[\w.-]+", "letters, digits, _, . and - alone: it names a folder")]
+    name: Annotated[str, matching(r"(?!multirun$)\w[\w.-]*", _FOLDER)]
     action: Literal["run", "plan", "evaluate", "compare", "report", "fetch"]
     scores: str | None = Field(description="a table of recorded scores, for action=evaluate")
     images_from: str | None = Field(description="a run whose images are taken over where they are the same")

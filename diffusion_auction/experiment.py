@@ -28,7 +28,7 @@ from diffusion_auction.config import (
 )
 from diffusion_auction.evaluation.evaluate import BASELINE, evaluate, run_auctions
 from diffusion_auction.evaluation.scores import Scores, check_scores, numbered
-from diffusion_auction.finished import check_finished, is_of, read_outcomes, read_scores
+from diffusion_auction.finished import check_finished, check_images, is_of, read_outcomes, read_scores
 from diffusion_auction.mechanisms import Mechanism, side_by_side
 from diffusion_auction.plan import Plan, columns, make_plan, row_values
 from diffusion_auction.scenarios import Scenario
@@ -140,6 +140,7 @@ def report(run_dir: Path, stored: dict[str, Any]) -> None:
     samples = read_table(run_dir / "samples.parquet", ("sha256",))
     if not is_of(samples, experiment.plan.images):
         raise DamagedFileError(run_dir / "samples.parquet", "its images are not those that config.yaml plans")
+    check_images(run_dir, samples)
     scores = read_scores(run_dir)
     auctions, metrics = read_outcomes(run_dir, scores, experiment.mechanism, experiment.bids)
     if not _scored(scores) <= _asked(experiment) or metrics["left_out"] != [asdict(item) for item in scores.left_out]:

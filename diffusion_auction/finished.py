@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,14 @@ def check_finished(run_dir: Path, *also: str) -> None:
     for file in (*also, "scores.parquet", "auctions.parquet", "metrics.json", "provenance.json"):
         if not (run_dir / file).exists():
             raise RequestError("run_dir", run_dir, f"the directory of a finished run (it has no {file})")
+
+
+def check_images(run_dir: Path, samples: pd.DataFrame) -> None:
+    """Raise `DamagedFileError` for an image that is another than the one of the table `samples`; one may be absent."""
+    for path, digest in zip(samples["path"], samples["sha256"], strict=True):
+        file = run_dir / path
+        if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            raise DamagedFileError(file, "it is another picture than was made, by the digest in samples.parquet")
 
 
 def read_scores(run_dir: Path) -> Scores:

@@ -14,9 +14,9 @@ from diffusion_auction import finished
 from diffusion_auction.compositions import COMPOSITIONS
 from diffusion_auction.config import ANOTHER, ExperimentConfig, experiment_mechanism, read_config
 from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
-from diffusion_auction.evaluation.scores import LeftOut, check_scores, read_scores
+from diffusion_auction.evaluation.scores import LeftOut, Scores, check_scores, read_scores
 from diffusion_auction.experiment import show_gain
-from diffusion_auction.mechanisms import side_by_side
+from diffusion_auction.mechanisms import Mechanism, side_by_side
 from experiments.errors import RequestError
 from experiments.run_directory import (
     from_stored,
@@ -32,17 +32,22 @@ from launchers.provenance import provenance
 _OUT = Console(soft_wrap=True)
 
 
+def read_recorded(config: ExperimentConfig) -> tuple[Path, Scores, Mechanism]:
+    """The table `config.scores`, where it lies, and the mechanism for so many agents; raises `RequestError`."""
+    if config.scores is None:
+        raise RequestError("scores", "null", "the path of a .csv or .parquet table of scores")
+    path = Path(config.scores)
+    scores = check_scores(read_scores(path))
+    return path, scores, experiment_mechanism(config, scores.n_agents)
+
+
 def evaluate_recorded(config: ExperimentConfig) -> None:
     """Evaluate the table `config.scores`, its bids being those auctioned; raises `RequestError`.
 
     Every mechanism is run, that of the configuration with its options. `composition` says what an image cost, for the
     comparison at equal sample passes; prompts, model and bids of the configuration have no part in it.
     """
-    if config.scores is None:
-        raise RequestError("scores", "null", "the path of a .csv or .parquet table of scores")
-    path = Path(config.scores)
-    scores = check_scores(read_scores(path))
-    mechanism = experiment_mechanism(config, scores.n_agents)
+    path, scores, mechanism = read_recorded(config)
     mechanisms, compose = side_by_side(mechanism), COMPOSITIONS[config.composition.name]
     resolved = config.model_dump(mode="json")
     with run_directory(Path(config.run_dir), resolved, _identity(config, path), ANOTHER) as run_dir:

@@ -86,6 +86,21 @@ def run_directory(
         lock.release()
 
 
+def check_ended(path: Path) -> None:
+    """Raise `RequestError` while a run is at work in `path`: what it has not made yet would be taken for missing."""
+    if not (path / ".lock").is_file():
+        return
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        expected = f"a directory in which no run is at work ({_holder(path / '.lock')})"
+        raise RequestError("run_dir", path, expected) from None
+    except OSError:  # one that may be read alone
+        return
+    lock.release()
+
+
 def _sign(lock: FileLock | SoftFileLock, holder: str) -> None:
     """Write the `holder` of the lock into its file, as `filelock` does itself on file systems without locks."""
     if not isinstance(lock, SoftFileLock):

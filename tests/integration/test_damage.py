@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from agt_tournament.__main__ import perform
 from diffusion_auction.__main__ import _act as act
@@ -383,3 +384,52 @@ def test_a_name_that_is_too_long_is_one_line(tmp_path: Path, capsys: pytest.Capt
         for command in (["status"], ["cancel"], ["logs"]):
             assert launchers([*command, str(run_dir), *(["a"] if command == ["logs"] else [])]) == 2
             assert "name too long" in capsys.readouterr().err
+
+
+def test_report_misses_each_arena_and_the_final(
+    competitions: tuple[Path, Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished, _, asked = competitions
+    for folder in ("stage1/arena_1", "stage1/arena_2", "stage2/arena_1"):
+        case = Case(copied(finished, tmp_path / "run"), capsys)
+        shutil.rmtree(case.run_dir / folder)
+        assert case.status(perform, {**asked, "run_dir": str(case.run_dir), "action": "report"}) == 2
+        assert f"{folder}/game_1.json is missing" in case.said
+
+
+def test_report_shows_no_other_runs_pictures(
+    auctions: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished, other = auctions
+    case = Case(copied(finished, tmp_path / "run"), capsys)
+    shutil.rmtree(case.run_dir / "images")
+    shutil.copytree(other / "images", case.run_dir / "images")
+    assert case.status(act, auction_tree(case.run_dir, action="report")) == 2
+    assert "it is another picture than was made" in case.said
+
+
+def test_the_other_applications_directory_is_called_so(
+    auctions: tuple[Path, Path],
+    competitions: tuple[Path, Path, dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    auction, competition, asked = auctions[0], competitions[0], competitions[2]
+    case = Case(tmp_path, capsys)
+    assert case.status(act, auction_tree(competition, action="report")) == 2
+    assert "the directory of an image auction" in case.said
+    for action in ("report", "replay"):
+        assert case.status(perform, {**asked, "run_dir": str(auction), "action": action}) == 2
+        assert "the directory of a competition" in case.said
+
+
+def test_while_a_competition_is_played_nothing_is_missing_yet(
+    competitions: tuple[Path, Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished, _, asked = competitions
+    case = Case(copied(finished, tmp_path / "run"), capsys)
+    (case.run_dir / ".lock").unlink()
+    with FileLock(case.run_dir / ".lock"):
+        for action in ("report", "replay"):
+            assert case.status(perform, {**asked, "run_dir": str(case.run_dir), "action": action}) == 2
+            assert "a directory in which no run is at work" in case.said
