@@ -174,6 +174,7 @@ def test_plan_says_the_cost_and_writes_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for label, figure in (("bid vectors", "55"), ("compositions", "30"), ("passes", "14,000"), ("naive", "41,250")):
         assert re.search(rf"{label}\W+{figure}\b", done.stdout), done.stdout
+    assert "1 of 5 scenarios; scenarios=null takes all" in done.stdout
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []
 

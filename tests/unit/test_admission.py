@@ -80,3 +80,9 @@ def test_a_submission_that_may_not_be_read_is_bad(tmp_path: Path) -> None:
 def test_who_was_set_aside_comes_back_from_json() -> None:
     aside = SetAside(Team("ana", "Anas", ""), "no bidding_agent.py")
     assert SetAside.of_json(aside.as_json()) == aside
+
+
+def test_the_gist_of_an_endless_import_is_its_reason() -> None:
+    place = '  File "bidding_agent.py", line 3, in <module>'
+    aside = SetAside(Team("ana", "Anas", ""), f"its import: too much CPU time for what may take 10 s\n{place}\n")
+    assert aside.gist == "bidding_agent.py:3: its import: too much CPU time for what may take 10 s"

@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.command_line import quote_paths
+from experiments.command_line import _multirun_first, quote_paths
 
 PARSER = OverridesParser.create()
 paths = st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" '\"\\()[]{},=#$~&;"), min_size=1)
@@ -66,3 +66,8 @@ def test_what_hydra_understands_and_all_other_keys_stay(argument: str) -> None:
 def test_with_multirun_a_comma_still_separates() -> None:
     assert quote_paths(["-m", "agent=a,b"]) == ["-m", "agent=a,b"]
     assert quote_paths(["agent=a,b"]) == ["agent='a,b'"]
+
+
+def test_multirun_may_be_asked_for_behind_the_keys() -> None:
+    assert _multirun_first(["samples=2", "-m", "seed=0,1"]) == ["-m", "samples=2", "seed=0,1"]
+    assert _multirun_first(["samples=2"]) == ["samples=2"]

@@ -162,7 +162,7 @@ def test_a_bad_value_leaves_its_row_out_and_is_named(column: str, value: Any) ->
     first = scores.left_out[0]
     assert (first.where, first.count) == (f"row 10, column {column}", 1)
     assert first.found == str(value)
-    assert first.consequence == "these rows are left out"
+    assert first.consequence == "left out: row 10"
     found = evaluate(scores, [VCG()])
     assert found["welfare"]["vcg"]["n"] == 3  # its vector has two samples left and goes
     assert found == evaluate(check_scores(sound().iloc[:9]), [VCG()]) | {"left_out": found["left_out"]}
@@ -194,8 +194,8 @@ def test_bad_optional_values_leave_the_row_in() -> None:
     scores = check_scores(broken([0, 2], "quality", "good", broken([1], "alignment_base", np.inf)))
     assert said(scores) == [("row 1, column alignment_base", "inf", 1), ("row 0, column quality", "good", 2)]
     assert [item.consequence for item in scores.left_out] == [
-        "no alignment_base for these rows",
-        "no quality for these rows",
+        "no alignment_base for row 1",
+        "no quality for rows 0, 2",
     ]
     assert len(scores.rows) == 12
     assert scores.rows["quality"].isna().sum() == 2
@@ -552,6 +552,33 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_of_other_columns_names_the_first_that_is_absent(tmp_path: Path) -> None:
-    (tmp_path / "scores.csv").write_text("a;b\n1;2\n")
+    (tmp_path / "scores.csv").write_text("a,b\n1,2\n")
     with pytest.raises(RequestError, match="column scenario = absent"):
         check_scores(read_scores(tmp_path / "scores.csv"))
+
+
+def test_rows_left_out_are_named_up_to_twenty() -> None:
+    rows = pd.concat([sound().assign(scenario=number) for number in range(3)], ignore_index=True)
+    rows["alignment_1"] = rows["alignment_1"].astype(object).where(rows.index >= 25, "n/a")
+    (first, *_) = check_scores(rows).left_out
+    assert first.consequence == f"left out: rows {', '.join(map(str, range(20)))} and 5 more"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("scenario;sample;bid_1;alignment_1\n0;0;1;0,5\n", "it is not separated by commas"),
+        ("scene,sample,bid_1,alignment_1\n0,0,1,.5\n", "there are scene, sample, bid_1, alignment_1"),
+    ],
+)
+def test_a_table_of_another_form_says_what_was_found(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "scores.csv"
+    file.write_text(text)
+    with pytest.raises(RequestError, match=said):
+        check_scores(read_scores(file))
+
+
+def test_blanks_around_the_names_of_columns_are_no_part_of_them(tmp_path: Path) -> None:
+    file = tmp_path / "scores.csv"
+    file.write_text("scenario, sample, bid_1, alignment_1\n0, 0, 1, 0.5\n")
+    assert len(check_scores(read_scores(file)).rows) == 1
