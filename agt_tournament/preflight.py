@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 
-from rich.console import Console
-
 from agt_tournament.agents.agent_process import DEFAULT_LIMITS
 from agt_tournament.agents.sandbox import NONE, TIERS, Sandbox
 from agt_tournament.agents.walls import landlock_abi
@@ -19,6 +17,7 @@ from agt_tournament.probe.memory import too_little_memory
 from agt_tournament.probe.promises import Result, broken_promises, try_promises
 from agt_tournament.registration import Team, is_bundled
 from experiments.errors import RequestError
+from experiments.terminal import plain_console
 
 _LINUX = sys.platform == "linux"
 _TOLD = ("run", "game", "validate")
@@ -119,22 +118,22 @@ def sandbox_check(memory_limit_mb: int = DEFAULT_LIMITS.memory_limit_mb) -> int:
         print(f"no tier holds: walls need Linux. {_remedies({})}")
         return 1
     checked = [check(Sandbox(tier)) for tier in TIERS]
-    console = Console(highlight=False)
+    console = plain_console(highlight=False)
     console.print(promises_table(checked))
     for result in checked[:-1]:
-        console.print(*layers_and_openings(result), sep="\n", markup=False)
+        console.print(*layers_and_openings(result), sep="\n")
         console.print()
     if warning := too_little_memory(memory_limit_mb):
-        console.print(warning, markup=False)
+        console.print(warning)
     reasons = {result.sandbox.name: result.why_not for result in checked[:-1] if result.why_not}
     holding = [result for result in checked[:-1] if not result.why_not]
     warned = [result.sandbox.name for result in holding if result.warning]
     if not holding:
-        console.print(f"no tier holds. {_remedies(reasons)}", markup=False)
+        console.print(f"no tier holds. {_remedies(reasons)}")
         return 1
-    console.print(f"sandbox=auto is {holding[0].sandbox.name}", markup=False)
+    console.print(f"sandbox=auto is {holding[0].sandbox.name}")
     if warned:
-        console.print(_still_used(warned), markup=False)
+        console.print(_still_used(warned))
     return 1 if warned else 0
 
 

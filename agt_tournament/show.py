@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from agt_tournament.auction_engine import in_words
+from experiments.terminal import plain_console
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from agt_tournament.report import Load
     from agt_tournament.submissions import Ignored
 
-_OUT = Console(highlight=False)
-_ERR = Console(stderr=True, highlight=False)
+_OUT = plain_console(highlight=False)
+_ERR = plain_console(stderr=True, highlight=False)
 _MOST_IGNORED = 3  # files of a team
 _LAYOUTS = ((64, True), (16, True), (8, True), (0, True), (16, False), (0, False))
 """Of the rounds of a game: letters of the winner's name, and whether all bids are shown. The first to fit is used."""
@@ -42,7 +42,7 @@ def leaderboard(stage: int, board: pd.DataFrame) -> None:
         for row in rows.to_dict("records"):
             table.add_row(
                 "–" if row["filler"] else str(row["rank"]),
-                escape(row["team_name"]) + (" [dim](filler)[/dim]" if row["filler"] else ""),
+                Text.assemble(row["team_name"], (" (filler)" if row["filler"] else "", "dim")),
                 f"{row['total_score']:.2f}",
                 f"{row['mean_score']:.2f}",
                 _interval(row["ci_low"], row["ci_high"]),
@@ -68,11 +68,11 @@ def game(content: Mapping[str, Any], path: Path) -> None:
     numbers = _numbers(content)
     for team, result in sorted(content["team_results"].items(), key=lambda item: -item[1]["utility"]):
         money = (f"{result[name]:.2f}" for name in ("utility", "max_single_item_utility", "budget_spent"))
-        results.add_row(numbers[team], escape(team), *money, str(len(result["items_won"])))
+        results.add_row(numbers[team], team, *money, str(len(result["items_won"])))
     _OUT.print(results)
     _OUT.print(f"game     {path}", soft_wrap=True)
     for failure in content["failures"]:
-        _ERR.print(f"{failure['team_id']}: {_at(failure)}: {escape(failure['text'])}", soft_wrap=True)
+        _ERR.print(f"{failure['team_id']}: {_at(failure)}: {failure['text']}", soft_wrap=True)
 
 
 def _rounds(content: Mapping[str, Any], letters: int, bids: bool) -> Table:
@@ -88,7 +88,7 @@ def _rounds(content: Mapping[str, Any], letters: int, bids: bool) -> Table:
         winner = entry["winner"]
         named = f"{numbers[winner]} {_cut(winner, letters)}".strip() if winner else "–"
         shown = [_bid(entry, team) for team in numbers] if bids else []
-        table.add_row(str(entry["round"]), entry["item_id"], escape(named), f"{entry['price']:.2f}", *shown)
+        table.add_row(str(entry["round"]), entry["item_id"], named, f"{entry['price']:.2f}", *shown)
     return table
 
 
@@ -97,11 +97,11 @@ def _numbers(content: Mapping[str, Any]) -> dict[str, str]:
     return {team: str(number) for number, team in enumerate(content["team_results"], start=1)}
 
 
-def _bid(entry: Mapping[str, Any], team: str) -> str:
+def _bid(entry: Mapping[str, Any], team: str) -> str | Text:
     """A team's bid in a round, the error that cost it, or – if the team was not asked any more."""
     bid, error = f"{entry['all_bids'][team]:.2f}", entry["errors"].get(team)
     if team == entry["winner"]:
-        return f"[bold]{bid}[/bold]"
+        return Text(bid, style="bold")
     return "–" if error and entry["seconds"][team] is None else error or bid
 
 
@@ -163,7 +163,7 @@ def trying(submissions: int) -> Iterator[Callable[[str], None]]:
     print(f"loading {_many(submissions, 'submission')} once, to see which would start", file=sys.stderr)
     numbers = iter(range(1, submissions + 1))
     with _ERR.status("") as status:
-        yield lambda team_id: status.update(f"[dim]{next(numbers)} of {submissions}: {escape(team_id)}[/dim]")
+        yield lambda team_id: status.update(Text(f"{next(numbers)} of {submissions}: {team_id}", style="dim"))
 
 
 def set_aside(teams: Sequence[SetAside]) -> None:

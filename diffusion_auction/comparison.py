@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 
 from diffusion_auction.config import ANOTHER, ExperimentConfig
 from diffusion_auction.evaluation.metrics import check_metrics, read_metrics
@@ -19,9 +18,10 @@ from experiments.page import drawings, render
 from experiments.run_directory import read_provenance, read_run, run_directory
 from experiments.stored import DamagedFileError, read_table
 from experiments.style import save_figure
+from experiments.terminal import plain_console
 from launchers.shards import write_atomic
 
-_OUT = Console(soft_wrap=True)
+_OUT = plain_console(soft_wrap=True)
 _FINISHED = "directories of finished runs"
 _ABSENT = "–"
 _COUNTS = ("auctions", "value_profiles", "adjacent_pairs", "adjacent_violations", "images", "sample_passes")

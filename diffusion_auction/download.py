@@ -86,7 +86,7 @@ class Arrivals:
 
     def __init__(self, total: int, out: Console) -> None:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),

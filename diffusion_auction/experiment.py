@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 from diffusion_auction import bids as bidding
@@ -42,11 +41,12 @@ from experiments.run_directory import (
     write_table,
 )
 from experiments.stored import DamagedFileError, read_table
+from experiments.terminal import plain_console
 from launchers import check_launcher, fan_out
 from launchers.provenance import provenance
 from launchers.status import write_manifest
 
-_OUT = Console(soft_wrap=True)
+_OUT = plain_console(soft_wrap=True)
 
 
 @dataclass(frozen=True)

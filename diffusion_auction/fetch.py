@@ -13,7 +13,6 @@ from filelock import FileLock, Timeout
 from huggingface_hub import constants
 from huggingface_hub.errors import HTTPError
 from huggingface_hub.utils import disable_progress_bars
-from rich.console import Console
 from rich.filesize import decimal
 
 from diffusion_auction import hub
@@ -23,8 +22,9 @@ from diffusion_auction.hub import HubError, HubFile
 from diffusion_auction.snapshot import Snapshot
 from diffusion_auction.weights import Source, cache_setting, cached, hub_sources
 from experiments.errors import RequestError
+from experiments.terminal import plain_console
 
-_OUT = Console(soft_wrap=True, highlight=False)
+_OUT = plain_console(soft_wrap=True, highlight=False)
 
 
 def fetch(config: ExperimentConfig) -> int:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 from diffusion_auction import finished
@@ -27,9 +26,10 @@ from experiments.run_directory import (
     write_table,
 )
 from experiments.schema import flat
+from experiments.terminal import plain_console
 from launchers.provenance import provenance
 
-_OUT = Console(soft_wrap=True)
+_OUT = plain_console(soft_wrap=True)
 
 
 def read_recorded(config: ExperimentConfig) -> tuple[Path, Scores, Mechanism]:

@@ -52,15 +52,17 @@ class Images:
     def publish(self) -> None:
         """Rename what `write` wrote to its places."""
         for place in self._places:
-            with suppress(FileNotFoundError):  # it was there already, or the next run was quicker
-                self._part(place).replace(place)
+            try:
+                self._put(place)  # unless it was there already, or the next run was quicker
+            except IsADirectoryError as error:
+                error.strerror = "a directory is in the place of the image, remove it"
+                raise
 
     def complete(self, digests: list[str]) -> bool:
         """Whether every image is in place as marked, after putting there what a kill left beside."""
         for place, digest in zip(self._places, digests, strict=True):
             if not _is(place, digest) and _is(self._part(place), digest):
-                with suppress(FileNotFoundError):  # the worker that wrote it is alive, and was quicker
-                    self._part(place).replace(place)
+                self._put(place)  # unless the worker that wrote it is alive, and was quicker
             if not _is(place, digest):
                 return False
         return True
@@ -81,6 +83,11 @@ class Images:
             except OSError:
                 shutil.copyfile(path, self._part(place))
         return True
+
+    def _put(self, place: Path) -> None:
+        """Rename what is beside `place` to it, if anything is; an `OSError` names `place`."""
+        with suppress(FileNotFoundError), naming(place):
+            self._part(place).replace(place)
 
     @staticmethod
     def _part(place: Path) -> Path:

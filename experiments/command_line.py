@@ -49,6 +49,8 @@ _EXCLUSIVE = ("run", "multirun", "cfg", "info", "shell_completion")
 _NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 _NO_FILE = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG)
 """A directory in the place of a file, a file in that of a directory, a name that is too long."""
+_NO_DIRECTORY = (errno.ENOTDIR, errno.EEXIST)
+"""A file, or a link to nothing, in the place of a directory."""
 
 PATH_KEYS = ("agent", "teams", "teams_dir", "json", "scores", "runs", "images_from", "run_dir", "launcher.stage_dir")
 """Keys of both applications whose values name files, or lists of them: a user types any path, quoted for the shell."""
@@ -87,6 +89,8 @@ def run_application(application: Application) -> int:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing and exiting with 1
     _have_own_launchers_only()
+    if status := _status(lambda: refuse_other_bytes(sys.argv[1:])):
+        return status
     sys.argv[1:] = quote_paths(_multirun_first(sys.argv[1:]))
     task = Task(application)
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=application.config_name)(task)
@@ -122,6 +126,17 @@ def refuse_flags(arguments: Sequence[str], config_name: str, flags: Mapping[str,
         raise RequestError("option", ", ".join(unknown), "key=value, with one of the keys that --help lists")
     if written:
         raise RequestError("options", " ".join(arguments), f"keys: {' '.join(written)}")
+
+
+def refuse_other_bytes(arguments: Sequence[str]) -> None:
+    """Raise `RequestError` for an argument that is not in UTF-8, which no file of a run could hold."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            key, _, value = argument.partition("=") if "=" in argument else ("argument", "", argument)
+            shown = os.fsencode(value).decode(errors="backslashreplace")
+            raise RequestError(key, shown, "a text in UTF-8") from None
 
 
 def _group(entry: Any) -> Iterator[str]:
@@ -255,9 +270,10 @@ def _status(work: Callable[[], int | None]) -> int:
         print(news)
         return 0
     except OSError as error:
-        if error.errno in _NO_FILE:
-            reason = str(error.strerror).lower()
-            print(f"{error.filename}: {reason}; remove it, or choose another run_dir", file=sys.stderr)
+        blocking = _no_directory(error.filename) if error.errno in _NO_DIRECTORY else None
+        if blocking or error.errno in _NO_FILE:
+            reason = "not a directory" if blocking else str(error.strerror).lower()
+            print(f"{blocking or error.filename}: {reason}; remove it, or choose another run_dir", file=sys.stderr)
             return 2
         if error.errno not in _NOT_WRITABLE:
             raise
@@ -266,6 +282,12 @@ def _status(work: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command resumes where it stopped", file=sys.stderr)
         return 130
+
+
+def _no_directory(path: object) -> Path | None:
+    """What is no directory on the way to `path`, or there; None if all is one or absent."""
+    places = (Path(path), *Path(path).parents) if isinstance(path, str | Path) else ()
+    return next((place for place in places if os.path.lexists(place) and not place.is_dir()), None)
 
 
 def _in_our_words(error: HydraException | OmegaConfBaseException) -> str:

@@ -19,13 +19,13 @@ from hydra.core.utils import JobStatus, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import TypeAdapter, ValidationError
-from rich.console import Console
 from rich.table import Table
 
 from experiments.command_line import Application, log_warnings
 from experiments.errors import RequestError
 from experiments.schema import Section, read_config
 from experiments.sweep_table import override_values, read_rows, scalar_metrics, write_sweep_table
+from experiments.terminal import plain_console
 from launchers import FailedShardsError, LauncherConfig, NotWaitedError, Shard, fan_out, mark_of, unmark
 from launchers.config import InlineConfig
 from launchers.provenance import overridden
@@ -233,7 +233,7 @@ class Sweep:
             job = outcome.job
             asked = " ".join(override for override in job.overrides if not override.startswith("run_dir="))
             table.add_row(str(job.number), asked, outcome.state, str(self._below(job.run_dir)))
-        console = Console(soft_wrap=True, highlight=False, markup=False)
+        console = plain_console(soft_wrap=True, highlight=False)
         console.print(table)
         console.print(f"runs in  {self._directory}")
         console.print(f"table    {self._directory / 'sweep.csv'}")

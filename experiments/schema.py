@@ -90,6 +90,7 @@ _EXPECTED = {
     "union_tag_not_found": "a value",
     "extra_forbidden": "no such key",
     "string_type": "a text",
+    "string_unicode": "a text in UTF-8",
     "string_too_short": "a text of at least {min_length} characters",
     "string_too_long": "a text of at most {max_length} characters",
     "int_type": "an integer",

@@ -90,6 +90,8 @@ def in_words(error: ValidationError) -> str:
     place = ".".join(map(str, first["loc"]))
     if first["type"] == "missing":
         return f"{place} is absent"
+    if "class_name" in first.get("ctx", {}):  # a name of the program's, which says nothing to a user
+        return f"{place}: expected keys with values".removeprefix(": ")
     expected = first["msg"].replace("Input should be", "expected")
     return f"{place}: {expected}" if place else expected
 

@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
-
+from experiments.terminal import plain_console
 from launchers.control import cancel_run, log_of
 from launchers.crew import last_ends
 from launchers.errors import LaunchError, SlurmError
@@ -74,7 +73,7 @@ def _status(run_dir: Path) -> int:
         3 if nobody works on open shards and none of their jobs is queued; 1 if shards failed or were lost, or if nobody
         is seen at work and SLURM does not answer; else 0.
     """
-    console, status = Console(soft_wrap=True), 0
+    console, status = plain_console(soft_wrap=True), 0
     if not stages(run_dir):
         print("no work was handed out yet: the command of this run prepares it, or ended before")
     for stage, keys in stages(run_dir).items():

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.progress import (
     BarColumn,
@@ -23,6 +22,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from experiments.terminal import plain_console
 from launchers.attendance import seconds_on_shard
 from launchers.shards import Shard
 from launchers.status import Standing, failure_of
@@ -39,7 +39,7 @@ class Watch:
         self._sizes = {shard.key: shard.size for shard in shards}
         self._folder, self._what, self._unit = folder, what, unit
         self._began, self._printed, self._failed = time.monotonic(), -_LINE_SECONDS, set[str]()
-        self._console = Console(stderr=True)
+        self._console = plain_console(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
 
     def __enter__(self) -> Watch:
@@ -53,7 +53,7 @@ class Watch:
 
     def say(self, line: str) -> None:
         """Print one line, above the table if there is one."""
-        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self._console.print(line, soft_wrap=True, highlight=False)
 
     def show(self, standing: Standing, note: str = "") -> None:
         """Show how the shards stand now; each failure once, when it is first seen."""
@@ -129,8 +129,8 @@ class Bar:
     """A progress bar of work in this process; of work without a name nothing is shown."""
 
     def __init__(self, shards: Sequence[Shard], *, what: str, unit: str) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _RateColumn())
-        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), _RateColumn())
+        console = plain_console(stderr=True)
         self._progress = Progress(*columns, TimeRemainingColumn(), console=console, disable=not what)
         self._task = self._progress.add_task(what, total=sum(shard.size for shard in shards), unit=unit)
 

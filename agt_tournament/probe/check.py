@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from agt_tournament.agents.sandbox import Sandbox
 from agt_tournament.probe.names import sample_of_paths
@@ -19,6 +20,7 @@ from agt_tournament.probe.walk import Walked, walk
 _SHARE = 6
 """One in so many of this machine's paths is tried, beside those that matter most; `make walls` tries all."""
 _WIDTH = 80
+_NO = Text("no", style="red")
 
 
 @dataclass
@@ -70,23 +72,23 @@ def promises_table(checked: list[Checked]) -> Table:
         table.add_row(promise, *(_cell(result.promises, promise) for result in checked))
     table.add_row("writing, path by path", *(_by_walking(result, "writable", "paths") for result in checked))
     table.add_row("other system calls", *(_by_walking(result, "system call", "calls") for result in checked))
-    works = ("yes" if result.promises["works"] else "[red]no[/red]" for result in checked)
+    works = ("yes" if result.promises["works"] else _NO for result in checked)
     table.add_row("agents can compute", *works)
     return table
 
 
-def _cell(promises: Result, promise: str) -> str:
+def _cell(promises: Result, promise: str) -> str | Text:
     if promise not in promises["held"]:
         return "–"
-    return "[red]no[/red]" if promises["held"][promise] else "yes"
+    return _NO if promises["held"][promise] else "yes"
 
 
-def _by_walking(result: Checked, kind: str, tried: str) -> str:
+def _by_walking(result: Checked, kind: str, tried: str) -> str | Text:
     """Whether nothing of `kind` is open that is not on the reviewed list, and how much was tried."""
     if result.walked is None:
         return "–"
     if any(opening.kind == kind for opening in unreviewed(result.walked)):
-        return "[red]no[/red]"
+        return _NO
     return f"yes, {result.walked.paths if tried == 'paths' else result.walked.calls:,} {tried}"
 
 

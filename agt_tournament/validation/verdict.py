@@ -13,10 +13,9 @@ from threading import Event, Thread
 from typing import Any
 
 from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from agt_tournament.config import TournamentConfig
 from agt_tournament.submissions import AGENT_FILE, SubmissionError
@@ -26,6 +25,7 @@ from agt_tournament.validation.problems import Finding, find_problems, printable
 from agt_tournament.validation.trial import PlayedGame, Trial
 from experiments.errors import RequestError
 from experiments.run_directory import write_json
+from experiments.terminal import plain_console
 
 _EVERY = 5.0
 """Seconds between two lines of progress where there is no terminal."""
@@ -115,12 +115,12 @@ def write(verdict: Verdict, target: str) -> None:
 @contextmanager
 def progress(every: float = _EVERY) -> Iterator[Callable[[str], None]]:
     """Show on standard error what is waited for: in one line of a terminal, else by a line `every` few seconds."""
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     if console.is_terminal and not console.is_dumb_terminal:
-        columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", style="dim"))
+        columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", style="dim", markup=False))
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task("")
-            yield lambda what: bar.update(task, description=escape(what))
+            yield lambda what: bar.update(task, description=what)
         return
     began, ended, waits_for = time.perf_counter(), Event(), [""]
 
@@ -139,7 +139,7 @@ def progress(every: float = _EVERY) -> Iterator[Callable[[str], None]]:
 
 def show(verdict: Verdict) -> None:
     """Print `verdict`: problems, warnings, what it printed, the games, and the verdict in one line."""
-    out = Console(highlight=False)
+    out = plain_console(highlight=False)
     for kind, colour, findings in (("problem", "red", verdict.problems), ("warning", "yellow", verdict.warnings)):
         for number, finding in enumerate(findings, start=1):
             out.print(_block(f"{kind} {number}", colour, finding))
@@ -160,13 +160,13 @@ def _block(title: str, colour: str, finding: Finding) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    times = f" [dim]({finding.count} times)[/dim]" if finding.count > 1 else ""
-    grid.add_row(f"[{colour}]{title}[/{colour}]", f"[bold]{escape(finding.what)}[/bold]{times}")
-    grid.add_row(f"[dim]{'first' if finding.count > 1 else 'where'}[/dim]", escape(finding.where))
+    times = f" ({finding.count} times)" if finding.count > 1 else ""
+    grid.add_row(Text(title, style=colour), Text.assemble((finding.what, "bold"), (times, "dim")))
+    grid.add_row(Text("first" if finding.count > 1 else "where", style="dim"), finding.where)
     if finding.file is not None:
-        source = f"  {escape(_cut(finding.source))}" if finding.source else ""
-        grid.add_row("[dim]line[/dim]", f"[cyan]{escape(finding.file)}:{finding.line}[/cyan]{source}")
-    grid.add_row("[dim]hint[/dim]", escape(finding.hint))
+        source = f"  {_cut(finding.source)}" if finding.source else ""
+        grid.add_row(Text("line", style="dim"), Text.assemble((f"{finding.file}:{finding.line}", "cyan"), source))
+    grid.add_row(Text("hint", style="dim"), finding.hint)
     return grid
 
 
@@ -174,7 +174,7 @@ def _printed(output: str) -> list[str]:
     """Its first lines."""
     lines = output.splitlines()
     more = len(lines) > _SHOWN_OUTPUT or len(output.encode()) > _KEPT_OUTPUT - 4
-    shown = [f"  {escape(printable(line.expandtabs(4)))}" for line in lines[:_SHOWN_OUTPUT]]
+    shown = [f"  {printable(line.expandtabs(4))}" for line in lines[:_SHOWN_OUTPUT]]
     return ["it printed", *shown, *["  …"] * more]
 
 
@@ -199,13 +199,14 @@ def _table(games: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def _line(verdict: Verdict) -> str:
+def _line(verdict: Verdict) -> Text:
     warned = _count(len(verdict.warnings), "warning") if verdict.warnings else ""
     if verdict.valid:
         games, warned = _count(len(verdict.games), "game"), f", {warned}" if warned else ""
-        return f"[bold green]valid[/bold green]: {escape(verdict.agent)} played {games} without an error{warned}"
+        return Text.assemble(("valid", "bold green"), f": {verdict.agent} played {games} without an error{warned}")
     problems = _count(len(verdict.problems), "problem")
-    return f"[bold red]not valid[/bold red]: {escape(verdict.agent)} has {problems}{' and ' if warned else ''}{warned}"
+    found = f"{problems}{' and ' if warned else ''}{warned}"
+    return Text.assemble(("not valid", "bold red"), f": {verdict.agent} has {found}")
 
 
 def _count(number: int, unit: str) -> str:

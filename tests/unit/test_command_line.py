@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.command_line import _multirun_first, quote_paths
+from agt_tournament.__main__ import main as tournament_main
+from diffusion_auction.__main__ import main as auction_main
+from experiments.command_line import _multirun_first, _status, quote_paths
+from launchers.shards import write_atomic
 
 PARSER = OverridesParser.create()
 paths = st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" '\"\\()[]{},=#$~&;"), min_size=1)
@@ -71,3 +78,34 @@ def test_with_multirun_a_comma_still_separates() -> None:
 def test_multirun_may_be_asked_for_behind_the_keys() -> None:
     assert _multirun_first(["samples=2", "-m", "seed=0,1"]) == ["-m", "samples=2", "seed=0,1"]
     assert _multirun_first(["samples=2"]) == ["samples=2"]
+
+
+@pytest.mark.parametrize("application", [auction_main, tournament_main])
+def test_what_is_not_in_utf_8_is_refused_in_one_line(
+    application: Callable[[], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["run_dir=bad\udcff"], ["-m", "run_dir=bad\udcff", "seed=1,2"], ["agent=x", "\udcff"]):
+        monkeypatch.setattr(sys, "argv", ["application", *arguments])
+        assert application() == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.endswith("\\xff: expected a text in UTF-8")
+
+
+@pytest.mark.parametrize("place", ["figures", "figures/a", "figures/a/b"])
+@pytest.mark.parametrize("in_the_way", ["a file", "a link to nothing"])
+def test_what_is_in_the_way_of_a_file_is_named(
+    place: str, in_the_way: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocking = tmp_path / "figures"
+    blocking.touch() if in_the_way == "a file" else blocking.symlink_to("nowhere")
+
+    def work() -> None:
+        write_atomic(tmp_path / place / "x.png", b"")
+
+    assert _status(work) == 2
+    assert capsys.readouterr().err == f"{blocking}: not a directory; remove it, or choose another run_dir\n"
+
+
+def test_a_directory_that_is_made_twice_is_a_fault_of_the_program(tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError):
+        _status(tmp_path.mkdir)

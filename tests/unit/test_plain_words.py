@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from agt_tournament.registration import _Entry
 from diffusion_auction import config as auction
 from experiments import schema
 from experiments.errors import RequestError
+from experiments.run_directory import read_run
+from experiments.stored import DamagedFileError
 from tests.support import CONF
 
 FOREIGN = re.compile(
@@ -164,3 +167,18 @@ def test_examples(change: dict[str, Any], said: str) -> None:
     with pytest.raises(RequestError) as refused:
         auction.read_config(next(auctions()) | change)
     assert str(refused.value) == said
+
+
+def test_a_text_that_is_no_unicode_is_refused_in_plain_words() -> None:
+    tree = next(competitions()) | {"run_dir": "bad\udcff"}
+    with pytest.raises(RequestError) as refused:
+        competition.read_config(tree)
+    assert refused.value.expected == "a text in UTF-8"
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "a"])
+def test_a_stored_file_of_another_kind_is_said_without_names_of_the_program(content: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(DamagedFileError) as refused:
+        read_run(tmp_path)
+    assert refused.value.problem == "expected keys with values"

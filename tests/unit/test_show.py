@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from agt_tournament import show
 from agt_tournament.auction_engine import Answer, in_words
+from experiments.terminal import plain_console
 from tests.tournament import ScriptedBidder, play
 
 LONG = "a_very_long_team_name_that_fills_all_its_fifty_let"
@@ -27,7 +27,7 @@ def game(**scripts: Any) -> dict[str, Any]:
 def shown(content: dict[str, Any], columns: int, monkeypatch: pytest.MonkeyPatch) -> str:
     """What is printed of a game on a terminal of so many `columns`."""
     out = StringIO()
-    monkeypatch.setattr(show, "_OUT", Console(file=out, width=columns, highlight=False))
+    monkeypatch.setattr(show, "_OUT", plain_console(file=out, width=columns, highlight=False))
     show.game(content, Path("game.json"))
     return out.getvalue()
 

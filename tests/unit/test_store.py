@@ -284,6 +284,21 @@ def test_a_damaged_image_is_noticed(tmp_path: Path, damage: str) -> None:
     assert batch.done
 
 
+def test_a_directory_in_the_place_of_an_image_is_named(tmp_path: Path) -> None:
+    batch = Batch(tmp_path)
+    batch.mark()
+    place = tmp_path / PATHS[1]
+    place.mkdir()
+    with pytest.raises(IsADirectoryError) as refused:
+        batch.files.publish()
+    assert str(refused.value).endswith(f"remove it: '{place}'")
+    with pytest.raises(IsADirectoryError) as refused:
+        batch.done  # noqa: B018
+    assert (refused.value.filename, refused.value.filename2) == (str(place), None)
+    place.rmdir()
+    assert batch.done
+
+
 def test_a_damaged_leftover_is_not_put_in_place(tmp_path: Path) -> None:
     batch = Batch(tmp_path)
     batch.mark()
