@@ -29,7 +29,13 @@ from diffusion_auction.pipelines.branches import Branches
 from diffusion_auction.pipelines.composed_velocity import check_caches, composed_velocity
 from diffusion_auction.pipelines.inputs import (
     check_embeds,
-    check_one_source,
+    check_latents,
+    check_number,
+    check_returned,
+    check_settings,
+    check_size,
+    check_source,
+    check_whole,
     negative_branches,
     scenarios_and_bids,
 )
@@ -37,8 +43,6 @@ from diffusion_auction.prompt_length import check_length, unknown_words
 from diffusion_auction.tiny_flux import WEIGHTS
 
 _LOG = logging.getLogger(__name__)
-
-SCHEDULES = ("flux", "paper")
 
 
 class FluxPipelineAuction(FluxPipeline):
@@ -161,7 +165,7 @@ class FluxPipelineAuction(FluxPipeline):
             ValueError: naming the argument that is wrong; of `max_sequence_length`, if a prompt would lose an agent's
                 words.
         """
-        check_one_source(base_prompt=base_prompt, branches=branches, prompt_embeds=prompt_embeds)
+        check_source(base_prompt, branches, prompt_embeds, pooled_prompt_embeds)
         if base_prompt is None and not (agent_prompts is None and bids is None):
             raise ValueError(
                 "`agent_prompts` and `bids` have to be given with `base_prompt`, from which they are encoded"
@@ -170,7 +174,19 @@ class FluxPipelineAuction(FluxPipeline):
             prompt_embeds, pooled_prompt_embeds = branches.prompt_embeds, branches.pooled_prompt_embeds
         height = height or self.default_sample_size * self.vae_scale_factor
         width = width or self.default_sample_size * self.vae_scale_factor
-        _check_settings(schedule, num_images_per_prompt, max_branches)
+        check_size(height, width, 2 * self.vae_scale_factor)
+        check_settings(
+            schedule=schedule,
+            num_inference_steps=num_inference_steps,
+            sigmas=sigmas,
+            num_images_per_prompt=num_images_per_prompt,
+            max_branches=max_branches,
+            max_sequence_length=max_sequence_length,
+            true_cfg_scale=true_cfg_scale,
+            negative_prompt=negative_prompt,
+            joint_attention_kwargs=joint_attention_kwargs,
+            callback_on_step_end=callback_on_step_end,
+        )
         self.check_inputs(
             prompt=None if base_prompt is None else "",  # what it says is checked with the bids
             prompt_2=None,
@@ -201,9 +217,11 @@ class FluxPipelineAuction(FluxPipeline):
                 max_sequence_length=max_sequence_length,
                 lora_scale=lora_scale,
             )
-        elif branches is None:
-            embeds, pooled = check_embeds("prompt_embeds", prompt_embeds, pooled_prompt_embeds)
-            branches = Branches.of_prompts(embeds, pooled, torch.arange(len(embeds)))
+        else:
+            name = "prompt_embeds" if branches is None else "branches.prompt_embeds"
+            embeds, pooled = check_embeds(name, prompt_embeds, pooled_prompt_embeds, *self._embedding_channels)
+            if branches is None:
+                branches = Branches.of_prompts(embeds, pooled, torch.arange(len(embeds)))
         negative = None
         if true_cfg_scale > 1 and (negative_prompt is not None or negative_prompt_embeds is not None):
             encoded = self._encode_negative(
@@ -216,6 +234,10 @@ class FluxPipelineAuction(FluxPipeline):
         # Noise, noise levels and what else the transformer is given
         dtype = branches.prompt_embeds.dtype
         channels = self.transformer.config.in_channels // 4
+        if latents is not None:
+            pixels = 2 * self.vae_scale_factor  # across an image token
+            tokens = (int(height) // pixels) * (int(width) // pixels)
+            check_latents(latents, (len(branches), tokens, 4 * channels))
         latents, image_ids = self.prepare_latents(
             len(branches), channels, height, width, dtype, device, generator, latents
         )
@@ -223,6 +245,7 @@ class FluxPipelineAuction(FluxPipeline):
         timesteps = self._timesteps(num_inference_steps, sigmas, latents)
         guidance = None
         if self.transformer.config.guidance_embeds:
+            check_number("guidance_scale", guidance_scale)
             guidance = torch.full([len(branches)], guidance_scale, device=device, dtype=torch.float32)
         image_embeds = self._image_embeds(
             ip_adapter_image,
@@ -254,7 +277,7 @@ class FluxPipelineAuction(FluxPipeline):
                 if callback_on_step_end is not None:
                     tensors = {"latents": latents, "prompt_embeds": branches.prompt_embeds}
                     chosen = {name: tensors[name] for name in callback_on_step_end_tensor_inputs}
-                    tensors |= callback_on_step_end(self, step, timestep, chosen)
+                    tensors |= check_returned(callback_on_step_end(self, step, timestep, chosen))
                     latents = tensors["latents"]
                     branches = replace(branches, prompt_embeds=tensors["prompt_embeds"])
                 progress_bar.update()
@@ -295,6 +318,8 @@ class FluxPipelineAuction(FluxPipeline):
                 words.
         """
         scenarios, vectors = scenarios_and_bids(base_prompt, agent_prompts, bids)
+        if max_sequence_length is not None:
+            check_whole("max_sequence_length", max_sequence_length)
         weights = [weights_of(composition, vector) for vector in vectors]
         self._check_text_encoders("base_prompt", "branches")
         length = max_sequence_length or min(256, self.tokenizer_2.model_max_length)
@@ -338,13 +363,18 @@ class FluxPipelineAuction(FluxPipeline):
         if embeds is None:
             self._check_text_encoders("negative_prompt", "negative_prompt_embeds")
             return self.encode_prompt(prompt, max_sequence_length=length, lora_scale=lora_scale)[:2]
-        embeds, pooled = check_embeds("negative_prompt_embeds", embeds, pooled)
+        embeds, pooled = check_embeds("negative_prompt_embeds", embeds, pooled, *self._embedding_channels)
         if embeds.shape[1:] != branches.prompt_embeds.shape[1:]:
             raise ValueError(
                 "`negative_prompt_embeds` and the embeddings of the prompts must have the same shape when passed "
                 f"directly, but each is of {tuple(embeds.shape[1:])} and {tuple(branches.prompt_embeds.shape[1:])}"
             )
         return embeds, pooled
+
+    @property
+    def _embedding_channels(self) -> tuple[int, int]:
+        """What the transformer reads: D of a sequence's embeddings, D' of a pooled one."""
+        return self.transformer.config.joint_attention_dim, self.transformer.config.pooled_projection_dim
 
     def _velocity(self, branches: Branches, latents: Tensor, image_embeds: list[Tensor] | None, **given: Any) -> Tensor:
         """The velocity composed of `branches` at `latents` and the current timestep, with image prompts if any."""
@@ -397,12 +427,3 @@ class FluxPipelineAuction(FluxPipeline):
         latents = latents / config.scaling_factor + config.shift_factor
         pixels = self.vae.decode(latents, return_dict=False)[0]
         return self.image_processor.postprocess(pixels, output_type=output_type)
-
-
-def _check_settings(schedule: str, num_images_per_prompt: int, max_branches: int | None) -> None:
-    if schedule not in SCHEDULES:
-        raise ValueError(f"`schedule` has to be one of {', '.join(SCHEDULES)} but is {schedule!r}")
-    if num_images_per_prompt < 1:
-        raise ValueError(f"`num_images_per_prompt` has to be at least 1 but is {num_images_per_prompt}")
-    if max_branches is not None and max_branches < 1:
-        raise ValueError(f"`max_branches` has to be at least 1, or None for all, but is {max_branches}")

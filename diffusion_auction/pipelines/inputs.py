@@ -1,9 +1,10 @@
-"""The checked arguments of a call: scenarios and bids, and embeddings in their place."""
+"""The checked arguments of a call: scenarios and bids, embeddings in their place, and settings."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from diffusion_auction.pipelines.branches import Branches
 from diffusion_auction.scenarios import Scenario
+
+SCHEDULES = ("flux", "paper")
 
 
 def scenarios_and_bids(
@@ -62,27 +65,36 @@ def _check_texts(bases: list[Any], agents: list[Any]) -> None:
 def _check_bids(scenario: Scenario, vector: Any) -> None:
     if not isinstance(vector, Sequence) or len(vector) != scenario.n_agents:
         raise ValueError(f"`bids` has to hold {scenario.n_agents} bids, one per agent prompt, but is {vector}")
-    if not all(isinstance(bid, int | float | np.number) and math.isfinite(bid) and bid >= 0 for bid in vector):
+    if not all(_is_number(bid) and bid >= 0 for bid in vector):
         raise ValueError(f"`bids` have to be finite numbers that are not negative but are {vector}")
 
 
-def check_one_source(**given: Any) -> None:
-    """Exactly one of the arguments `given` says what to draw; raises `ValueError` naming those that do, or all."""
+def check_source(base_prompt: Any, branches: Any, prompt_embeds: Any, pooled_prompt_embeds: Any) -> None:
+    """Exactly one argument says what to draw; raises `ValueError` naming those that do, or all."""
+    given = {"base_prompt": base_prompt, "branches": branches, "prompt_embeds": prompt_embeds}
     named = [f"`{name}`" for name, value in given.items() if value is not None]
     if len(named) != 1:
         choices = ", ".join(f"`{name}`" for name in given)
         raise ValueError(f"exactly one of {choices} has to be given, but given: {', '.join(named) or 'none'}")
+    if pooled_prompt_embeds is not None and prompt_embeds is None:
+        raise ValueError(f"`pooled_prompt_embeds` has to be given with `prompt_embeds` but is given with {named[0]}")
+    if branches is not None:
+        _expect(isinstance(branches, Branches), "branches", "what `encode_branches` made", type(branches))
 
 
-def check_embeds(name: str, embeds: Tensor | None, pooled: Tensor | None) -> tuple[Tensor, Tensor]:
+def check_embeds(name: str, embeds: Any, pooled: Any, channels: int, pooled_channels: int) -> tuple[Tensor, Tensor]:
     """A sequence and a pooled embedding of each prompt; raises `ValueError` naming the argument and its shape."""
     pooled_name = f"{name.removesuffix('prompt_embeds')}pooled_prompt_embeds"
     if embeds is None or pooled is None:
         raise ValueError(f"`{name}` and `{pooled_name}` have to be given together")
-    if embeds.ndim != 3 or pooled.ndim != 2 or len(embeds) != len(pooled):
+    for argument, value in ((name, embeds), (pooled_name, pooled)):
+        floating = isinstance(value, Tensor) and value.is_floating_point()
+        _expect(floating, argument, "a tensor of floating point numbers", getattr(value, "dtype", type(value)))
+    fits = embeds.ndim == 3 and embeds.numel() and embeds.shape[2] == channels
+    if not fits or pooled.shape != (len(embeds), pooled_channels):
         raise ValueError(
-            f"`{name}` and `{pooled_name}` have to be of shapes (prompts, tokens, channels) and (prompts, channels) "
-            f"but are of {tuple(embeds.shape)} and {tuple(pooled.shape)}"
+            f"`{name}` and `{pooled_name}` have to be of shapes (prompts, tokens, {channels}) and (prompts, "
+            f"{pooled_channels}) but are of {tuple(embeds.shape)} and {tuple(pooled.shape)}"
         )
     return embeds, pooled
 
@@ -95,3 +107,92 @@ def negative_branches(embeds: Tensor, pooled: Tensor, branches: Branches) -> Bra
         )
     prompt = torch.zeros(len(branches), dtype=torch.long) if len(embeds) == 1 else torch.arange(len(branches))
     return Branches.of_prompts(embeds, pooled, prompt)
+
+
+def check_settings(
+    *,
+    schedule: str,
+    num_inference_steps: int | None,
+    sigmas: Any,
+    num_images_per_prompt: int,
+    max_branches: int | None,
+    max_sequence_length: int | None,
+    true_cfg_scale: float,
+    negative_prompt: str | list[str] | None,
+    joint_attention_kwargs: dict[str, Any] | None,
+    callback_on_step_end: Callable | None,
+) -> None:
+    """What a call is told beside what to draw; raises `ValueError` naming the argument and its value."""
+    _expect(schedule in SCHEDULES, "schedule", f"one of {', '.join(SCHEDULES)}", schedule)
+    if sigmas is None:
+        check_whole("num_inference_steps", num_inference_steps)
+    else:
+        _check_sigmas(sigmas)
+    check_whole("num_images_per_prompt", num_images_per_prompt)
+    if max_branches is not None:
+        check_whole("max_branches", max_branches)
+    if max_sequence_length is not None:
+        check_whole("max_sequence_length", max_sequence_length)
+    check_number("true_cfg_scale", true_cfg_scale)
+    if negative_prompt is not None:
+        _check_negative(negative_prompt)
+    if joint_attention_kwargs is not None:
+        _expect(isinstance(joint_attention_kwargs, Mapping), "joint_attention_kwargs", "a dict", joint_attention_kwargs)
+    if callback_on_step_end is not None:
+        _expect(callable(callback_on_step_end), "callback_on_step_end", "a function", callback_on_step_end)
+
+
+def _check_sigmas(sigmas: Any) -> None:
+    levels = _as_lists(sigmas)
+    fits = isinstance(levels, list) and len(levels) > 0 and all(_is_number(level) and level >= 0 for level in levels)
+    _expect(fits, "sigmas", "a list of one or more finite numbers that are not negative", sigmas)
+
+
+def _check_negative(prompt: Any) -> None:
+    texts = [prompt] if isinstance(prompt, str) else prompt
+    fits = isinstance(texts, list) and len(texts) > 0 and all(isinstance(text, str) for text in texts)
+    _expect(fits, "negative_prompt", "a text, or a list of one or more texts,", prompt)
+
+
+def check_size(height: Any, width: Any, least: int) -> None:
+    """Pixels enough for one image token; `FluxPipeline` rounds what is no multiple of `least` down."""
+    for name, pixels in (("height", height), ("width", width)):
+        _expect(_is_number(pixels) and pixels >= least, name, f"at least {least} pixels", pixels)
+
+
+def check_latents(latents: Any, shape: tuple[int, ...]) -> None:
+    """Packed noise of `shape`; raises `ValueError` naming the argument and its shape."""
+    found = tuple(latents.shape) if isinstance(latents, Tensor) else type(latents)
+    _expect(found == shape, "latents", f"a tensor of shape (images, tokens, channels) = {shape}", found)
+
+
+def check_returned(tensors: Any) -> dict[str, Any]:
+    """What the callback of a step returned; raises `ValueError` unless it is a dict."""
+    if not isinstance(tensors, dict):
+        raise ValueError(
+            f"`callback_on_step_end` has to return a dict of tensors, {{}} for none, but returned {tensors!r}"
+        )
+    return tensors
+
+
+def check_whole(name: str, value: Any) -> None:
+    """A whole number of at least 1; raises `ValueError`."""
+    _expect(isinstance(value, Integral) and int(value) >= 1, name, "a whole number of at least 1", value)
+
+
+def check_number(name: str, value: Any) -> None:
+    """A finite number; raises `ValueError`."""
+    _expect(_is_number(value), name, "a finite number", value)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether `value` is a real number that is finite as a float."""
+    try:
+        return isinstance(value, Real) and math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
+
+
+def _expect(holds: bool, name: str, wanted: str, value: Any) -> None:
+    if not holds:
+        raise ValueError(f"`{name}` has to be {wanted} but is {value!r}")

@@ -278,6 +278,82 @@ def test_a_wrong_argument_is_named(pipe: FluxPipelineAuction, wrong: dict[str, A
     assert pipe.transformer is transformer
 
 
+NO_PROMPT = dict.fromkeys(("base_prompt", "agent_prompts", "bids"))
+EMBEDS, POOLED = torch.zeros(1, 4, 96), torch.zeros(1, 64)
+BRANCHES = Branches.of_prompts(EMBEDS, POOLED, torch.tensor([0]))
+
+
+def instead(**given: Any) -> dict[str, Any]:
+    """What is given in the place of prompts."""
+    return NO_PROMPT | given
+
+
+def embedded(embeds: Any = EMBEDS, pooled: Any = POOLED) -> dict[str, Any]:
+    return instead(prompt_embeds=embeds, pooled_prompt_embeds=pooled)
+
+
+def guided(**given: Any) -> dict[str, Any]:
+    return {"true_cfg_scale": 2.0, **given}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"bids": [10**400, 1]}, "`bids` have to be finite"),
+        *(
+            ({name: value}, f"`{name}` has to be a whole number of at least 1 but is {value!r}")
+            for name in ("num_images_per_prompt", "num_inference_steps", "max_branches", "max_sequence_length")
+            for value in (1.5, "2", 0)
+        ),
+        ({"num_images_per_prompt": None}, "`num_images_per_prompt` has to be a whole number .* None"),
+        ({"num_inference_steps": None}, "`num_inference_steps` has to be a whole number .* None"),
+        *(
+            ({name: value}, f"`{name}` has to be at least 8 pixels but is {value!r}")
+            for name in ("height", "width")
+            for value in ("64", -64, 7, math.nan)
+        ),
+        *(({"true_cfg_scale": value}, "`true_cfg_scale` has to be a finite number") for value in ("3", None, math.nan)),
+        *(({"sigmas": value}, "`sigmas` has to be a list of one or more") for value in ([], 5, "1", [math.nan], ["1"])),
+        *(({"negative_prompt": value}, "`negative_prompt` has to be a text") for value in ([], 5, [5], ("a dog",))),
+        ({"joint_attention_kwargs": 5}, "`joint_attention_kwargs` has to be a dict but is 5"),
+        ({"callback_on_step_end": 5}, "`callback_on_step_end` has to be a function but is 5"),
+        ({"callback_on_step_end": lambda *_: None}, "`callback_on_step_end` has to return a dict .* None"),
+        ({"latents": [1]}, "`latents` has to be .*list"),
+        ({"latents": torch.zeros(2, 16, 32)}, r"`latents` .*\(1, 16, 32\) but is \(2, 16, 32\)"),
+        ({"latents": torch.zeros(1, 4, 32)}, r"`latents` .*\(1, 16, 32\) but is \(1, 4, 32\)"),
+        ({"latents": torch.zeros(1, 16, 4)}, r"`latents` .*\(1, 16, 32\) but is \(1, 16, 4\)"),
+        ({"pooled_prompt_embeds": POOLED}, "`pooled_prompt_embeds` .* with `prompt_embeds` .*`base_prompt`"),
+        (instead(branches="x"), "`branches` has to be what `encode_branches` made"),
+        (instead(branches=[BRANCHES] * 2), "`branches` has to be what `encode_branches` made .*list"),
+        (instead(branches=BRANCHES, pooled_prompt_embeds=POOLED), "`pooled_prompt_embeds` .*`branches`"),
+        (
+            instead(branches=Branches.of_prompts(EMBEDS[..., 1:], POOLED, torch.tensor([0]))),
+            r"`branches.prompt_embeds` .*\(1, 4, 95\)",
+        ),
+        (embedded(embeds=[1]), "`prompt_embeds` has to be a tensor .*list"),
+        (embedded(pooled=[1]), "`pooled_prompt_embeds` has to be a tensor .*list"),
+        (embedded(embeds=EMBEDS.long()), "`prompt_embeds` has to be a tensor of floating .*int64"),
+        (embedded(EMBEDS[:0], POOLED[:0]), r"`prompt_embeds` .*\(0, 4, 96\)"),
+        (embedded(embeds=EMBEDS[:, :0]), r"`prompt_embeds` .*\(1, 0, 96\)"),
+        (embedded(embeds=EMBEDS[..., 1:]), r"`prompt_embeds` .*\(1, 4, 95\)"),
+        (embedded(pooled=POOLED[..., 1:]), r"`pooled_prompt_embeds` .*\(1, 63\)"),
+        (
+            guided(negative_prompt_embeds=EMBEDS[..., 1:], negative_pooled_prompt_embeds=POOLED),
+            r"`negative_prompt_embeds` .*\(1, 4, 95\)",
+        ),
+    ],
+)
+def test_a_value_of_another_kind_or_shape_is_named(pipe: FluxPipelineAuction, wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        pipe(**{**TRAIL, "bids": [0.7, 0.3], "height": 32, "width": 32, "num_inference_steps": 1, **wrong})
+
+
+def test_sizes_are_rounded_down_as_flux_does(pipe: FluxPipelineAuction, plain: FluxPipeline) -> None:
+    size = {"height": 39, "width": 64.0, "num_inference_steps": 1, "max_sequence_length": 32}
+    ours, theirs = (p(TRAIL["base_prompt"], **size, generator=noise(0)).images[0] for p in (pipe, plain))
+    assert grey_levels(ours, theirs) <= 1
+
+
 def test_a_composition_may_be_a_function(pipe: FluxPipelineAuction, plain: FluxPipeline) -> None:
     (ours,) = pipe(**TRAIL, bids=[0.7, 0.3], composition=lambda bids: {(1,): 1.0}, generator=noise(0)).images
     theirs = by_plain_flux(plain, f"{TABLE_1[0][0]}, featuring {TABLE_1[0][2]}", generator=noise(0))
