@@ -184,6 +184,7 @@ class FluxPipelineAuction(FluxPipeline):
             max_sequence_length=max_sequence_length,
             true_cfg_scale=true_cfg_scale,
             negative_prompt=negative_prompt,
+            generator=generator,
             joint_attention_kwargs=joint_attention_kwargs,
             callback_on_step_end=callback_on_step_end,
         )

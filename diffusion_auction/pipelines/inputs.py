@@ -119,6 +119,7 @@ def check_settings(
     max_sequence_length: int | None,
     true_cfg_scale: float,
     negative_prompt: str | list[str] | None,
+    generator: torch.Generator | list[torch.Generator] | None,
     joint_attention_kwargs: dict[str, Any] | None,
     callback_on_step_end: Callable | None,
 ) -> None:
@@ -136,6 +137,8 @@ def check_settings(
     check_number("true_cfg_scale", true_cfg_scale)
     if negative_prompt is not None:
         _check_negative(negative_prompt)
+    if generator is not None:
+        _check_generator(generator)
     if joint_attention_kwargs is not None:
         _expect(isinstance(joint_attention_kwargs, Mapping), "joint_attention_kwargs", "a dict", joint_attention_kwargs)
     if callback_on_step_end is not None:
@@ -152,6 +155,12 @@ def _check_negative(prompt: Any) -> None:
     texts = [prompt] if isinstance(prompt, str) else prompt
     fits = isinstance(texts, list) and len(texts) > 0 and all(isinstance(text, str) for text in texts)
     _expect(fits, "negative_prompt", "a text, or a list of one or more texts,", prompt)
+
+
+def _check_generator(generator: Any) -> None:
+    several = generator if isinstance(generator, list) else [generator]
+    fits = len(several) > 0 and all(isinstance(each, torch.Generator) for each in several)
+    _expect(fits, "generator", "a torch.Generator, or a list of one per image,", generator)
 
 
 def check_size(height: Any, width: Any, least: int) -> None:

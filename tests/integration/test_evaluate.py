@@ -58,7 +58,7 @@ def contents(folder: Path) -> dict[str, tuple[str, int]]:
 def test_what_it_writes(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluated(monkeypatch, "scores=scores.csv", "run_dir=run", "seed=5") == 0
     out, err = capsys.readouterr()
-    assert err == ""
+    assert err == "run_dir  run\n"
     assert {"config.yaml", "provenance.json", "auctions.parquet", "metrics.json"} <= {
         p.name for p in Path("run").iterdir()
     }

@@ -315,6 +315,7 @@ def guided(**given: Any) -> dict[str, Any]:
         *(({"true_cfg_scale": value}, "`true_cfg_scale` has to be a finite number") for value in ("3", None, math.nan)),
         *(({"sigmas": value}, "`sigmas` has to be a list of one or more") for value in ([], 5, "1", [math.nan], ["1"])),
         *(({"negative_prompt": value}, "`negative_prompt` has to be a text") for value in ([], 5, [5], ("a dog",))),
+        *(({"generator": value}, "`generator` has to be a torch.Generator") for value in (5, [], [5])),
         ({"joint_attention_kwargs": 5}, "`joint_attention_kwargs` has to be a dict but is 5"),
         ({"callback_on_step_end": 5}, "`callback_on_step_end` has to be a function but is 5"),
         ({"callback_on_step_end": lambda *_: None}, "`callback_on_step_end` has to return a dict .* None"),

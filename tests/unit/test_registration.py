@@ -119,7 +119,7 @@ def test_a_team_id_that_is_none_is_refused(folder: Path, team_id: object) -> Non
     with pytest.raises(RequestError) as refused:
         read_teams(with_roster(folder, yaml.safe_dump([{"team_id": team_id, "agent_file_path": "ana"}])))
     assert refused.value.key == "teams.yaml[0].team_id"
-    assert str(refused.value.value) == str(team_id)
+    assert str(refused.value.value) == ("null" if team_id is None else str(team_id))
 
 
 def test_an_id_of_64_letters_is_one(folder: Path) -> None:
