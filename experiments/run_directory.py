@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _MOST_SHOWN = 12  # differing keys
 _MOST_LETTERS = 60  # of a value
 _ABSENT = object()
+_UNGUESSABLE = 1 << 64
+"""Only seeds are as large, and those that nobody can guess are not for a terminal that others may see."""
 
 MULTIRUN_FILES = ("multirun.yaml", "sweep.parquet", "sweep.csv")
 """What a multirun leaves beside the directories of its jobs."""
@@ -184,6 +186,8 @@ def _difference(key: str, old: Any, new: Any) -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, int) and value >= _UNGUESSABLE:
+        return "a seed that is kept secret"
     return "absent" if value is _ABSENT else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

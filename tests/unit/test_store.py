@@ -67,6 +67,7 @@ LONG = "x" * 70
     [
         ({"a": 1}, {"a": 1}, []),
         ({"extra": 1}, {}, ["extra was 1, now absent"]),
+        ({"seed": 1 << 100}, {"seed": 5}, ["seed was a seed that is kept secret, now 5"]),
         ({}, {"weights": None}, ["weights was absent, now null"]),
         (
             {"quality.name": "clip", "quality.good": "x", "quality.batch": 1},
