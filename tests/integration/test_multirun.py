@@ -199,7 +199,7 @@ def test_workers_on_this_host_are_pinned_and_no_more_than_slots(command: Command
         assert len({e["gpu"] for e in at_once}) == len(at_once) <= 2
 
 
-def test_each_job_on_slurm_is_one_of_its_own_by_the_name_of_the_application(
+def test_each_job_on_slurm_is_one_of_its_own_by_the_name_of_the_sweep(
     command: Command, slurm_lab: SlurmLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLURM_CONF", str(slurm_lab.conf))
@@ -210,7 +210,7 @@ def test_each_job_on_slurm_is_one_of_its_own_by_the_name_of_the_application(
         ended = (slurm_lab.folder / "completed.txt").read_text().splitlines()
         mine = [line for line in ended if f"WorkDir={Path.cwd()} " in line]
     assert len(mine) == 3
-    assert all(" Name=diffusion_auction " in line for line in mine)
+    assert all(" Name=runs-jobs " in line for line in mine)
     assert sorted("JobState=FAILED" in line for line in mine) == [False, False, True]
     assert len({entry["gpu"] for entry in log()}) <= slurm_lab.gpus
     assert all(len(entry["gpu"]) == 1 for entry in log())
