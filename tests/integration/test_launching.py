@@ -530,7 +530,8 @@ def test_a_launching_process_that_is_itself_a_job(cluster: SlurmLab, bench: Benc
     bench.notes.mkdir()
     launcher = slurm(cpus=2, memory=0.5).model_dump()
     shards = [asdict(shard) for shard in shards_of(2)]
-    spec = {"run_dir": str(bench.run_dir), "notes": str(bench.notes), "launcher": launcher, "shards": shards}
+    place = [str(bench.run_dir), str(bench.notes), bench.stage]
+    spec = {"place": place, "launcher": launcher, "shards": shards}
     launch = shlex.join([sys.executable, "-c", "from tests.launching import main; main()", json.dumps(spec)])
     around = ("--mem-per-cpu=100", "--ntasks=1", "--cpus-per-task=1", "--gres=gpu:1", f"--chdir={REPO}")
     cluster.run("sbatch", "--wait", *around, f"--output={tmp_path}/words", f"--wrap={launch}")
