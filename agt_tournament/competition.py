@@ -170,8 +170,12 @@ def write_results(run_dir: Path, teams: Mapping[str, Team], settings: Mapping[st
     """
     rules = rules_of(settings)
     stages = [stage for number in (1, 2) if (stage := read_stage(run_dir, number, teams, rules.scoring_weights))]
-    _check_complete(run_dir, stages, teams, settings)
+    if not stages:
+        raise RequestError("run_dir", run_dir, "the directory of a competition with games in it")
+    _check_complete(run_dir, stage_one(list(teams.values()), rules, settings["seed"]), stages, rules)
     boards = leaderboards(stages, settings["seed"])
+    if 2 in boards or any(marks_folder(run_dir, 2).glob("*.json")):
+        _check_complete(run_dir, final_of(boards[1], rules), stages, rules)
     page = write_files(run_dir, stages, boards, settings)
     for stage in stages:
         show.leaderboard(stage.number, boards[stage.number])
@@ -201,25 +205,17 @@ def write_files(
 
 
 def _check_complete(
-    run_dir: Path, stages: Sequence[StageData], teams: Mapping[str, Team], settings: Mapping[str, Any]
+    run_dir: Path, drawn: TournamentStage, stages: Sequence[StageData], rules: TournamentConfig
 ) -> None:
-    """Raise `RequestError` unless every game of the stages played is there, and is the one that was played."""
-    if not stages:
-        raise RequestError("run_dir", run_dir, "the directory of a competition with games in it")
-    rules, played = rules_of(settings), {stage.number: stage for stage in stages}
-    arenas = {1: [arena.arena_id for arena in stage_one(list(teams.values()), rules, settings["seed"]).arenas]}
-    if 2 in played or any(marks_folder(run_dir, 2).glob("*.json")):
-        arenas[2] = ["arena_1"]
-    for number, arena_id in ((stage, arena_id) for stage, ids in arenas.items() for arena_id in ids):
-        games = played[number].games.get(arena_id, []) if number in played else []
-        if len(games) < rules.stage_games(number):
-            missing = f"stage{number}/{arena_id}/game_{len(games) + 1}.json"
+    """Raise `RequestError` unless every game of the stage as `drawn` is there, and is the one that was played."""
+    stored = {stage.number: stage.games for stage in stages}.get(drawn.number, {})
+    for arena in drawn.arenas:
+        if (number := len(stored.get(arena.arena_id, []))) < rules.stage_games(drawn.number):
+            missing = f"stage{drawn.number}/{arena.arena_id}/game_{number + 1}.json"
             raise RequestError("run_dir", run_dir, f"all games of a stage, {missing} is missing (action=run resumes)")
-    for stage in stages:
-        seats = {arena_id: stage.seats(arena_id) for arena_id in stage.games}
-        for block in TournamentStage.of_seats(stage.number, seats, rules).blocks(rules.block_games):
-            for error in damaged_games(run_dir, marks_folder(run_dir, stage.number), block):
-                raise error
+    for block in drawn.blocks(rules.block_games):
+        for error in damaged_games(run_dir, marks_folder(run_dir, drawn.number), block):
+            raise error
 
 
 def leaderboards(stages: Iterable[StageData], seed: int) -> dict[int, pd.DataFrame]:
