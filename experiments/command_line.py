@@ -95,7 +95,7 @@ def run_application(application: Application) -> int:
     task = Task(application)
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=application.config_name)(task)
     with _interruptible():
-        status = _status(_checked_flags(application)) or _status(main) or task.status
+        status = _status(lambda: _check_flags(application)) or _status(main) or task.status
         return task.sweep.report() if task.sweep and not status else status
 
 
@@ -213,16 +213,9 @@ def _have_own_launchers_only() -> None:
     ConfigStore.instance().repo["hydra"]["launcher"].clear()
 
 
-def _checked_flags(application: Application) -> Callable[[], None]:
-    def check() -> None:
-        refuse_flags(sys.argv[1:], application.config_name, application.flags)
-        _check_flags()
-
-    return check
-
-
-def _check_flags() -> None:
-    """Refuse flags that exclude each other; raises `RequestError`. Hydra itself fails with a `ValueError`."""
+def _check_flags(application: Application) -> None:
+    """Refuse unknown flags, and some that exclude each other, where Hydra fails with a `ValueError`: `RequestError`."""
+    refuse_flags(sys.argv[1:], application.config_name, application.flags)
     found = vars(get_args_parser().parse_args())
     given = [f"--{name.replace('_', '-')}" for name in _EXCLUSIVE if found[name]]
     if len(given) > 1:
