@@ -51,7 +51,7 @@ from agt_tournament.tournament_manager import (
     unplayed,
 )
 from experiments.errors import RequestError
-from experiments.run_directory import read_run, write_json
+from experiments.run_directory import check_writable, read_run, write_json
 from launchers import Shard, fan_out
 from launchers.status import write_manifest
 
@@ -61,6 +61,7 @@ def run(config: CompetitionConfig) -> int:
     rules = config.tournament
     if config.stage == 2 and not has_begun(Path(config.run_dir)):
         raise RequestError("stage", 2, f"stage=1 to be finished first in run_dir={config.run_dir}")
+    check_writable(Path(config.run_dir))
     entered = registered(config)
     fillers = [_filler(rules, place, place + 1) for place in range(len(rules.fillers))]
     sandbox = preflight.walls(config, [*entered, *fillers])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -65,9 +66,7 @@ def run_directory(
         expected = f"a directory that no other run is using at this moment ({_holder(path / '.lock')})"
         raise RequestError("run_dir", path, expected) from None
     except OSError as error:
-        raise RequestError(
-            "run_dir", path, f"a directory that can be written ({str(error.strerror).lower()})"
-        ) from None
+        raise _unwritable(path, error.errno) from None
     try:
         stored = path / "config.yaml"
         if stored.exists() and (differing := differences(read_run(path)["identity"], identity)):
@@ -86,6 +85,19 @@ def run_directory(
         with suppress(OSError):
             _sign(lock, "")
         lock.release()
+
+
+def check_writable(path: Path) -> None:
+    """Raise `RequestError` where `path` cannot become a run directory, before a command spends time on its request."""
+    nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not os.access(nearest, os.W_OK):
+        read_only = os.statvfs(nearest).f_flag & os.ST_RDONLY
+        raise _unwritable(path, errno.EROFS if read_only else errno.EACCES)
+
+
+def _unwritable(path: Path, number: int | None) -> RequestError:
+    reason = os.strerror(number or errno.EIO).lower()
+    return RequestError("run_dir", path, f"a directory that can be written ({reason})")
 
 
 def check_ended(path: Path) -> None:

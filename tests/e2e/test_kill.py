@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -70,8 +71,9 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     process = start(run_dir, log)
     try:
         wait_until((run_dir / "plan.parquet").exists, process, log)
+        process.send_signal(signal.SIGSTOP)  # it holds the directory until the second one has been refused
         second = auction(*REQUEST, f"run_dir={run_dir}", cwd=run_dir.parent)
-        assert process.poll() is None, "too fast for this test"
+        process.send_signal(signal.SIGCONT)
         assert second.returncode == 2
         assert "no other run" in second.stderr
         assert len(second.stderr.splitlines()) == 1

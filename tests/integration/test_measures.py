@@ -81,7 +81,7 @@ def shard_keys(run_dir: Path, *overrides: str) -> tuple[list[str], list[str]]:
     config, images, scenarios = experiment.config, experiment.plan.images, experiment.scenarios
     made = generation_shards(images, scenarios, config.composition.name, config.model)
     for shard in made:
-        shard.mark(run_dir / GENERATE, {"sha256": ["0" * 64] * shard.size})
+        shard.mark(run_dir / GENERATE, {"sha256": ["0" * 64] * shard.size, "seconds": 0.0})
     scored = scoring_shards(images, scenarios, config.alignment, config.quality, run_dir, made)
     return [shard.key for shard in made], [shard.key for shard in scored]
 
@@ -110,15 +110,15 @@ BAD = {
     f"{AESTHETIC} quality.head=/nowhere/head.pth": "quality.head = /nowhere/head.pth",
     f"{AESTHETIC} quality.head=W/text.pth": "text.pth",
     f"{AESTHETIC} quality.head=W/large.pth": "64 features of tiny_clip, not 768",
-    "quality=aesthetic quality.head=W/large.pth": "quality.pretrained = openai",  # offline
+    "quality=aesthetic quality.head=W/large.pth": "quality.pretrained = timm/",  # offline
     "quality=aesthetic quality.head=W/large.pth quality.model=ViT-L-14": "expected ViT-L-14-quickgelu",
     "quality=aesthetic quality.head=W/large.pth quality.model=local-dir:W": "quality.model = local-dir:",
-    "quality=pickscore": "quality.processor = laion/",  # offline
-    "quality=pickscore quality.processor=W/pickscore": "quality.weights = yuvalkirstain/",  # offline
+    "quality=pickscore": "quality.weights = yuvalkirstain/",  # offline
+    "quality=pickscore quality.weights=W/pickscore": "quality.processor = laion/",  # offline
     "quality=pickscore quality.processor=W/pickscore quality.weights=W": "quality.weights = ",
-    "alignment=pickscore": "alignment.processor = laion/",  # offline
+    "alignment=pickscore": "alignment.weights = yuvalkirstain/",  # offline
     "alignment=pickscore alignment.processor=W/pickscore alignment.weights=/nowhere": "alignment.weights = /nowhere",
-    "alignment=clip": "alignment.pretrained = openai",  # offline
+    "alignment=clip": "alignment.pretrained = timm/",  # offline
     "alignment=clip alignment.model=ViT-L-14-336": "expected ViT-L-14-336-quickgelu",
     "alignment.model=nothing": "alignment.model = nothing",
 }

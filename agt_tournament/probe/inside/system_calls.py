@@ -26,12 +26,15 @@ libc.syscall.restype = ctypes.c_long
 
 
 def system_call(number: int, arguments: list[int]) -> int:
-    """The error number, 0 for success."""
-    ctypes.set_errno(0)
-    result = libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments))
-    if result == 0 and os.getpid() != PROCESS:
-        os._exit(0)  # a child, which has nothing to do
-    return ctypes.get_errno() if result == -1 else 0
+    """The error number, 0 for success; a call that blocks is made again when the organiser asks where the agent is."""
+    error = errno.EINTR
+    while error == errno.EINTR:
+        ctypes.set_errno(0)
+        result = libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments))
+        if result == 0 and os.getpid() != PROCESS:
+            os._exit(0)  # a child, which has nothing to do
+        error = ctypes.get_errno() if result == -1 else 0
+    return error
 
 
 def machine_code(code: bytes) -> Callable[[int], int]:
