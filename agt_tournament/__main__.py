@@ -8,9 +8,9 @@ from typing import Any
 
 from agt_tournament.config import CompetitionConfig, read_config
 from agt_tournament.headline import headline
-from experiments.command_line import Application, run_application
-from experiments.errors import RequestError
-from experiments.run_directory import check_ended
+from generative_auctions.command_line import Application, run_application
+from generative_auctions.errors import RequestError
+from generative_auctions.run_directory import check_ended
 from launchers import check_launcher
 
 _RESUMED = ("run", "game")
@@ -29,7 +29,7 @@ _FLAGS = {
 
 def main() -> int:
     """Run the command line; the exit status is 0, 1, 2 or 130 as `--help` says."""
-    import agt_tournament.registration  # noqa: F401  (its resolver names the run directory)
+    import agt_tournament.tournament.registration  # noqa: F401  (its resolver names the run directory)
 
     return run_application(Application("agt_tournament", perform, read_config, headline, _FLAGS))
 
@@ -51,39 +51,39 @@ def perform(tree: dict[str, Any]) -> int:
 def _act(config: CompetitionConfig) -> int:
     """Each action imports no more than it needs."""
     if config.action == "sandbox_check":
-        from agt_tournament.preflight import sandbox_check
+        from agt_tournament.actions.sandbox_check import sandbox_check
 
         return sandbox_check(config.tournament.memory_limit_mb)
     if config.action == "validate":
-        from agt_tournament.validate import validate
+        from agt_tournament.actions.validate import validate
 
         return validate(config)
     if config.action == "replay":
-        from agt_tournament.replay import replay
+        from agt_tournament.actions.replay import replay
 
         return replay(config)
     if config.action == "game":
-        from agt_tournament.single_game import play_game
+        from agt_tournament.actions.game import play_game
 
         return play_game(config)
     if config.action == "report":
         return _report(config)
-    from agt_tournament.competition import run
+    from agt_tournament.actions.run import run
 
     check_launcher(config.launcher, Path(config.run_dir))
     return run(config)
 
 
 def _report(config: CompetitionConfig) -> int:
-    from agt_tournament.competition_directory import read_competition
+    from agt_tournament.tournament.competition_directory import read_competition
 
     run_dir = Path(config.run_dir)
     check_ended(run_dir)
     if read_competition(run_dir)["action"] == "game":
-        from agt_tournament.single_game import GAME_FILE, show_game
+        from agt_tournament.actions.game import GAME_FILE, show_game
 
         return show_game(run_dir / GAME_FILE)
-    from agt_tournament.competition import report
+    from agt_tournament.actions.report import report
 
     return report(config)
 

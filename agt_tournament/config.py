@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from experiments import schema
-from experiments.errors import RequestError
-from experiments.run_directory import NOTHING_ELSE_SAYS, read_run
-from experiments.schema import Section, matching
-from experiments.stored import DamagedFileError
+from generative_auctions import schema
+from generative_auctions.errors import RequestError
+from generative_auctions.files import DamagedFileError
+from generative_auctions.run_directory import NOTHING_ELSE_SAYS, read_run
+from generative_auctions.schema import Section, matching
 from launchers import LauncherConfig
 
 Number = Annotated[float, Field(allow_inf_nan=False)]

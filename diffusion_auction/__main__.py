@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from diffusion_auction.config import read_config
-from diffusion_auction.headline import headline
+from diffusion_auction.evaluation.headline import headline
 from diffusion_auction.images_extra import require_images
-from experiments.command_line import Application, run_application
-from experiments.errors import RequestError
-from experiments.run_directory import read_run
+from generative_auctions.command_line import Application, run_application
+from generative_auctions.errors import RequestError
+from generative_auctions.run_directory import read_run
 
 
 def main() -> int:
@@ -25,17 +25,17 @@ def _check(tree: dict[str, Any]) -> None:
     if config.action in ("run", "fetch"):
         require_images(config.action)
     if config.action in ("run", "plan"):
-        from diffusion_auction.experiment import check_possible, prepare
+        from diffusion_auction.actions.experiment import check_possible, prepare
 
         experiment = prepare(config)
         if config.action == "run":
             check_possible(experiment)
     if config.action == "evaluate":
-        from diffusion_auction.recorded import read_recorded
+        from diffusion_auction.actions.evaluate import read_recorded
 
         read_recorded(config)
     if config.action == "compare":
-        from diffusion_auction.comparison import read_compared
+        from diffusion_auction.actions.compare import read_compared
 
         read_compared(config)
 
@@ -46,21 +46,23 @@ def _act(tree: dict[str, Any]) -> int:
     if config.action in ("run", "fetch"):
         require_images(config.action)
     if config.action == "fetch":
-        from diffusion_auction.fetch import fetch
+        from diffusion_auction.actions.fetch import fetch
 
         return fetch(config)
     if config.action == "evaluate":
-        from diffusion_auction.recorded import evaluate_recorded
+        from diffusion_auction.actions.evaluate import evaluate_recorded
 
         evaluate_recorded(config)
     elif config.action == "compare":
-        from diffusion_auction.comparison import compare
+        from diffusion_auction.actions.compare import compare
 
         compare(config)
     elif config.action == "report":
         _report(Path(config.run_dir))
     else:
-        from diffusion_auction.experiment import prepare, run, show_plan
+        from diffusion_auction.actions.experiment import prepare
+        from diffusion_auction.actions.plan import show_plan
+        from diffusion_auction.actions.run import run
 
         experiment = prepare(config)
         show_plan(experiment) if config.action == "plan" else run(experiment)
@@ -72,11 +74,11 @@ def _report(run_dir: Path) -> None:
     if "tournament" in stored:
         raise RequestError("run_dir", run_dir, "the directory of an image auction; its config.yaml is a competition's")
     if stored.get("action") == "evaluate":
-        from diffusion_auction.recorded import report_recorded
+        from diffusion_auction.actions.evaluate import report_recorded
 
         report_recorded(run_dir, stored)
     else:
-        from diffusion_auction.experiment import report
+        from diffusion_auction.actions.report import report
 
         report(run_dir, stored)
 

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
 
-from diffusion_auction import bids as bidding
-from diffusion_auction.compositions import Coalition
-from diffusion_auction.mechanisms import MECHANISMS, Mechanism
-from diffusion_auction.scenarios import Scenario, load_scenarios, parse_scenarios
-from experiments import schema
-from experiments.errors import RequestError
-from experiments.naming import request_name
-from experiments.schema import Section, matching
+from generative_auctions import schema
+from generative_auctions.naming import request_name
+from generative_auctions.schema import Section, matching
 from launchers import LauncherConfig
 
 Device = Annotated[str, matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or a GPU by its number, as cuda:0")]
@@ -234,107 +226,9 @@ OmegaConf.register_new_resolver("auction_name", auction_name, replace=True)  # c
 OmegaConf.register_new_resolver("auction_directory", auction_directory, replace=True)
 
 
-_VARIANTS = {"explicit", "grid", "simplex", *MECHANISMS, "clip", "tiny_clip", "pickscore", "paper", "aesthetic"}
-
-
 def read_config(tree: dict[str, Any]) -> ExperimentConfig:
     """Check the composed configuration `tree`; raises `RequestError` naming the first key that is wrong."""
-    return schema.read_config(ExperimentConfig, tree, _VARIANTS)
-
-
-def read_prompts(prompts: PromptsConfig) -> list[Scenario]:
-    """All scenarios of the file or the entries; raises `RequestError`."""
-    if (prompts.path is None) == (prompts.entries is None):
-        raise RequestError("prompts.path", prompts.path, "a path, or prompts.entries, and not both")
-    if prompts.path is not None:
-        return load_scenarios(Path(prompts.path))
-    return parse_scenarios(prompts.entries, "prompts.entries")
-
-
-def choose_scenarios(everything: list[Scenario], numbers: list[int] | None) -> dict[int, Scenario]:
-    """Those of `numbers`, or all, by their number; raises `RequestError`."""
-    chosen = range(len(everything)) if numbers is None else numbers
-    if not chosen:
-        raise RequestError("scenarios", "[]", "at least one number, or null for all")
-    for number in chosen:
-        if number >= len(everything):
-            raise RequestError("scenarios", number, f"numbers from 0 to {len(everything) - 1}")
-    return {number: everything[number] for number in sorted(set(chosen))}
-
-
-def experiment_bids(config: ExperimentConfig, n_agents: int) -> list[bidding.Bids]:
-    """The distinct bid vectors in the order asked for; raises `RequestError` naming the vector that is wrong."""
-    section = config.bids
-    if isinstance(section, GridBids):
-        _check_agents("bids.axes", f"{len(section.axes)} axes", len(section.axes), n_agents, "axes")
-        for i, axis in enumerate(section.axes):
-            _check_numbers(f"bids.axes[{i}]", axis)
-            if not axis:
-                raise RequestError(f"bids.axes[{i}]", "[]", "at least one bid")
-        vectors = bidding.grid(*section.axes)
-    elif isinstance(section, SimplexBids):
-        _check_agents("bids.values", "two agents' bids", 2, n_agents, "agents")
-        for i, value in enumerate(section.values):
-            if not 0 <= value <= 1:  # NaN fails this too
-                raise RequestError(f"bids.values[{i}]", value, "a number from 0 to 1")
-        vectors = bidding.simplex(section.values)
-    else:
-        for i, vector in enumerate(section.vectors):
-            _check_agents(f"bids.vectors[{i}]", vector, len(vector), n_agents, "bids")
-            _check_numbers(f"bids.vectors[{i}]", vector)
-        vectors = [tuple(map(float, vector)) for vector in section.vectors]
-    return list(dict.fromkeys(vectors))
-
-
-def experiment_mechanism(config: ExperimentConfig, n_agents: int) -> Mechanism:
-    """The mechanism of the configuration, its options checked against the run's; raises `RequestError`."""
-    section = config.mechanism
-    options = section.model_dump(exclude={"name"})
-    if isinstance(section, VcgPoolConfig):
-        if section.samples is not None and config.action != "evaluate" and section.samples > config.samples:
-            expected = f"at most the run's samples={config.samples}, or null for all of them"
-            raise RequestError("mechanism.samples", section.samples, expected)
-        for i, entry in enumerate(section.compositions or []):
-            if not isinstance(entry, str):
-                _check_agents(f"mechanism.compositions[{i}]", entry, len(entry), n_agents, "bids")
-                _check_numbers(f"mechanism.compositions[{i}]", entry)
-        named = (entry if isinstance(entry, str) else tuple(entry) for entry in section.compositions or [])
-        options["compositions"] = tuple(named) or None
-    return MECHANISMS[section.name](**options)
-
-
-def _check_agents(key: str, value: object, found: int, n_agents: int, what: str) -> None:
-    if found != n_agents:
-        raise RequestError(key, value, f"{n_agents} {what}, one per agent of the prompts")
-
-
-def _check_numbers(key: str, vector: list[float]) -> None:
-    for i, bid in enumerate(vector):
-        if not (math.isfinite(bid) and bid >= 0):
-            raise RequestError(f"{key}[{i}]", bid, "a finite number that is not negative")
-
-
-def check_words(config: ExperimentConfig, scenarios: dict[int, Scenario], coalitions: Collection[Coalition]) -> None:
-    """Refuse words that an embedded model in use has never seen; raises `RequestError`."""
-    from diffusion_auction.tiny_flux.vocabulary import VocabularyError, check_prompt
-
-    tiny_clip = isinstance(config.alignment, ClipAlignmentConfig) and config.alignment.model == "tiny_clip"
-    try:
-        for number, scenario in scenarios.items():
-            where = f"prompts entry {number}"
-            if config.model.weights == "tiny_flux":
-                for coalition in coalitions:
-                    check_prompt(scenario.coalition_prompt(coalition))
-            if tiny_clip:
-                for text in (scenario.base_prompt, *scenario.agent_prompts):
-                    check_prompt(text)
-        where = "quality.good_prompt, quality.bad_prompt"
-        if tiny_clip and isinstance(config.quality, _TwoPrompts):
-            check_prompt(config.quality.good_prompt)
-            check_prompt(config.quality.bad_prompt)
-    except VocabularyError as error:
-        text, _, expected = str(error).partition(": ")
-        raise RequestError(where, text, expected) from None
+    return schema.read_config(ExperimentConfig, tree)
 
 
 def identity(config: ExperimentConfig) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from experiments.errors import RequestError
+from generative_auctions.errors import RequestError
 
 MODULES = (
     *("torch", "torchvision", "diffusers", "transformers", "accelerate"),

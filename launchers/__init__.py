@@ -3,7 +3,7 @@
 from launchers.config import ExternalConfig, InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError, SlurmError
 from launchers.fan_out import check_launcher, fan_out
-from launchers.shards import Shard, mark_of, unmark
+from launchers.shards import Shard, mark_of, open_shards, record_of, unmark
 
 __all__ = [
     "ExternalConfig",
@@ -19,5 +19,7 @@ __all__ = [
     "check_launcher",
     "fan_out",
     "mark_of",
+    "open_shards",
+    "record_of",
     "unmark",
 ]

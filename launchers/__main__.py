@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from experiments.terminal import plain_console
+from generative_auctions.terminal import plain_console
 from launchers.control import cancel_run, log_of
-from launchers.crew import last_ends
 from launchers.errors import LaunchError, SlurmError
+from launchers.progress import quiet, workers_table
 from launchers.status import Standing, jobs_in, queue_of, stages, standing, watched
-from launchers.watch import quiet, workers_table
+from launchers.supervisor import last_ends
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -73,5 +73,3 @@ class SlurmConfig(_Options):
 
 
 LauncherConfig = Annotated[InlineConfig | LocalConfig | SlurmConfig | ExternalConfig, Field(discriminator="name")]
-
-NAMES = ("inline", "local", "slurm", "external")

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from launchers.attendance import is_here, living, workers_of
-from launchers.claims import Claims
+from generative_auctions.files import write_atomic
 from launchers.errors import LaunchError, SlurmError
-from launchers.shards import error_path, mark_of, write_atomic
+from launchers.leases import Claims
+from launchers.shards import error_path, mark_of
+from launchers.squeue import cancel
 from launchers.status import CANCELLED, queue_of, stages, submitted
+from launchers.worker_record import is_here, living, workers_of
 
 _TAIL = 40
 
@@ -69,8 +71,6 @@ def cancel_run(run_dir: Path) -> Iterator[str]:
             continue
         write_atomic(folder / CANCELLED, b"")  # no shard is begun from now on, no worker is replaced
         if jobs:
-            from launchers.slurm import cancel
-
             cancel(jobs)
             yield f"{stage}: cancelled SLURM's jobs {', '.join(sorted(jobs))}"
         for record in there.values():

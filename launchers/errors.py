@@ -1,11 +1,9 @@
 """What can go wrong in launching work.
 
-RuntimeError
+CommandEnd
 ├── FailedShardsError   shards failed, or no worker lived to make them (exit status 1)
-└── SlurmError          SLURM does not answer (1)
-ValueError
-└── LaunchError         the launcher cannot do what it is asked (2)
-Exception
+├── SlurmError          SLURM does not answer (1)
+├── LaunchError         the launcher cannot do what it is asked (2)
 └── NotWaitedError      nothing is wrong: the work goes on without this process (0)
 """
 
@@ -14,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from generative_auctions.errors import CommandEnd
 
 
 class Failure(NamedTuple):
@@ -28,7 +28,7 @@ class Failure(NamedTuple):
         return f"{self.key}: {self.reason} ({self.path}{f'; log {self.log}' if self.log else ''})"
 
 
-class FailedShardsError(RuntimeError):
+class FailedShardsError(CommandEnd, RuntimeError):
     """Some shards failed, those of `failures`.
 
     `ends` has a line for each worker where none stayed alive to make the `unmade` shards.
@@ -46,13 +46,17 @@ class FailedShardsError(RuntimeError):
         super().__init__("\n".join(lines))
 
 
-class SlurmError(RuntimeError):
+class SlurmError(CommandEnd, RuntimeError):
     """SLURM does not answer; the text is its own."""
 
 
-class LaunchError(ValueError):
+class LaunchError(CommandEnd, ValueError):
     """The launcher cannot do what it is asked: a line that says what and why, in SLURM's words where it refused."""
 
+    exit_status = 2
 
-class NotWaitedError(Exception):
+
+class NotWaitedError(CommandEnd):
     """The workers were started and not waited for, as `wait=false` asks; the text says how to go on."""
+
+    exit_status = 0

@@ -14,15 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from launchers.attendance import Presence, living, own_name
-from launchers.claims import Claims
 from launchers.config import ExternalConfig, InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
-from launchers.crew import Crew, NoWorkersError, see_through
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError
+from launchers.leases import Claims
+from launchers.progress import Bar, Watch
 from launchers.shards import Shard, mark_of, mark_path, unmark
 from launchers.status import CANCELLED, failure_of, is_cancelled, standing
-from launchers.watch import Bar, Watch
+from launchers.supervisor import Crew, NoWorkersError, see_through
 from launchers.worker import Work, Worker, take_shards
+from launchers.worker_record import Presence, living, own_name
 
 _INLINE = InlineConfig()
 _GO_ON = "the workers were started and go on"
@@ -126,17 +126,17 @@ def _check_path(folder: Path) -> None:
 
 
 def _crew(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig) -> Crew:
-    from launchers.process import write_work  # submitit, only where it starts workers
+    from launchers.worker_process import write_work  # submitit, only where it starts workers
 
     if isinstance(launcher, ExternalConfig):
-        from launchers.external import ExternalCrew
+        from launchers.backends.external import ExternalCrew
 
         return ExternalCrew(write_work(work))
     if isinstance(launcher, LocalConfig):
-        from launchers.local import LocalCrew
+        from launchers.backends.local import LocalCrew
 
         return LocalCrew(write_work(work), launcher)
-    from launchers.slurm import SlurmCrew
+    from launchers.backends.slurm import SlurmCrew
 
     return SlurmCrew(write_work(work), launcher)
 

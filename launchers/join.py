@@ -16,11 +16,11 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from launchers.attendance import Presence, living, own_name
-from launchers.claims import Claims
 from launchers.errors import LaunchError
-from launchers.process import Bell, StoredWork, read_work, take_until_told, work_path
+from launchers.leases import Claims
 from launchers.status import Standing, is_cancelled, stages, standing
+from launchers.worker_process import Bell, StoredWork, read_work, take_until_told, work_path
+from launchers.worker_record import Presence, living, own_name
 
 _POLL_SECONDS = 1.0
 

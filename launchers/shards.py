@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from generative_auctions.files import write_atomic
+
+_Record = TypeVar("_Record")
 
 KEY = r"[0-9a-f]{20}"
 """What a shard's key looks like."""
@@ -76,30 +80,21 @@ def error_path(folder: Path, key: str) -> Path:
     return folder / f"{key}.error.txt"
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write `path` so that a reader, or a kill at any instant, sees all of it or nothing.
-
-    Raises `OSError` that names the path where the disk is full or read-only; nothing is left beside it then.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(content)
-            part.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """An `OSError` inside says which path it is about: that of a full disk does not."""
+def record_of(folder: Path, shard: Shard, shape: TypeAdapter[_Record]) -> _Record | None:
+    """What the completion of `shard` was marked with, as that type; None without a mark, and if it is damaged."""
     try:
-        yield
-    except OSError as error:
-        if error.errno is not None:
-            error.filename = str(path)
-            del error.filename2  # set to None it would be shown
-        raise
+        return shape.validate_python(mark_of(folder, shard.key))
+    except ValidationError:
+        return None
+
+
+def open_shards(shards: Sequence[Shard], folder: Path, is_done: Callable[[Shard], bool]) -> list[Shard]:
+    """The shards that are not done: those that are marked and not `is_done` lose their marks."""
+    still_open = []
+    for shard in shards:
+        marked = mark_of(folder, shard.key) is not None  # asked first: a worker of an earlier run may be marking it
+        if not is_done(shard):
+            still_open.append(shard)
+            if marked:
+                unmark(folder, shard.key)
+    return still_open

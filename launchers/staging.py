@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from experiments.errors import RequestError
+from generative_auctions.errors import RequestError
 
 _LOG = logging.getLogger(__name__)
 

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launchers.attendance import BEAT_SECONDS, LOST_AFTER_SECONDS, living, may_be_silent
-from launchers.claims import Claims
+from generative_auctions.files import write_atomic
 from launchers.errors import Failure, LaunchError
-from launchers.shards import KEY, error_path, mark_path, write_atomic
+from launchers.leases import Claims
+from launchers.shards import KEY, error_path, mark_path
+from launchers.squeue import queued
+from launchers.worker_record import BEAT_SECONDS, LOST_AFTER_SECONDS, living, may_be_silent
 
 CANCELLED = "cancelled"
 """The file by which `python -m launchers cancel` tells the launching process and the workers of a stage."""
@@ -106,8 +108,6 @@ def queue_of(folder: Path) -> Mapping[str, str] | None:
     """
     if not submitted(folder):
         return None
-    from launchers.slurm import queued
-
     return queued()
 
 

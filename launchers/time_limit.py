@@ -17,10 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from launchers.attendance import Presence
-from launchers.claims import MOST_LOST, Claims
-from launchers.shards import write_atomic
+from generative_auctions.files import write_atomic
+from launchers.leases import MOST_LOST, Claims
 from launchers.worker import Work
+from launchers.worker_record import Presence
 
 _POLL_SECONDS = 0.5
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from launchers.attendance import Presence, living
-from launchers.claims import Claims
-from launchers.shards import Shard, error_path, mark_of, write_atomic
+from generative_auctions.files import write_atomic
+from launchers.leases import Claims
+from launchers.shards import Shard, error_path, mark_of
+from launchers.worker_record import Presence, living
 
 Worker = Callable[[Shard], None]
 

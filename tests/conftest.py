@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import diffusion_auction  # noqa: F401  (before torch: it has MKL repeat its results to the bit)
-from launchers.slurm import SlurmCrew
+from launchers.backends.slurm import SlurmCrew
 from tests.launching import REPO, Bench
 from tests.slurm_lab import SlurmLab, missing_programs
 

@@ -142,8 +142,8 @@ def check(arguments: list[str]) -> int:
     from omegaconf import OmegaConf
 
     from diffusion_auction.config import read_config
-    from experiments.command_line import CONF
-    from experiments.errors import RequestError
+    from generative_auctions.command_line import CONF
+    from generative_auctions.errors import RequestError
 
     folders = [arguments[place + 1] for place, word in enumerate(arguments) if word == "--config-dir"]
     words = [word for word in arguments if word not in ("-m", "--config-dir", *folders)]
@@ -164,12 +164,12 @@ def check(arguments: list[str]) -> int:
 
 def serve(path: str) -> None:
     """Run one command after the other, each in a fork of this process, until the process is ended."""
-    import agt_tournament.competition
-    import agt_tournament.validate  # noqa: F401
-    import diffusion_auction.comparison
-    import diffusion_auction.generate
-    import diffusion_auction.recorded
-    import diffusion_auction.report  # noqa: F401
+    import agt_tournament.actions.run
+    import agt_tournament.actions.validate  # noqa: F401
+    import diffusion_auction.actions.compare
+    import diffusion_auction.actions.evaluate
+    import diffusion_auction.generation.generator
+    import diffusion_auction.report.page  # noqa: F401
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(path)

@@ -217,8 +217,8 @@ def _until(moment: Callable[[], object]) -> None:
 
 def main() -> None:
     """What `launch_apart` starts: the exit status is that of the applications."""
-    from launchers import local as on_this_host  # with submitit, which workers need not wait for
-    from launchers.slurm import SlurmCrew
+    from launchers.backends import local as on_this_host  # with submitit, which workers need not wait for
+    from launchers.backends.slurm import SlurmCrew
 
     SlurmCrew.poll_seconds, on_this_host._GRACE_SECONDS = 0.2, 3.0
     spec = json.loads(sys.argv[1])

@@ -12,8 +12,8 @@ from hydra import compose, initialize_config_dir
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from diffusion_auction.config import ExperimentConfig, choose_scenarios, read_config, read_prompts
-from diffusion_auction.scenarios import Scenario
+from diffusion_auction.config import ExperimentConfig, read_config
+from diffusion_auction.market.scenarios import Scenario, choose_scenarios, read_prompts
 
 REPO = Path(__file__).parents[1]
 CONF = REPO / "conf"

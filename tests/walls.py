@@ -10,12 +10,12 @@ import json
 import subprocess
 import sys
 
-from agt_tournament.probe.review import described, described_stale, stale, unreviewed
-from agt_tournament.probe.walk import Walked
+from agt_tournament.sandbox.probe.review import described, described_stale, stale, unreviewed
+from agt_tournament.sandbox.probe.walk import Walked
 from tests.nobody import as_nobody, nobodys_environment, why_not_nobody
 from tests.support import REPO
 
-WALK = (sys.executable, "-m", "agt_tournament.probe", "--json")
+WALK = (sys.executable, "-m", "agt_tournament.sandbox.probe", "--json")
 
 
 def main() -> int:

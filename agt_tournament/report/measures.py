@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from agt_tournament.auction_engine import NOBODY
 from agt_tournament.config import UTILITY_ALONE, ScoringWeights
-from agt_tournament.ratings import DRAWS, LEVEL
-from experiments.style import Estimate, count
+from agt_tournament.game.auction_engine import NOBODY
+from agt_tournament.tournament.ratings import DRAWS, LEVEL
+from generative_auctions.plotting import Estimate
+from generative_auctions.text import count
 
 if TYPE_CHECKING:
-    from agt_tournament.results_manager import StageData
+    from agt_tournament.tournament.results_manager import StageData
 
 Games = Sequence[Mapping[str, Any]]
 """Contents of an arena's game files, game 1 first."""

@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from agt_tournament.registration import SetAside
 from agt_tournament.report.measures import headline, records, score_word, stage_title
-from agt_tournament.results_manager import StageData
-from experiments.page import render
-from experiments.style import count, sizes
-from launchers.shards import write_atomic
+from agt_tournament.tournament.registration import SetAside
+from agt_tournament.tournament.results_manager import StageData
+from generative_auctions.files import write_atomic
+from generative_auctions.page import render
+from generative_auctions.text import count, sizes
 
 PAGE = Path("public") / "standings.html"
 
@@ -39,7 +39,7 @@ def write_standings(
         (run_dir / PAGE).unlink(missing_ok=True)
         return
     html = render(
-        "agt_tournament",
+        "agt_tournament.report",
         "standings.html.j2",
         name=headline(rules),
         stages=[_stage(stage, boards[stage.number]) for stage in reversed(stages)],

@@ -9,9 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from agt_tournament import figures, ratings
-from agt_tournament.auction_engine import in_words
-from agt_tournament.registration import SetAside, Team
+from agt_tournament.game.auction_engine import in_words
+from agt_tournament.report import figures
 from agt_tournament.report.measures import (
     Economy,
     Load,
@@ -26,10 +25,13 @@ from agt_tournament.report.measures import (
     stage_title,
     when,
 )
-from agt_tournament.results_manager import StageData
-from experiments.page import drawings, render
-from experiments.style import Estimate, count, save_figure, sizes
-from launchers.shards import write_atomic
+from agt_tournament.tournament import ratings
+from agt_tournament.tournament.registration import SetAside, Team
+from agt_tournament.tournament.results_manager import StageData
+from generative_auctions.files import write_atomic
+from generative_auctions.page import drawings, render
+from generative_auctions.plotting import Estimate, save_figure
+from generative_auctions.text import count, sizes
 
 PAGE = Path("analytics") / "competition_report.html"
 
@@ -64,7 +66,7 @@ def generate_analytics_report(
     rounds, failures = (pd.concat(tables, ignore_index=True) for tables in _tables(stages))
     load = Load.of(stages)
     html = render(
-        "agt_tournament",
+        "agt_tournament.report",
         "competition_report.html.j2",
         name=headline(rules),
         score=score_word(stages[-1].weights),

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agt_tournament.auction_engine import in_words
-from agt_tournament.game_files import game_files, place_of_game, read_output
-from agt_tournament.registration import SetAside, Team
+from agt_tournament.game.auction_engine import in_words
+from agt_tournament.game.game_files import game_files, place_of_game, read_output
 from agt_tournament.report.measures import (
     conduct,
     headline,
@@ -27,9 +26,10 @@ from agt_tournament.report.measures import (
     used_seconds,
     when,
 )
-from agt_tournament.results_manager import StageData, write_csv
-from experiments.page import render
-from launchers.shards import write_atomic
+from agt_tournament.tournament.registration import SetAside, Team
+from agt_tournament.tournament.results_manager import StageData, write_csv
+from generative_auctions.files import write_atomic
+from generative_auctions.page import render
 
 SHOWN_GAMES = 10
 """Games of a stage that the page shows round by round; rounds.csv has all."""
@@ -175,7 +175,7 @@ def _write_folder(folder: Path, team: Team, stages: Sequence[Own], printed: str,
     _write_or_remove(folder / "errors.txt", "\n\n".join(_described(error) for error in errors))
     _write_or_remove(folder / "output.txt", printed)
     html = render(
-        "agt_tournament",
+        "agt_tournament.report",
         "team.html.j2",
         name=headline(rules),
         score=stages[0].score,

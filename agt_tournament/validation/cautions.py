@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from statistics import fmean
 
-from agt_tournament.submissions import AGENT_FILE
+from agt_tournament.tournament.submissions import AGENT_FILE
 from agt_tournament.validation import hints
 from agt_tournament.validation.problems import Finding, printable
 from agt_tournament.validation.trial import Asked, Trial

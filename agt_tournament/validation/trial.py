@@ -14,15 +14,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agt_tournament.agents.agent_process import AgentProcess
-from agt_tournament.agents.sandbox import NONE, Sandbox
-from agt_tournament.auction_engine import Answer
 from agt_tournament.config import TournamentConfig
-from agt_tournament.game_manager import Game, GameResult, TeamGameResult
-from agt_tournament.registration import examples
-from agt_tournament.seeding import GameSeeds
-from agt_tournament.submissions import Submission, read_submission, store_submission
-from agt_tournament.tournament_manager import open_agents
+from agt_tournament.game.auction_engine import Answer
+from agt_tournament.game.game_manager import Game, GameResult, TeamGameResult
+from agt_tournament.game.seeding import GameSeeds
+from agt_tournament.sandbox.agent_process import AgentProcess
+from agt_tournament.sandbox.walls.sandbox import NONE, Sandbox
+from agt_tournament.tournament.registration import examples
+from agt_tournament.tournament.submissions import Submission, read_submission, store_submission
+from agt_tournament.tournament.tournament_manager import open_agents
 
 _ME = "you"
 """The submission's team id; its copies are copy_1, copy_2 …"""

@@ -18,14 +18,14 @@ from rich.table import Table
 from rich.text import Text
 
 from agt_tournament.config import TournamentConfig
-from agt_tournament.submissions import AGENT_FILE, SubmissionError
+from agt_tournament.tournament.submissions import AGENT_FILE, SubmissionError
 from agt_tournament.validation import hints
 from agt_tournament.validation.cautions import find_cautions
 from agt_tournament.validation.problems import Finding, find_problems, printable
 from agt_tournament.validation.trial import PlayedGame, Trial
-from experiments.errors import RequestError
-from experiments.run_directory import write_json
-from experiments.terminal import plain_console
+from generative_auctions.errors import RequestError
+from generative_auctions.files import write_json
+from generative_auctions.terminal import plain_console
 
 _EVERY = 5.0
 """Seconds between two lines of progress where there is no terminal."""

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_auction.bids import Bids, normalized, one_hot
 from diffusion_auction.evaluation.bootstrap import sample_draws
+from diffusion_auction.evaluation.estimates import Tally
 from diffusion_auction.evaluation.money import share_of_welfare
 from diffusion_auction.evaluation.scores import Scores
-from diffusion_auction.evaluation.tally import Tally
 from diffusion_auction.evaluation.truthfulness import regrets
+from diffusion_auction.market.bids import Bids, normalized, one_hot
 from diffusion_auction.mechanisms import VCG, Mechanism, Pools, VCGPool
 
 Branches = Callable[[Bids], int]

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from diffusion_auction.bids import Bids
-from diffusion_auction.evaluation.account import Account, draws_by_k
 from diffusion_auction.evaluation.equal_cost import Branches, equal_cost
+from diffusion_auction.evaluation.mechanism_metrics import Account, draws_by_k
 from diffusion_auction.evaluation.monotonicity import monotonicity
 from diffusion_auction.evaluation.quality import quality
 from diffusion_auction.evaluation.scores import Scores, auction_bids, numbered
+from diffusion_auction.market.bids import Bids
 from diffusion_auction.mechanisms import Mechanism, Outcomes, Pools, SingleWinner
 
 BASELINE = SingleWinner()

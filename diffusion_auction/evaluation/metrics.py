@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
 from diffusion_auction.evaluation.scores import count_agents, numbered
-from experiments.stored import DamagedFileError, read_json
+from generative_auctions.files import DamagedFileError, read_json
 
 _Number = FiniteFloat | None
 _Samples = Annotated[str, Field(pattern=r"^[1-9]\d*$")]

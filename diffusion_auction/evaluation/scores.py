@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from diffusion_auction.bids import Bids, normalized, one_hot
+from diffusion_auction.market.bids import Bids, normalized, one_hot
 from diffusion_auction.mechanisms import Pools
-from experiments.errors import RequestError
+from generative_auctions.errors import RequestError
 
 OPTIONAL = ("alignment_base", "quality")
 _MOST_ROWS = 20  # that are named, of those left out

@@ -9,21 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from diffusion_auction.figures.style import BOOTSTRAP
-from experiments.style import (
+from generative_auctions.plotting import (
     INK,
     MUTED,
     WIDTH,
     Estimate,
-    count,
     draw_band,
     few_ticks,
     framed,
     legend_inside,
     mark,
-    number,
     restrain,
-    sizes,
 )
+from generative_auctions.text import count, number, sizes
 
 Curves = Mapping[str, Sequence[Mapping[str, Any]]]
 """Points of metrics.json by the label of their line, one for each agent."""

@@ -13,8 +13,8 @@ from diffusion_auction.figures.image_grid import Grid, image_grid
 from diffusion_auction.figures.mechanisms import equal_cost, equal_cost_by_k, mechanisms_side_by_side, own_mechanism
 from diffusion_auction.figures.truthfulness import deviation_by_k, regret_and_deviation, regret_by_k
 from diffusion_auction.figures.welfare import welfare_against_k, welfare_by_bids, welfare_by_k
-from diffusion_auction.scenarios import Scenario
-from experiments.style import save_figure
+from diffusion_auction.market.scenarios import Scenario
+from generative_auctions.plotting import save_figure
 
 
 def write_figures(

@@ -13,10 +13,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from diffusion_auction.bids import Bids, normalized
 from diffusion_auction.evaluation.scores import numbered
-from diffusion_auction.scenarios import Scenario
-from experiments.style import INK, framed, words
+from diffusion_auction.market.bids import Bids, normalized
+from diffusion_auction.market.scenarios import Scenario
+from generative_auctions.plotting import INK, framed
+from generative_auctions.text import words
 
 THUMBNAIL = 192
 """Larger images are scaled down to this many pixels."""

@@ -12,7 +12,7 @@ from diffusion_auction.figures.panels import Panel, draw_panels
 from diffusion_auction.figures.style import BOOTSTRAP, mechanism_mark
 from diffusion_auction.figures.truthfulness import DEVIATION, REGRET
 from diffusion_auction.mechanisms import VCGPool
-from experiments.style import (
+from generative_auctions.plotting import (
     GOES_ON,
     WIDTH,
     Estimate,
@@ -29,10 +29,9 @@ from experiments.style import (
     limits,
     mark,
     restrain,
-    sizes,
-    words,
     zero_line,
 )
+from generative_auctions.text import sizes, words
 
 GAIN = ("relative_gain_mean", "ci_low", "ci_high")
 SHARE = ("share_of_welfare", "share_ci_low", "share_ci_high")

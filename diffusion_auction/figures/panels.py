@@ -8,7 +8,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from experiments.style import (
+from generative_auctions.plotting import (
     Estimate,
     Mark,
     absent,

@@ -12,7 +12,8 @@ from diffusion_auction.figures.mechanisms import GAIN, own_mechanism
 from diffusion_auction.figures.panels import Panel, draw_panels
 from diffusion_auction.figures.style import BOOTSTRAP
 from diffusion_auction.figures.truthfulness import REGRET
-from experiments.style import GOES_ON, Estimate, framed, listed, mark
+from generative_auctions.plotting import GOES_ON, Estimate, framed, mark
+from generative_auctions.text import listed
 
 _MOST_NAMED = 6  # agents told apart
 

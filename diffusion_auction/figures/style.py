@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from diffusion_auction.mechanisms import MECHANISMS
-from experiments.style import Mark, cut, mark
+from generative_auctions.plotting import Mark, mark
+from generative_auctions.text import cut
 
 BOOTSTRAP = "95 % bootstrap intervals over scenarios and samples"
 

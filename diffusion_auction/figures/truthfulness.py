@@ -9,25 +9,22 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from diffusion_auction.figures.style import BOOTSTRAP, mechanism_mark, scenario_label
-from experiments.style import (
+from generative_auctions.plotting import (
     GOES_ON,
     MUTED,
     Estimate,
     beyond,
     by_samples,
-    count,
     draw_estimates,
     framed,
     in_percent,
     legend_above,
     legend_beside,
     limits,
-    listed,
     mark,
     restrain,
-    sizes,
-    words,
 )
+from generative_auctions.text import count, listed, sizes, words
 
 REGRET = ("relative_regret_mean", "ci_low", "ci_high")
 DEVIATION = ("deviation_mean", "deviation_ci_low", "deviation_ci_high")

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from diffusion_auction.bids import normalized
 from diffusion_auction.figures.style import BOOTSTRAP, mechanism_mark, scenario_label
-from experiments.style import (
+from diffusion_auction.market.bids import normalized
+from generative_auctions.plotting import (
     COLOURS,
     INK,
     MUTED,
@@ -22,7 +22,6 @@ from experiments.style import (
     Mark,
     by_samples,
     categories,
-    count,
     draw_band,
     draw_estimates,
     framed,
@@ -30,14 +29,11 @@ from experiments.style import (
     legend_above,
     legend_beside,
     limits,
-    listed,
     mark,
-    number,
     restrain,
-    sizes,
-    words,
     zero_line,
 )
+from generative_auctions.text import count, listed, number, sizes, words
 
 MOST_SCENARIOS = 6
 """Lines that can be told apart in one figure; of more scenarios only the mean is drawn."""

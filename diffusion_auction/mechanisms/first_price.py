@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from diffusion_auction.bids import Bids
+from diffusion_auction.market.bids import Bids
 from diffusion_auction.mechanisms.outcome import Outcomes
 from diffusion_auction.mechanisms.pools import Pools
 

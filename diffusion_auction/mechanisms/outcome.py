@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from diffusion_auction.bids import Bids
+from diffusion_auction.market.bids import Bids
 from diffusion_auction.mechanisms.pools import Best, Pools, welfare
 
 PaymentFloor = Literal["none", "zero"]

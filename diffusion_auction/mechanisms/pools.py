@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from diffusion_auction.bids import Bids, normalized
+from diffusion_auction.market.bids import Bids, normalized
 
 
 @dataclass(frozen=True, eq=False)

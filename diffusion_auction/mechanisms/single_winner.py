@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from diffusion_auction.bids import Bids, one_hot
+from diffusion_auction.market.bids import Bids, one_hot
 from diffusion_auction.mechanisms.outcome import Outcomes, PaymentFloor, externalities, floored, without
 from diffusion_auction.mechanisms.pools import Pools
 

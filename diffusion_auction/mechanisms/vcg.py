@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from diffusion_auction import bids as bidding
-from diffusion_auction.bids import Bids
+from diffusion_auction.market import bids as bidding
+from diffusion_auction.market.bids import Bids
 from diffusion_auction.mechanisms.outcome import Outcomes, PaymentFloor, externalities, floored, without
 from diffusion_auction.mechanisms.pools import Pools
 

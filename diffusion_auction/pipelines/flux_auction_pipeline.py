@@ -24,7 +24,7 @@ from transformers import (
     T5TokenizerFast,
 )
 
-from diffusion_auction.compositions import Weights, weights_of
+from diffusion_auction.market.compositions import Weights, weights_of
 from diffusion_auction.pipelines.branches import Branches
 from diffusion_auction.pipelines.composed_velocity import check_caches, composed_velocity
 from diffusion_auction.pipelines.inputs import (
@@ -39,7 +39,7 @@ from diffusion_auction.pipelines.inputs import (
     negative_branches,
     scenarios_and_bids,
 )
-from diffusion_auction.prompt_length import check_length, unknown_words
+from diffusion_auction.pipelines.prompt_length import check_length, unknown_words
 from diffusion_auction.tiny_flux import WEIGHTS
 
 _LOG = logging.getLogger(__name__)

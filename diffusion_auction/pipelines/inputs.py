@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffusion_auction.market.scenarios import Scenario
 from diffusion_auction.pipelines.branches import Branches
-from diffusion_auction.scenarios import Scenario
 
 SCHEDULES = ("flux", "paper")
 

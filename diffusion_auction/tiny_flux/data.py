@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diffusion_auction.scenarios import join_prompts
+from diffusion_auction.market.scenarios import join_prompts
 from diffusion_auction.tiny_flux.renderer import SIZE, Layout, Picture, render, sample_layout
 from diffusion_auction.tiny_flux.vocabulary import OBJECTS, SCENES
 

@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from diffusion_auction.alignment import ClipAlignment
-from diffusion_auction.bids import one_hot
 from diffusion_auction.evaluation.scores import distinct_images
+from diffusion_auction.generation.plan import row_values
+from diffusion_auction.market.bids import one_hot
 from diffusion_auction.pipelines import FluxPipelineAuction
-from diffusion_auction.plan import row_values
+from diffusion_auction.scoring.alignment import ClipAlignment
 from diffusion_auction.tiny_flux import WEIGHTS
 from diffusion_auction.tiny_flux.data import OBJECT_NAMES, fresh_picture
 from diffusion_auction.tiny_flux.vocabulary import AT_HOME, OBJECTS, SCENES

@@ -22,7 +22,7 @@ class JobsLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Begin a sweep; raises `RequestError` if an option is wrong."""
-        from experiments.multirun import Sweep, launcher_options
+        from launchers.multirun import Sweep, launcher_options
 
         options = launcher_options(self._options)
         self._sweep = Sweep(task_function.application, config, hydra_context, options)  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 
-from agt_tournament.agents.meter import wall_seconds
+from agt_tournament.sandbox.meter import wall_seconds
 from tests.attacks.attack import Attack, Evidence
 from tests.attacks.harness import BID_TIMEOUT, LOAD_TIMEOUT, MEMORY_MB, OUTPUT_KB
 

@@ -22,7 +22,7 @@ OWN = os.path.dirname(os.path.abspath(__file__))
 SECRET = b"<<secret>>"
 HIDDEN = re.compile(SECRET)
 ORGANISER = <<organiser>>
-ANSWER = sys.modules["agt_tournament.agents.protocol"].ANSWER
+ANSWER = sys.modules["agt_tournament.sandbox.inside.protocol"].ANSWER
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 
@@ -124,7 +124,7 @@ def search(pid, needle, seconds=0.12):
 
 def in_the_organiser(what):
     "Leave a mark if this runs where the games are played."
-    if "agt_tournament.agent_manager" in sys.modules:
+    if "agt_tournament.tournament.agent_manager" in sys.modules:
         os.mkdir("<<scratch>>/" + what)
 
 
@@ -1122,13 +1122,13 @@ np.random.seed(0)
 random.Random.random = lambda self: 0.0
 own = {id(np.random.mtrand._rand), id(random._inst)}
 for module in list(sys.modules.values()):
-    if getattr(module, "__name__", "").startswith("agt_tournament.agents."):  # they draw for this agent alone
+    if getattr(module, "__name__", "").startswith("agt_tournament.sandbox."):  # they draw for this agent alone
         own.update(map(id, [*vars(module).values(), *gc.get_referents(*vars(module).values())]))
 for each in gc.get_objects():
     kind = f"{type(each).__module__}.{type(each).__name__}"
     if id(each) not in own and kind in ("random.Random", "numpy.random._generator.Generator"):
         reached(f"a {kind}")
-    if kind == "agt_tournament.seeding.GameSeeds":
+    if kind == "agt_tournament.game.seeding.GameSeeds":
         reached(each)
 """,
         head="import numpy as np",
@@ -1160,7 +1160,8 @@ runner["as_bid"] = lambda value: value
 math.isfinite = lambda value: True
 json.loads = json.dumps = lambda *given: {}
 time.perf_counter = time.monotonic = time.time = lambda: 0.0
-for name in ("json", "struct", "os", "agt_tournament.agents.protocol", "agt_tournament.agents.interface"):
+inside = "agt_tournament.sandbox.inside."
+for name in ("json", "struct", "os", inside + "protocol", inside + "interface"):
     sys.modules[name] = None
 yield  # it had been looked up for this bid
 yield -5.0
@@ -1174,7 +1175,7 @@ yield float("inf")
         51,
         "the runner on the disk",  # to be executed by whoever starts next; opened, but left as it is
         """
-from agt_tournament.agents import runner
+from agt_tournament.sandbox import runner
 import base_agent
 
 for module in (runner, base_agent, ctypes, numpy):

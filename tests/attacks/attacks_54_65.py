@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from importlib._bootstrap_external import _code_to_hash_pyc  # type: ignore[import-not-found]
 from textwrap import dedent, indent
 
-from agt_tournament.agent_manager import DEFAULT_LIMITS
+from agt_tournament.tournament.agent_manager import DEFAULT_LIMITS
 from tests.attacks.attack import Attack, Evidence
 from tests.attacks.harness import MEMORY_MB
 

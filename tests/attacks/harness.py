@@ -60,9 +60,9 @@ def why_not(tier: str) -> str | None:
     if tier == "none":
         return None
     try:
-        from agt_tournament import preflight
+        from agt_tournament.tournament import preflight
     except ImportError:
-        return "there is no agt_tournament.preflight"
+        return "there is no agt_tournament.tournament.preflight"
     return preflight.why_not(tier)
 
 
@@ -367,7 +367,7 @@ def _organise(attack: Attack, tier: str, base: Path, secret: str, marker: str, s
 
 def _stored_bytes(folder: Path, results: Sequence[Any], printed: Mapping[str, str]) -> int:
     """Store the games as a competition does, the output with the last one; return the bytes of all files."""
-    from agt_tournament.game_files import log_game_result
+    from agt_tournament.game.game_files import log_game_result
 
     folder.mkdir()
     for number, result in enumerate(results, start=1):
@@ -436,7 +436,7 @@ def _listen(sockets: Mapping[str, socket.socket], secret: str, connections: list
 
 
 def _write_files(base: Path, secret: str) -> None:
-    from agt_tournament.registration import examples
+    from agt_tournament.tournament.registration import examples
 
     for name in ("secrets", "scratch", "run"):
         (base / name).mkdir()
@@ -467,8 +467,8 @@ def _submission(base: Path, team: str, source: str) -> None:
 
 def _agent(base: Path, team: str, tier: str, **changed: float) -> Any:
     """The agent of `team` with the limits of an attacker or of an honest agent but for those `changed`."""
-    from agt_tournament.agent_manager import AgentProcess, Limits
-    from agt_tournament.agents.sandbox import Sandbox
+    from agt_tournament.sandbox.walls.sandbox import Sandbox
+    from agt_tournament.tournament.agent_manager import AgentProcess, Limits
 
     limits: dict[str, float] = {"bid_timeout_seconds": 5.0, "load_timeout_seconds": 10.0}
     if team == ATTACKER:
@@ -485,7 +485,7 @@ def _seated(base: Path, team: str, tier: str, attack: Attack) -> Any:
 
 
 def _play(agents: Mapping[str, Any], game: int) -> Any:
-    from agt_tournament.seeding import GameSeeds
+    from agt_tournament.game.seeding import GameSeeds
     from tests.tournament import play
 
     return play(agents, seeds=GameSeeds(SEED, 1, 1, game))

@@ -243,9 +243,9 @@ def guesses(values: Sequence[float], rounds: int) -> str:
 
 def _played(folder: Path, tier: str, games: int, channels: Sequence[Channel]) -> tuple[list[list[list[float]]], str]:
     """What the receiver read by game, sense and round, and what the two complained about."""
-    from agt_tournament.agent_manager import AgentProcess
-    from agt_tournament.agents.sandbox import Sandbox
-    from agt_tournament.seeding import GameSeeds
+    from agt_tournament.game.seeding import GameSeeds
+    from agt_tournament.sandbox.walls.sandbox import Sandbox
+    from agt_tournament.tournament.agent_manager import AgentProcess
     from tests.tournament import play
 
     values, complaints = [], ""
@@ -268,8 +268,8 @@ def _played(folder: Path, tier: str, games: int, channels: Sequence[Channel]) ->
 @cache
 def rounds_of_a_game() -> int:
     """How many rounds a game has by the standard rules."""
-    from agt_tournament.seeding import GameSeeds
-    from agt_tournament.valuation_generator import draw_items
+    from agt_tournament.game.seeding import GameSeeds
+    from agt_tournament.game.valuation_generator import draw_items
     from tests.tournament import rules
 
     return len(draw_items(rules(), GameSeeds(1, 1, 1, 1)))
@@ -279,7 +279,7 @@ def rounds_of_a_game() -> int:
 
 
 def _write_agents(folder: Path, channels: Sequence[Channel], sent: dict[str, list[str]], seed: int) -> None:
-    from agt_tournament.registration import examples
+    from agt_tournament.tournament.registration import examples
 
     prelude = PRELUDE.replace("<<name>>", f"pair{seed}").replace("<<key>>", str(seed % (1 << 30)))
     prelude = prelude.replace("<<rare>>", json.dumps(rare_files()))
@@ -314,7 +314,7 @@ def rare_files() -> dict[str, list[str]]:
 @cache
 def _begin_block(tier: str) -> None:
     """Do what is done before games behind walls, on a machine on which nobody has read the rare files for long."""
-    from agt_tournament.agents.sandbox import Sandbox
+    from agt_tournament.sandbox.walls.sandbox import Sandbox
 
     forget_rare_files()
     Sandbox(tier).prepare()

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from diffusion_auction.bids import Bids, grid, normalized
+from diffusion_auction.market.bids import Bids, grid, normalized
 from diffusion_auction.pipelines import FluxPipelineAuction
 from diffusion_auction.tiny_flux import WEIGHTS
 

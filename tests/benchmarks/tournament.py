@@ -16,14 +16,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from agt_tournament.agent_manager import AgentProcess, one_cpu
-from agt_tournament.agents import protocol
-from agt_tournament.agents.sandbox import NONE, TIERS, Sandbox
-from agt_tournament.auction_engine import Answer, Bidder
-from agt_tournament.game_manager import Game
-from agt_tournament.preflight import why_not
-from agt_tournament.registration import examples
-from agt_tournament.seeding import GameSeeds
+from agt_tournament.game.auction_engine import Answer, Bidder
+from agt_tournament.game.game_manager import Game
+from agt_tournament.game.seeding import GameSeeds
+from agt_tournament.sandbox.inside import protocol
+from agt_tournament.sandbox.walls.sandbox import NONE, TIERS, Sandbox
+from agt_tournament.tournament.agent_manager import AgentProcess, one_cpu
+from agt_tournament.tournament.preflight import why_not
+from agt_tournament.tournament.registration import examples
 from tests.support import environment
 from tests.tournament import rules
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 from diffusers import FluxPipeline
 
-from diffusion_auction.alignment import ClipAlignment
-from diffusion_auction.experiment import prepare, run
+from diffusion_auction.actions.experiment import prepare
+from diffusion_auction.actions.run import run
 from diffusion_auction.pipelines import FluxPipelineAuction
+from diffusion_auction.scoring.alignment import ClipAlignment
 from diffusion_auction.tiny_flux import WEIGHTS, measure
 from tests.support import configured
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from launchers import FailedShardsError, NotWaitedError
-from launchers.attendance import living, workers_of
-from launchers.claims import Claims
+from launchers.leases import Claims
 from launchers.status import standing
+from launchers.worker_record import living, workers_of
 from tests.launching import REPO, Bench, expected, local, shards_of, slurm
 from tests.slurm_lab import SlurmLab, wait_until
 

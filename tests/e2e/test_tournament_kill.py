@@ -14,11 +14,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from agt_tournament.agents.sandbox import TIERS
-from agt_tournament.competition_directory import SUBMISSIONS, rules_of
-from agt_tournament.preflight import why_not
-from agt_tournament.tournament_manager import TournamentStage, block_player, draw_arenas
-from experiments.run_directory import read_run
+from agt_tournament.sandbox.walls.sandbox import TIERS
+from agt_tournament.tournament.competition_directory import SUBMISSIONS, rules_of
+from agt_tournament.tournament.preflight import why_not
+from agt_tournament.tournament.tournament_manager import TournamentStage, block_player, draw_arenas
+from generative_auctions.run_directory import read_run
 from launchers import Shard
 from tests.support import application_command, auction, environment
 

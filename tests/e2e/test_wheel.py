@@ -56,11 +56,11 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_carries_everything_the_code_reads(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
-    for package in ("agt_tournament", "diffusion_auction", "experiments", "hydra_plugins", "launchers"):
+    for package in ("agt_tournament", "diffusion_auction", "generative_auctions", "hydra_plugins", "launchers"):
         assert files(REPO / package, package) <= inside
-    assert files(REPO / "conf", "experiments/conf") <= inside
+    assert files(REPO / "conf", "generative_auctions/conf") <= inside
 
-    assert "experiments/conf/diffusion_auction.yaml" in inside
+    assert "generative_auctions/conf/diffusion_auction.yaml" in inside
     weights = {name for name in inside if name.startswith("diffusion_auction/tiny_flux/weights/")}
     assert any(name.endswith(".safetensors") for name in weights)
     assert any(name.endswith((".jinja", ".jinja2", ".j2", ".html")) for name in inside)
@@ -76,7 +76,7 @@ def files(folder: Path, prefix: str) -> set[str]:
 
 
 def test_only_the_wheel_is_imported(installed: Path, tmp_path: Path) -> None:
-    for package in ("agt_tournament", "diffusion_auction", "experiments", "launchers"):
+    for package in ("agt_tournament", "diffusion_auction", "generative_auctions", "launchers"):
         found = run(installed / "python", "-c", f"import {package}; print({package}.__file__)", cwd=tmp_path)
         assert Path(found.strip()).is_relative_to(installed.parent)
 

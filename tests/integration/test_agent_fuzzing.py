@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agt_tournament.agent_manager import AgentProcess
-from agt_tournament.agents.agent_process import Limits
-from agt_tournament.agents.sandbox import NONE
-from agt_tournament.auction_engine import Bidder
-from agt_tournament.game_files import game_files, log_game_result, read_game, read_output
-from agt_tournament.submissions import read_submission
+from agt_tournament.game.auction_engine import Bidder
+from agt_tournament.game.game_files import game_files, log_game_result, read_game, read_output
+from agt_tournament.sandbox.agent_process import Limits
+from agt_tournament.sandbox.walls.sandbox import NONE
+from agt_tournament.tournament.agent_manager import AgentProcess
+from agt_tournament.tournament.submissions import read_submission
 from agt_tournament.validation.trial import Trial
 from agt_tournament.validation.verdict import Verdict, show, write
 from tests.fuzzing import fuzzed
@@ -100,8 +100,8 @@ DEEDS = (
     "os.write(4, bytes(23))",
     "os.read(3, 9)",
     "import nothing_there",
-    "import agt_tournament.agents.protocol as p; p.pack_reply = lambda *a: b'x' * 99999",
-    "import agt_tournament.agents.walls as w; w.raise_walls = None",
+    "import agt_tournament.sandbox.inside.protocol as p; p.pack_reply = lambda *a: b'x' * 99999",
+    "import agt_tournament.sandbox.inside.walls as w; w.raise_walls = None",
 )
 CLASS = """
 {decorated}class {name}({bases}):

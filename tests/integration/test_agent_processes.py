@@ -20,22 +20,22 @@ from typing import Any
 
 import pytest
 
-from agt_tournament.agent_manager import (
+from agt_tournament.actions.replay import _bid_failures
+from agt_tournament.game.auction_engine import Bidder
+from agt_tournament.game.game_manager import Game, GameResult
+from agt_tournament.game.seeding import GameSeeds
+from agt_tournament.sandbox.printed import stored_bytes
+from agt_tournament.sandbox.walls.sandbox import NONE
+from agt_tournament.tournament.agent_manager import (
     AgentProcess,
     execute_bid_with_timeout,
     load_agent,
     one_cpu,
     validate_agent,
 )
-from agt_tournament.agents.printed import stored_bytes
-from agt_tournament.agents.sandbox import NONE
-from agt_tournament.auction_engine import Bidder
-from agt_tournament.game_manager import Game, GameResult
-from agt_tournament.registration import examples
-from agt_tournament.replay import _bid_failures
-from agt_tournament.seeding import GameSeeds
-from agt_tournament.submissions import read_submission, store_submission
-from agt_tournament.tournament_manager import limits_of
+from agt_tournament.tournament.registration import examples
+from agt_tournament.tournament.submissions import read_submission, store_submission
+from agt_tournament.tournament.tournament_manager import limits_of
 from tests.support import REPO
 from tests.tournament import ScriptedBidder, children, descriptors, inhabitants, play, repeatable, rules, submission
 
@@ -618,7 +618,7 @@ MISDEEDS: dict[str, tuple[str, str | None, bool]] = {
         True,
     ),
     "an answer too many": (
-        "from agt_tournament.agents import protocol\nframe = protocol.pack(6, 1, protocol.pack_answer(60.0))\n"
+        "from agt_tournament.sandbox import protocol\nframe = protocol.pack(6, 1, protocol.pack_answer(60.0))\n"
         "for fd in range(3, 256):\n    try: os.write(fd, frame)\n    except OSError: pass",
         "protocol",
         True,
@@ -959,7 +959,7 @@ def test_who_hangs_before_the_game_takes_no_time_from_who_prints_while_loading(t
 
 TAKEN = """
 import os, sys, time
-from agt_tournament.agents import protocol
+from agt_tournament.sandbox import protocol
 
 frame = sys._getframe()
 while "answers" not in frame.f_locals:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from agt_tournament.__main__ import perform
-from agt_tournament.registration import EXAMPLES
+from agt_tournament.tournament.registration import EXAMPLES
 from diffusion_auction.images_extra import MODULES
-from experiments.errors import RequestError
+from generative_auctions.errors import RequestError
 from tests.support import REPO, environment
 
 IMAGES_LOCK, BASE_LOCK = REPO / "requirements.lock", REPO / "requirements-competition.lock"

@@ -21,8 +21,9 @@ from filelock import FileLock
 from PIL import Image
 
 from diffusion_auction import __main__ as command_line
-from diffusion_auction import generate
-from diffusion_auction.experiment import prepare, run
+from diffusion_auction.actions.experiment import prepare
+from diffusion_auction.actions.run import run
+from diffusion_auction.generation import generator as generate
 from diffusion_auction.mechanisms import MECHANISMS
 from tests.support import TABLE_1, auction, configured, environment
 
@@ -257,7 +258,7 @@ def test_where_it_comes_from(run_dir: Path) -> None:
 
 
 def test_scores_are_of_the_images_as_stored(run_dir: Path) -> None:
-    from diffusion_auction.alignment import ClipAlignment
+    from diffusion_auction.scoring.alignment import ClipAlignment
 
     clip = ClipAlignment("tiny_clip")
     samples, scores = (pd.read_parquet(run_dir / f"{name}.parquet") for name in ("samples", "scores"))

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from agt_tournament.agents import clock
+from agt_tournament.sandbox.inside import clock
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() != "x86_64", reason="clocks can only be hidden on x86-64 Linux"
 )
 SETUP = """
 import ctypes, json, mmap, os, signal, sys, threading, time
-from agt_tournament.agents import clock
+from agt_tournament.sandbox import clock
 
 libc, vdso = ctypes.CDLL(None), ctypes.CDLL("linux-vdso.so.1")
 libc.getauxval.restype = ctypes.c_size_t

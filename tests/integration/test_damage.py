@@ -21,8 +21,8 @@ from filelock import FileLock
 
 from agt_tournament.__main__ import perform
 from diffusion_auction.__main__ import _act as act
-from experiments import style
-from experiments.command_line import _status as status_of
+from generative_auctions import plotting as style
+from generative_auctions.command_line import _status as status_of
 from launchers.__main__ import main as launchers
 from tests.support import tree
 from tests.tournament import competition_tree, submission

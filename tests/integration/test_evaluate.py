@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from diffusion_auction import __main__ as command_line
-from diffusion_auction.bids import grid
-from diffusion_auction.compositions import recursive
 from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
 from diffusion_auction.evaluation.scores import check_scores, read_scores
+from diffusion_auction.market.bids import grid
+from diffusion_auction.market.compositions import recursive
 from diffusion_auction.mechanisms import MECHANISMS, VCG, VCGPool, side_by_side
 from tests.support import auction, environment
 from tests.unit.score_tables import random_table
@@ -37,7 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def evaluated(monkeypatch: pytest.MonkeyPatch, *args: object) -> int:
     """Exit status of `action=evaluate`, run in this process, without the figures."""
-    monkeypatch.setattr("diffusion_auction.report.write_report", lambda run_dir, **_: run_dir / "report.html")
+    monkeypatch.setattr("diffusion_auction.report.page.write_report", lambda run_dir, **_: run_dir / "report.html")
     monkeypatch.setattr(sys, "argv", ["diffusion_auction", "action=evaluate", *map(str, args)])
     return command_line.main()
 

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from diffusion_auction import __main__ as command_line
-from diffusion_auction.experiment import prepare, run
-from diffusion_auction.fetch import check_fetched
-from diffusion_auction.loading import check_prompts
-from experiments.errors import RequestError
+from diffusion_auction.actions.experiment import prepare
+from diffusion_auction.actions.fetch import check_fetched
+from diffusion_auction.actions.run import run
+from diffusion_auction.generation.loading import check_prompts
+from generative_auctions.errors import RequestError
 from tests.hub import Hub, serving
 from tests.small_models import mlp_state, write_pickscore
 from tests.support import WEIGHTS, application_command, configured, environment
@@ -47,7 +48,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         }
         for name, value in settings.items():
             monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
-        monkeypatch.setattr("diffusion_auction.hub.WAITS", (0.0,) * 3)
+        monkeypatch.setattr("diffusion_auction.weights.hub.WAITS", (0.0,) * 3)
         monkeypatch.setenv("HF_TOKEN", "")
         monkeypatch.chdir(tmp_path)
         yield hub

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agt_tournament.agent_manager import AgentProcess
-from agt_tournament.agents import protocol
-from agt_tournament.auction_engine import Bidder
-from agt_tournament.game_manager import GameResult
-from agt_tournament.seeding import GameSeeds
-from agt_tournament.tournament_manager import limits_of
+from agt_tournament.game.auction_engine import Bidder
+from agt_tournament.game.game_manager import GameResult
+from agt_tournament.game.seeding import GameSeeds
+from agt_tournament.sandbox.inside import protocol
+from agt_tournament.tournament.agent_manager import AgentProcess
+from agt_tournament.tournament.tournament_manager import limits_of
 from tests.tournament import ScriptedBidder, play, rules, submission
 
 RETURNING = """

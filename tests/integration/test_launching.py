@@ -29,12 +29,12 @@ from launchers import (
     mark_of,
 )
 from launchers.__main__ import main
-from launchers.attendance import announce, living, workers_of
-from launchers.claims import Claims
-from launchers.local import LocalCrew
-from launchers.process import write_work
+from launchers.backends.local import LocalCrew
+from launchers.leases import Claims
 from launchers.status import CANCELLED
 from launchers.worker import Work
+from launchers.worker_process import write_work
+from launchers.worker_record import announce, living, workers_of
 from tests.launching import REPO, Bench, expected, local, make_worker, shards_of, slurm
 from tests.slurm_lab import SlurmLab, wait_until
 
@@ -455,7 +455,7 @@ def test_workers_run_where_the_setup_says(cluster: SlurmLab, bench: Bench) -> No
 def test_arrays_stay_below_the_longest_and_follow_each_other(
     cluster: SlurmLab, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("launchers.slurm.max_array_size", lambda: 3)
+    monkeypatch.setattr("launchers.squeue.max_array_size", lambda: 3)
     shards = shards_of(4)
     bench.launch(shards, slurm(shards_per_worker=1, max_concurrent=2))
     assert bench.begun() == dict.fromkeys(range(4), 1)
@@ -496,8 +496,8 @@ def no_munge(slurm_lab: SlurmLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_slurm_that_never_answers_is_given_up(
     no_munge: None, bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("launchers.slurm._PATIENCE_SECONDS", 0.1)
-    monkeypatch.setattr("launchers.slurm.SlurmCrew.poll_seconds", 0.2)
+    monkeypatch.setattr("launchers.squeue.PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("launchers.backends.slurm.SlurmCrew.poll_seconds", 0.2)
     with pytest.raises(SlurmError, match=r"this command submitted nothing: squeue: .*Munge encode failed"):
         bench.launch(shards_of(2), slurm())
     assert re.search(

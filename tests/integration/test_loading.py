@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from diffusion_auction.loading import check_prompts, load_pipeline
-from experiments.errors import RequestError
+from diffusion_auction.generation.loading import check_prompts, load_pipeline
+from generative_auctions.errors import RequestError
 from tests.support import WEIGHTS, configured
 
 

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from diffusion_auction import __main__ as command_line
-from diffusion_auction.experiment import prepare, run
-from diffusion_auction.generate import GENERATE, generation_shards, scoring_shards
+from diffusion_auction.actions.experiment import prepare
+from diffusion_auction.actions.run import run
+from diffusion_auction.generation.generator import GENERATE, generation_shards
+from diffusion_auction.scoring.scorer import scoring_shards
 from tests.small_models import linear_state, mlp_state, write_pickscore
 from tests.support import WEIGHTS, auction, configured
 

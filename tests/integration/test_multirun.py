@@ -21,9 +21,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from experiments.command_line import Application, run_application
-from experiments.errors import RequestError
-from experiments.run_directory import run_directory
+from generative_auctions.command_line import Application, run_application
+from generative_auctions.errors import RequestError
+from generative_auctions.run_directory import run_directory
 from launchers.__main__ import main as launchers
 from tests.slurm_lab import SlurmLab
 from tests.support import auction

@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from diffusion_auction.experiment import prepare, run
+from diffusion_auction.actions.experiment import prepare
+from diffusion_auction.actions.run import run
 from diffusion_auction.mechanisms import MECHANISMS
-from experiments.errors import RequestError
+from generative_auctions.errors import RequestError
 from tests.support import WEIGHTS, configured
 
 SMALL = (
@@ -37,7 +38,7 @@ def test_a_large_model_loads_from_a_local_path(model: str, tmp_path: Path) -> No
 def test_prompts_that_t5_would_not_read_are_refused_before_anything_is_loaded_or_written(
     weights: Path | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("diffusion_auction.loading.FluxPipelineAuction")
+    monkeypatch.delattr("diffusion_auction.generation.loading.FluxPipelineAuction")
     request = (f"model.weights={weights}", "model.max_sequence_length=8", f"run_dir={tmp_path / 'run'}")
     with pytest.raises(RequestError) as refused:
         run(prepare(configured(*request)))

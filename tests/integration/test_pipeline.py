@@ -15,9 +15,9 @@ import torch
 from diffusers import FirstBlockCacheConfig, FluxPipeline, PyramidAttentionBroadcastConfig
 from PIL import Image
 
-from diffusion_auction.compositions import COMPOSITIONS, recursive
+from diffusion_auction.market.compositions import COMPOSITIONS, recursive
+from diffusion_auction.market.scenarios import Scenario
 from diffusion_auction.pipelines import Branches, FluxPipelineAuction, composed_velocity
-from diffusion_auction.scenarios import Scenario
 from tests.support import CAFE, TABLE_1, WEIGHTS
 
 FLUX = WEIGHTS / "flux"

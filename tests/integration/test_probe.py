@@ -13,21 +13,21 @@ from pathlib import Path
 
 import pytest
 
-from agt_tournament import preflight
 from agt_tournament.__main__ import perform
-from agt_tournament.agents import memory_files, readable, seccomp_policy
-from agt_tournament.agents import sandbox as sandboxes
-from agt_tournament.agents.sandbox import NONE, TIERS, Sandbox
-from agt_tournament.agents.walls import READ_FILE
-from agt_tournament.preflight import why_not
-from agt_tournament.probe import promises
-from agt_tournament.probe.check import Checked
-from agt_tournament.probe.memory import too_little_memory
-from agt_tournament.probe.names import names_of_paths
-from agt_tournament.probe.promises import broken_promises, try_promises
-from agt_tournament.probe.review import Reviewed, described, described_stale, reviewed_list, stale, unreviewed
-from agt_tournament.probe.steps import all_steps, numbers, system_call_name
-from agt_tournament.probe.walk import Opening, Walked, sweep, walk_paths
+from agt_tournament.sandbox.inside.walls import READ_FILE
+from agt_tournament.sandbox.probe import promises
+from agt_tournament.sandbox.probe.check import Checked
+from agt_tournament.sandbox.probe.memory import too_little_memory
+from agt_tournament.sandbox.probe.names import names_of_paths
+from agt_tournament.sandbox.probe.promises import broken_promises, try_promises
+from agt_tournament.sandbox.probe.review import Reviewed, described, described_stale, reviewed_list, stale, unreviewed
+from agt_tournament.sandbox.probe.steps import all_steps, numbers, system_call_name
+from agt_tournament.sandbox.probe.walk import Opening, Walked, sweep, walk_paths
+from agt_tournament.sandbox.walls import memory_files, readable, seccomp_policy
+from agt_tournament.sandbox.walls import sandbox as sandboxes
+from agt_tournament.sandbox.walls.sandbox import NONE, TIERS, Sandbox
+from agt_tournament.tournament import preflight
+from agt_tournament.tournament.preflight import why_not
 from tests import walls
 from tests.nobody import as_nobody, nobodys_environment, why_not_nobody
 from tests.support import REPO

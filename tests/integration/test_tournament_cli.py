@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from agt_tournament.__main__ import perform
-from agt_tournament.differences import Difference
-from agt_tournament.registration import EXAMPLES
-from experiments.errors import RequestError
+from agt_tournament.actions.differences import Difference
+from agt_tournament.tournament.registration import EXAMPLES
+from generative_auctions.errors import RequestError
 from tests.support import auction
 from tests.tournament import competition_tree
 

@@ -18,15 +18,15 @@ from typing import Any
 
 import pytest
 
+from agt_tournament.actions.validate import validate
 from agt_tournament.config import CompetitionConfig
-from agt_tournament.registration import EXAMPLES, examples
-from agt_tournament.submissions import read_submission
-from agt_tournament.validate import validate
+from agt_tournament.tournament.registration import EXAMPLES, examples
+from agt_tournament.tournament.submissions import read_submission
 from agt_tournament.validation.cautions import find_cautions
 from agt_tournament.validation.problems import find_problems
 from agt_tournament.validation.trial import Trial
 from agt_tournament.validation.verdict import Verdict, progress
-from experiments.errors import RequestError
+from generative_auctions.errors import RequestError
 from tests.support import auction, environment
 from tests.tournament import children, competition, inhabitants, submission
 

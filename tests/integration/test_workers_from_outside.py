@@ -18,8 +18,8 @@ import pytest
 
 from launchers import NotWaitedError
 from launchers.__main__ import main
-from launchers.attendance import living, workers_of
-from launchers.claims import Claims
+from launchers.leases import Claims
+from launchers.worker_record import living, workers_of
 from tests.launching import Bench, expected, external, local, shards_of
 from tests.nobody import as_nobody, nobodys_environment
 from tests.slurm_lab import wait_until

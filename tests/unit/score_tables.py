@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from diffusion_auction.bids import Bids, normalized
+from diffusion_auction.market.bids import Bids, normalized
 
 
 def table(rows: Mapping[tuple[Hashable, Bids], Sequence[Sequence[float]]], **more: Any) -> pd.DataFrame:

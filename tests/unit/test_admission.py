@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agt_tournament.admission import admit, read_submissions
-from agt_tournament.agents.sandbox import NONE
-from agt_tournament.registration import SetAside, Team, examples, read_teams
-from experiments.errors import RequestError
+from agt_tournament.sandbox.walls.sandbox import NONE
+from agt_tournament.tournament.admission import admit, read_submissions
+from agt_tournament.tournament.registration import SetAside, Team, examples, read_teams
+from generative_auctions.errors import RequestError
 from tests.tournament import competition, submission
 
 GOOD = examples()["truthful_bidder"].read_text()

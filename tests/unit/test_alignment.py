@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from diffusion_auction.alignment import ClipAlignment, alignments, load_clip, load_pickscore
-from experiments.errors import RequestError, refusing
+from diffusion_auction.scoring.alignment import ClipAlignment, alignments, load_clip, load_pickscore
+from generative_auctions.errors import RequestError, refusing
 from tests.small_models import write_pickscore
 from tests.support import TABLE_1, WEIGHTS
 

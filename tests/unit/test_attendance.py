@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from launchers import attendance
-from launchers.attendance import (
+from launchers import worker_record as attendance
+from launchers.worker_record import (
     LOST_AFTER_SECONDS,
     Presence,
     announce,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from agt_tournament.auction_engine import NOBODY, Answer, AuctionRound
-from agt_tournament.seeding import GameSeeds
+from agt_tournament.game.auction_engine import NOBODY, Answer, AuctionRound
+from agt_tournament.game.seeding import GameSeeds
 from tests.tournament import ScriptedBidder
 
 TEAMS = ("ana", "ben", "cai", "dee", "eli")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffusion_auction.bids import grid, normalized, one_hot, simplex, without
+from diffusion_auction.market.bids import grid, normalized, one_hot, simplex, without
 from tests.support import bid_vectors
 
 

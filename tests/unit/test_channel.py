@@ -7,9 +7,9 @@ import socket
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agt_tournament.agents import protocol
-from agt_tournament.agents.channel import Channel
-from agt_tournament.agents.printed import OverBudgetError, Printed
+from agt_tournament.sandbox.channel import Channel
+from agt_tournament.sandbox.inside import protocol
+from agt_tournament.sandbox.printed import OverBudgetError, Printed
 from tests.fuzzing import fuzzed
 
 TURN = protocol.pack_turn(0, 1.0, 0)

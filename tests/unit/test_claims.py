@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from launchers import Shard, unmark
-from launchers.attendance import Presence
-from launchers.claims import MOST_LOST, Claims
+from launchers.leases import MOST_LOST, Claims
 from launchers.shards import claim_path, error_path
 from launchers.worker import Work, take_shards
+from launchers.worker_record import Presence
 
 SHARD = Shard.of({"number": 0})
 

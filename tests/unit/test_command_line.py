@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from agt_tournament.__main__ import main as tournament_main
 from diffusion_auction.__main__ import main as auction_main
-from experiments.command_line import _multirun_first, _status, quote_paths
-from launchers.shards import write_atomic
+from generative_auctions.command_line import _multirun_first, _status, quote_paths
+from generative_auctions.files import write_atomic
 
 PARSER = OverridesParser.create()
 paths = st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" '\"\\()[]{},=#$~&;"), min_size=1)

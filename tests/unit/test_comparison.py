@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from diffusion_auction.bids import grid
-from diffusion_auction.comparison import compare_runs
+from diffusion_auction.actions.compare import compare_runs
 from diffusion_auction.evaluation.evaluate import evaluate
 from diffusion_auction.evaluation.scores import check_scores
+from diffusion_auction.market.bids import grid
 from diffusion_auction.mechanisms import VCG, SingleWinner
-from experiments.errors import RequestError
+from generative_auctions.errors import RequestError
 from tests.unit.score_tables import random_table
 from tests.unit.test_report import Page
 

@@ -11,8 +11,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from diffusion_auction.bids import Bids
-from diffusion_auction.compositions import (
+from diffusion_auction.config import CompositionConfig
+from diffusion_auction.generation.plan import make_plan
+from diffusion_auction.market.bids import Bids
+from diffusion_auction.market.compositions import (
     COMPOSITIONS,
     Coalition,
     Weights,
@@ -23,9 +25,7 @@ from diffusion_auction.compositions import (
     recursive,
     weights_of,
 )
-from diffusion_auction.config import CompositionConfig
-from diffusion_auction.plan import make_plan
-from diffusion_auction.scenarios import Scenario
+from diffusion_auction.market.scenarios import Scenario
 from diffusion_auction.tiny_flux.vocabulary import check_prompt
 from tests.support import CAFE, CONF, TABLE_1, bid_vectors
 

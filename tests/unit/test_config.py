@@ -10,15 +10,11 @@ import pytest
 from omegaconf import OmegaConf
 from pydantic import BaseModel
 
-from diffusion_auction.config import (
-    ExperimentConfig,
-    check_words,
-    experiment_bids,
-    identity,
-    read_config,
-)
-from diffusion_auction.experiment import prepare
-from experiments.errors import RequestError
+from diffusion_auction.actions.experiment import prepare
+from diffusion_auction.config import ExperimentConfig, identity, read_config
+from diffusion_auction.generation.words import check_words
+from diffusion_auction.market.bids import experiment_bids
+from generative_auctions.errors import RequestError
 from tests.support import CONF, TABLE_1, configured, scenarios_of, tree
 
 OPTIONS = sorted(

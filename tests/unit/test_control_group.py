@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agt_tournament.agents import control_group
-from agt_tournament.agents.control_group import ControlGroup
+from agt_tournament.sandbox.walls import control_group
+from agt_tournament.sandbox.walls.control_group import ControlGroup
 
 Machine = Callable[[str], Path]
 

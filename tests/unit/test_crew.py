@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from launchers.attendance import announce
-from launchers.claims import Claims
-from launchers.crew import NoWorkersError, see_through
 from launchers.errors import LaunchError
+from launchers.leases import Claims
+from launchers.progress import Watch
 from launchers.shards import error_path
 from launchers.status import CANCELLED, Standing
-from launchers.watch import Watch
+from launchers.supervisor import NoWorkersError, see_through
+from launchers.worker_record import announce
 from tests.launching import shards_of
 
 SHARDS = shards_of(4)

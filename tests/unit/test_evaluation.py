@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffusion_auction.bids import Bids, grid
 from diffusion_auction.evaluation.bootstrap import mean_interval, nested_interval, number, resample, sample_draws
 from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
 from diffusion_auction.evaluation.monotonicity import monotonicity
 from diffusion_auction.evaluation.scores import check_scores, distinct_images
 from diffusion_auction.evaluation.truthfulness import regrets
+from diffusion_auction.market.bids import Bids, grid
 from diffusion_auction.mechanisms import (
     MECHANISMS,
     VCG,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agt_tournament.auction_engine import Answer
-from agt_tournament.execution_log import log, logged, told
+from agt_tournament.game.auction_engine import Answer
+from agt_tournament.game.execution_log import log, logged, told
 from tests.tournament import ScriptedBidder, play, rules
 
 FORGED = "first\n2026-01-01T00:00:00.000+00:00 ana is disqualified\r\x85\u2028again"

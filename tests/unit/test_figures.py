@@ -15,7 +15,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from diffusion_auction.bids import Bids, grid, one_hot
 from diffusion_auction.evaluation.evaluate import evaluate
 from diffusion_auction.evaluation.monotonicity import monotonicity as measure_monotonicity
 from diffusion_auction.evaluation.quality import quality as measure_quality
@@ -34,8 +33,10 @@ from diffusion_auction.figures.mechanisms import equal_cost, equal_cost_by_k, me
 from diffusion_auction.figures.style import mechanism_mark, scenario_label
 from diffusion_auction.figures.truthfulness import deviation_by_k, regret_and_deviation, regret_by_k
 from diffusion_auction.figures.welfare import vector_label, welfare_against_k, welfare_by_bids, welfare_by_k
+from diffusion_auction.market.bids import Bids, grid, one_hot
 from diffusion_auction.mechanisms import MECHANISMS, VCG, Mechanism, SingleWinner, side_by_side
-from experiments.style import Estimate, limits, mark, number, save_figure, sizes
+from generative_auctions.plotting import Estimate, limits, mark, save_figure
+from generative_auctions.text import number, sizes
 from tests.unit.score_tables import random_table
 
 AWKWARD = ("a $x_{1$ & <b>", "_hidden")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agt_tournament.__main__ import _FLAGS
-from experiments.command_line import refuse_flags
-from experiments.errors import RequestError
+from generative_auctions.command_line import refuse_flags
+from generative_auctions.errors import RequestError
 
 
 @pytest.mark.parametrize(

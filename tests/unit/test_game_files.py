@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agt_tournament.game_files import game_digests, read_game
-from experiments.errors import RequestError
+from agt_tournament.game.game_files import game_digests, read_game
+from generative_auctions.errors import RequestError
 
 
 def test_a_pipe_in_the_place_of_a_game_is_refused_and_not_waited_for(tmp_path: Path) -> None:

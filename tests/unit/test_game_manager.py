@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from agt_tournament.auction_engine import NOBODY, Answer
-from agt_tournament.game_manager import GameResult
-from agt_tournament.registration import Team
-from agt_tournament.results_manager import StageData, generate_stage_leaderboard
-from agt_tournament.seeding import GameSeeds
+from agt_tournament.game.auction_engine import NOBODY, Answer
+from agt_tournament.game.game_manager import GameResult
+from agt_tournament.game.seeding import GameSeeds
+from agt_tournament.tournament.registration import Team
+from agt_tournament.tournament.results_manager import StageData, generate_stage_leaderboard
 from tests.tournament import ScriptedBidder, play, repeatable, rules
 
 # --- by hand ---------------------------------------------------------------------------------------------

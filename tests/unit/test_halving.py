@@ -12,11 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from diffusion_auction.alignment import ClipAlignment
-from diffusion_auction.experiment import prepare
-from diffusion_auction.generate import GENERATE, SCORE, Generator, Scorer, generation_shards, scoring_shards
-from diffusion_auction.halving import Halving
+from diffusion_auction.actions.experiment import prepare
+from diffusion_auction.generation.batching import Halving
+from diffusion_auction.generation.generator import GENERATE, Generator, generation_shards
 from diffusion_auction.pipelines import FluxPipelineAuction
+from diffusion_auction.scoring.alignment import ClipAlignment
+from diffusion_auction.scoring.scorer import SCORE, Scorer, scoring_shards
 from launchers import Shard, mark_of
 from tests.support import configured
 

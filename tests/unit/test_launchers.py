@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from generative_auctions.files import write_atomic
 from launchers import FailedShardsError, InlineConfig, Shard, fan_out, mark_of
 from launchers.__main__ import main
-from launchers.attendance import workers_of
-from launchers.claims import Claims
-from launchers.shards import error_path, write_atomic
+from launchers.leases import Claims
+from launchers.shards import error_path
 from launchers.status import CANCELLED, write_manifest
+from launchers.worker_record import workers_of
 
 SHARDS = [Shard.of({"number": i}, size=i + 1) for i in range(4)]
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffusion_auction.bids import Bids, normalized, one_hot
 from diffusion_auction.evaluation.truthfulness import regrets
+from diffusion_auction.market.bids import Bids, normalized, one_hot
 from diffusion_auction.mechanisms import (
     MECHANISMS,
     VCG,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from agt_tournament.agents import meter
-from agt_tournament.agents.meter import Meter, own_seconds, wall_seconds
-from agt_tournament.agents.printed import OverBudgetError
+from agt_tournament.sandbox import meter
+from agt_tournament.sandbox.meter import Meter, own_seconds, wall_seconds
+from agt_tournament.sandbox.printed import OverBudgetError
 
 
 @dataclass

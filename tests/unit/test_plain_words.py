@@ -14,12 +14,12 @@ from pydantic import BaseModel
 from pydantic_core import SchemaValidator
 
 from agt_tournament import config as competition
-from agt_tournament.registration import _Entry
+from agt_tournament.tournament.registration import _Entry
 from diffusion_auction import config as auction
-from experiments import schema
-from experiments.errors import RequestError
-from experiments.run_directory import read_run
-from experiments.stored import DamagedFileError
+from generative_auctions import schema
+from generative_auctions.errors import RequestError
+from generative_auctions.files import DamagedFileError
+from generative_auctions.run_directory import read_run
 from tests.support import CONF
 
 FOREIGN = re.compile(

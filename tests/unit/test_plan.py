@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffusion_auction.bids import Bids, normalized
-from diffusion_auction.compositions import recursive
-from diffusion_auction.experiment import prepare
+from diffusion_auction.actions.experiment import prepare
+from diffusion_auction.generation.plan import Plan, columns, make_plan, noise_seed, row_values
+from diffusion_auction.market.bids import Bids, normalized
+from diffusion_auction.market.compositions import recursive
+from diffusion_auction.market.scenarios import Scenario
 from diffusion_auction.mechanisms import VCG, SingleWinner
-from diffusion_auction.plan import Plan, columns, make_plan, noise_seed, row_values
-from diffusion_auction.scenarios import Scenario
 from tests.support import bid_vectors, configured
 
 SCENARIO = Scenario("A pool", ("Dell monitor", "Tesla car"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agt_tournament.agents.printed import OverBudgetError, Printed, cut, printable, stored_bytes
+from agt_tournament.sandbox.printed import OverBudgetError, Printed, cut, printable, stored_bytes
 
 
 @given(st.lists(st.binary(max_size=3000), max_size=8))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agt_tournament.agents import protocol
-from agt_tournament.agents.protocol import Frame, Frames, ProtocolError
+from agt_tournament.sandbox.inside import protocol
+from agt_tournament.sandbox.inside.protocol import Frame, Frames, ProtocolError
 
 NUMBER = 2**64 - 1
 FRAME = protocol.pack(protocol.TURN, NUMBER, b"abcdef")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from launchers import provenance as module
-from launchers.masking import masked, masked_arguments
-from launchers.provenance import LONGEST_DIFF, overridden, provenance, worker_provenance
+from generative_auctions import provenance as module
+from generative_auctions.provenance import LONGEST_DIFF, overridden, provenance, worker_provenance
+from generative_auctions.secrets import masked, masked_arguments
 
 TOKEN = "hf_" + "aBcD1234" * 4
 

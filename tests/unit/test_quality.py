@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from diffusion_auction.alignment import Alignment, load_alignment, load_pickscore
 from diffusion_auction.config import QualityConfig
-from diffusion_auction.quality import aesthetic_head, load_quality
-from experiments.errors import RequestError
+from diffusion_auction.scoring.alignment import Alignment, load_alignment, load_pickscore
+from diffusion_auction.scoring.quality import aesthetic_head, load_quality
+from generative_auctions.errors import RequestError
 from tests.small_models import linear_state, mlp_state, write_pickscore
 from tests.support import configured
 

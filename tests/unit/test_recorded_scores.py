@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffusion_auction.bids import Bids, grid
 from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
 from diffusion_auction.evaluation.scores import LeftOut, Scores, auction_bids, check_scores, read_scores
+from diffusion_auction.market.bids import Bids, grid
 from diffusion_auction.mechanisms import MECHANISMS, VCG
-from experiments.errors import RequestError
+from generative_auctions.errors import RequestError
 from tests.unit.score_tables import random_table, table
 
 ALL = [mechanism() for mechanism in MECHANISMS.values()]

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agt_tournament.registration import (
+from agt_tournament.tournament.registration import (
     BUNDLED,
     Team,
     examples,
     game_teams,
     read_teams,
 )
-from agt_tournament.submissions import read_submission
-from experiments.errors import RequestError
+from agt_tournament.tournament.submissions import read_submission
+from generative_auctions.errors import RequestError
 from tests.tournament import submission
 
 AGENT = "class BiddingAgent: pass\n"

@@ -13,15 +13,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from diffusion_auction import report
-from diffusion_auction.bids import Bids, grid, normalized, one_hot, without
 from diffusion_auction.evaluation.equal_cost import Branches
 from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
 from diffusion_auction.evaluation.scores import check_scores
 from diffusion_auction.figures import bid_grid
+from diffusion_auction.market.bids import Bids, grid, normalized, one_hot, without
+from diffusion_auction.market.scenarios import Scenario
 from diffusion_auction.mechanisms import MECHANISMS, VCG, Mechanism, SingleWinner, VCGPool, side_by_side
-from diffusion_auction.report import RULES, write_report
-from diffusion_auction.scenarios import Scenario
+from diffusion_auction.report import page as report
+from diffusion_auction.report.page import RULES, write_report
 from tests.unit.score_tables import random_table
 
 SCENARIO = Scenario("A hiker & <script>alert(1)</script> for $5 and $6", ("North Face backpack", "Gator'ade <b>"))

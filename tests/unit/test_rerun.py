@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from agt_tournament.auction_engine import Answer
-from agt_tournament.rerun import ComparedSeat, Deviation, play_again
-from agt_tournament.seeding import GameSeeds
+from agt_tournament.actions.rerun import ComparedSeat, Deviation, play_again
+from agt_tournament.game.auction_engine import Answer
+from agt_tournament.game.seeding import GameSeeds
 from tests.tournament import ScriptedBidder, play, rules
 
 SEEDS = GameSeeds(3, 1, 1, 2)

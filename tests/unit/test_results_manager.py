@@ -12,10 +12,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from agt_tournament.auction_engine import Answer
 from agt_tournament.config import ScoringWeights
-from agt_tournament.registration import Team
-from agt_tournament.results_manager import (
+from agt_tournament.game.auction_engine import Answer
+from agt_tournament.game.seeding import GameSeeds
+from agt_tournament.tournament.registration import Team
+from agt_tournament.tournament.results_manager import (
     StageData,
     decisions,
     export_results,
@@ -28,7 +29,6 @@ from agt_tournament.results_manager import (
     read_game,
     read_stage,
 )
-from agt_tournament.seeding import GameSeeds
 from tests.tournament import ScriptedBidder, play, rules
 
 EARLY, LATE = datetime(2026, 10, 5, 9, tzinfo=UTC), datetime(2026, 10, 5, 10, tzinfo=UTC)

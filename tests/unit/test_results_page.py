@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from diffusion_auction.bids import grid
-from diffusion_auction.compositions import recursive
 from diffusion_auction.evaluation.evaluate import evaluate
 from diffusion_auction.evaluation.scores import check_scores
+from diffusion_auction.market.bids import grid
+from diffusion_auction.market.compositions import recursive
 from diffusion_auction.mechanisms import VCG, side_by_side
 from tests.support import REPO
 from tests.unit.score_tables import random_table

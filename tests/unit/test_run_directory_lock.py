@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.errors import RequestError
-from experiments.run_directory import run_directory
+from generative_auctions.errors import RequestError
+from generative_auctions.run_directory import run_directory
 
-HOLD = "import sys; from pathlib import Path; from experiments.run_directory import run_directory\n"
+HOLD = "import sys; from pathlib import Path; from generative_auctions.run_directory import run_directory\n"
 HOLD += "with run_directory(Path(sys.argv[1]), {}, {}): print('held', flush=True); input()"
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agt_tournament.agents import readable, sandbox
-from agt_tournament.agents.sandbox import own_user_id
+from agt_tournament.sandbox.walls import readable, sandbox
+from agt_tournament.sandbox.walls.sandbox import own_user_id
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from diffusion_auction.scenarios import Scenario, join_prompts, load_scenarios, parse_scenarios
-from experiments.errors import RequestError
+from diffusion_auction.market.scenarios import Scenario, join_prompts, load_scenarios, parse_scenarios
+from generative_auctions.errors import RequestError
 from tests.support import CAFE, CONF, TABLE_1
 
 ENTRY = {"base_prompt": "A pool", "agent1_prompt": "Dell monitor", "agent2_prompt": "Tesla car"}

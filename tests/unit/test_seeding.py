@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from agt_tournament.seeding import GameSeeds, Purpose, stream, stream_seed
+from agt_tournament.game.seeding import GameSeeds, Purpose, stream, stream_seed
 
 TEAMS = ("ana", "Ana", "ben", "team_1", "team_10", "team_11", "a" * 64)
 

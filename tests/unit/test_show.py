@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from agt_tournament import show
-from agt_tournament.auction_engine import Answer, in_words
-from experiments.terminal import plain_console
+from agt_tournament.actions import game as game_action
+from agt_tournament.game.auction_engine import Answer, in_words
+from agt_tournament.report import terminal
+from generative_auctions.terminal import plain_console
 from tests.tournament import ScriptedBidder, play
 
 LONG = "a_very_long_team_name_that_fills_all_its_fifty_let"
@@ -27,8 +28,8 @@ def game(**scripts: Any) -> dict[str, Any]:
 def shown(content: dict[str, Any], columns: int, monkeypatch: pytest.MonkeyPatch) -> str:
     """What is printed of a game on a terminal of so many `columns`."""
     out = StringIO()
-    monkeypatch.setattr(show, "_OUT", plain_console(file=out, width=columns, highlight=False))
-    show.game(content, Path("game.json"))
+    monkeypatch.setattr(game_action, "_OUT", plain_console(file=out, width=columns, highlight=False))
+    game_action.print_game(content, Path("game.json"))
     return out.getvalue()
 
 
@@ -66,7 +67,7 @@ def test_an_agent_that_was_not_started_is_not_said_to_have_ended_itself(capsys: 
     assert in_words("exit", "the process ended itself with status 3") == "exit"
     errors = [("crash", "no"), ("exit", text), ("exit", text), ("exit", "SystemExit: 3")]
     table = pd.DataFrame([{"team_id": "ana", "error": error, "text": said} for error, said in errors])
-    show.failures(table, Path("teams"))
+    terminal.failures(table, Path("teams"))
     line = capsys.readouterr().err.splitlines()[-1]
     assert "2 × not started" in line
     assert "1 × exit" in line

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from launchers import LaunchError, SlurmError, slurm
-from launchers.attendance import announce
-from launchers.slurm import SlurmCrew, cancel, job_name, max_array_size, parameters, preempted, queued
+from launchers import LaunchError, SlurmError, squeue
+from launchers.backends.slurm import SlurmCrew, job_name, parameters
+from launchers.squeue import cancel, max_array_size, preempted, queued
+from launchers.worker_record import announce
 from tests.launching import slurm as options
 
 AWAY = "echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1"
@@ -37,7 +39,7 @@ class Commands:
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(slurm.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     return Commands(tmp_path)
 
 
@@ -112,7 +114,7 @@ def test_silence_is_borne_for_three_minutes_by_who_has_nothing_to_wait_for(
     crew: SlurmCrew, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(slurm.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     commands["squeue"] = AWAY
     for left in (180, 60):
         assert crew.queue() is None
@@ -197,7 +199,7 @@ def test_a_controller_that_is_away_is_asked_again(commands: Commands, tmp_path: 
 
 
 def test_a_controller_that_stays_away(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slurm, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(squeue, "PATIENCE_SECONDS", 0.2)
     commands["scancel"] = AWAY
     with pytest.raises(SlurmError, match=r"does not answer.*Unable to contact"):
         cancel({"3"})

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.errors import RequestError
+from generative_auctions.errors import RequestError
 from launchers.staging import staged
 
 SPAWN = multiprocessing.get_context("spawn")

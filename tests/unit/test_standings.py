@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from agt_tournament.registration import SetAside, Team
 from agt_tournament.report import generate_analytics_report, staff, standings_page, write_standings, write_team_folders
-from agt_tournament.results_manager import StageData
+from agt_tournament.tournament.registration import SetAside, Team
+from agt_tournament.tournament.results_manager import StageData
 from tests.unit.test_tournament_report import EVIL, Page, boards_of, competition, private_numbers, written
 
 LATE = SetAside(Team("late", f"{EVIL} & co", ""), "SyntaxError: expected ':'")

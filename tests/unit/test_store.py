@@ -14,9 +14,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from diffusion_auction.store import Images
-from experiments.errors import RequestError
-from experiments.run_directory import differences, read_run, run_directory, write_json, write_table
+from diffusion_auction.generation.store import Images
+from generative_auctions.errors import RequestError
+from generative_auctions.files import write_json, write_table
+from generative_auctions.run_directory import differences, read_run, run_directory
 from launchers.shards import Shard, mark_of
 from tests.support import environment
 
@@ -164,7 +165,7 @@ def test_no_run(tmp_path: Path) -> None:
 
 def test_a_second_process_is_refused_while_the_first_runs(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from experiments.run_directory import run_directory\n"
+        "import sys; from pathlib import Path; from generative_auctions.run_directory import run_directory\n"
         f"with run_directory(Path({str(tmp_path)!r}), {CONFIG!r}, {IDENTITY!r}):\n"
         "    print('held', flush=True); sys.stdin.read()\n"
     )

@@ -12,10 +12,16 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agt_tournament.agents.imports import OwnModules
-from agt_tournament.agents.protocol import SUBMISSION
-from agt_tournament.submissions import AGENT_FILE, Submission, read_submission, store_submission, stored_files
-from experiments.errors import RequestError
+from agt_tournament.sandbox.inside.imports import OwnModules
+from agt_tournament.sandbox.inside.protocol import SUBMISSION
+from agt_tournament.tournament.submissions import (
+    AGENT_FILE,
+    Submission,
+    read_submission,
+    store_submission,
+    stored_files,
+)
+from generative_auctions.errors import RequestError
 from tests.fuzzing import fuzzed
 
 WORDS = ("bidding_agent", "helpers", "pkg", "Pkg", "random", "numpy", "base_agent", "__init__", "__pycache__", "class")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agt_tournament import submissions
-from agt_tournament.submissions import digest, read_submission, store_submission
-from experiments.errors import RequestError
+from agt_tournament.tournament import submissions
+from agt_tournament.tournament.submissions import digest, read_submission, store_submission
+from generative_auctions.errors import RequestError
 from tests.support import REPO
 from tests.tournament import submission
 
@@ -255,7 +255,7 @@ def test_a_submission_that_is_not_wholly_written_is_not_there(tmp_path: Path, mo
 
 _ALL_OF_THE_LIBRARIES = """
 import importlib, pkgutil, sys, warnings
-from agt_tournament.agents import imports, libraries, readable
+from agt_tournament.sandbox import imports, libraries, readable
 warnings.simplefilter("ignore")
 sys.meta_path.insert(0, libraries.Libraries(readable.library_folders()))
 sys.path = [path for path in sys.path if "site-packages" not in path]

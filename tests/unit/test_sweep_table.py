@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from experiments.sweep_table import override_values, scalar_metrics, write_sweep_table
+from launchers.sweep_table import override_values, scalar_metrics, write_sweep_table
 
 
 def written(rows: list[dict[str, Any]], folder: Path) -> pd.DataFrame:

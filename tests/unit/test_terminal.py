@@ -10,15 +10,17 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from agt_tournament import show
+from agt_tournament.actions.game import print_game
+from agt_tournament.report import terminal
+from agt_tournament.tournament import messages
 from agt_tournament.validation import verdict
 from agt_tournament.validation.problems import Finding
 from diffusion_auction import __main__ as auctions
-from experiments.terminal import plain_console
+from generative_auctions.terminal import plain_console
 from launchers.__main__ import main as launchers
-from launchers.attendance import announce
+from launchers.progress import Bar, Watch
 from launchers.status import standing, write_manifest
-from launchers.watch import Bar, Watch
+from launchers.worker_record import announce
 from tests.launching import shards_of
 from tests.tournament import ScriptedBidder, play
 from tests.unit.score_tables import random_table
@@ -42,7 +44,7 @@ def test_a_plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
 
 
 def test_an_evaluation_and_its_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("diffusion_auction.report.write_report", lambda run_dir, **_: run_dir / "report.html")
+    monkeypatch.setattr("diffusion_auction.report.page.write_report", lambda run_dir, **_: run_dir / "report.html")
     rows = random_table([(1.0, 0.0), (0.0, 1.0), (0.5, 0.5)], (NAME, "pool"), k=2)
     rows.loc[rows.index[0], "alignment_1"] = float("nan")
     rows.to_csv("scores.csv", index=False)
@@ -57,21 +59,21 @@ def test_a_game(capsys: pytest.CaptureFixture[str]) -> None:
     bidders: dict[str, Any] = {NAME: ScriptedBidder(lambda item: 2.0), "other": ScriptedBidder(lambda item: 1.0)}
     content = play(bidders).as_json()
     failure = {"team_id": NAME, "round": 1, "error": "crash", "text": f"ValueError: {NAME}", "where": None}
-    show.game({**content, "failures": [failure]}, Path(NAME, "game.json"))
+    print_game({**content, "failures": [failure]}, Path(NAME, "game.json"))
     out, err = capsys.readouterr()
     assert out.count(f" {NAME} ") >= 2  # as a winner, and in the result
     assert out.endswith(f"game     {NAME}/game.json\n")
     assert err.startswith(f"{NAME}: ")
     assert err.endswith(f"ValueError: {NAME}\n")
-    show.where(Path(NAME, "report.html"), Path(NAME), None)
+    terminal.where(Path(NAME, "report.html"), Path(NAME), None)
     assert f"report   {NAME}/report.html" in capsys.readouterr().out
 
 
 def test_the_standings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     row = {"arena_id": NAME, "rank": 1, "filler": True, "team_name": NAME, "errors": 0}
     numbers = ("total_score", "mean_score", "ci_low", "ci_high", "first_chance", "rating_mu", "rating_sigma")
-    monkeypatch.setattr(show, "_OUT", plain_console(width=200))
-    show.leaderboard(1, pd.DataFrame([row | dict.fromkeys(numbers, 1.0)]))
+    monkeypatch.setattr(terminal, "_OUT", plain_console(width=200))
+    terminal.leaderboard(1, pd.DataFrame([row | dict.fromkeys(numbers, 1.0)]))
     shown = capsys.readouterr().out
     assert f"qualification, {NAME}" in shown
     assert f"{NAME} (filler)" in shown
@@ -82,8 +84,8 @@ def test_what_is_waited_for_is_a_text_on_a_terminal(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(show, "_ERR", plain_console(stderr=True))
-    with show.trying(1) as tell:
+    monkeypatch.setattr(messages, "_ERR", plain_console(stderr=True))
+    with messages.trying(1) as tell:
         tell(NAME)
     with verdict.progress() as say:
         say(NAME)

@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 
 from launchers import Shard
-from launchers.attendance import living, workers_of
-from launchers.claims import Claims
+from launchers.leases import Claims
 from launchers.shards import error_path
+from launchers.worker_record import living, workers_of
 
 SHARD = Shard.of({"number": 0})
 WORKER = """
 import sys, time
 from pathlib import Path
-from launchers.attendance import Presence
-from launchers.claims import Claims
+from launchers.worker_record import Presence
+from launchers.leases import Claims
 from launchers.time_limit import time_limit
 from launchers.worker import Work
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from agt_tournament.config import GUESSABLE, TournamentConfig, identity, read_config
-from experiments.errors import RequestError
+from generative_auctions.errors import RequestError
 from tests.support import CONF
 from tests.tournament import competition, competition_tree
 

@@ -9,10 +9,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from agt_tournament.figures import budgets, efficiency_and_revenue, prices, team_label, utilities
-from agt_tournament.registration import Team
+from agt_tournament.report.figures import budgets, efficiency_and_revenue, prices, team_label, utilities
 from agt_tournament.report.measures import mean_estimates
-from experiments.style import Estimate, save_figure
+from agt_tournament.tournament.registration import Team
+from generative_auctions.plotting import Estimate, save_figure
 
 RNG = np.random.default_rng(0)
 NONE = Estimate(np.nan, np.nan, np.nan)

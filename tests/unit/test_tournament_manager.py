@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from agt_tournament.results_manager import game_files, place_of_game
-from agt_tournament.tournament_manager import (
+from agt_tournament.tournament.results_manager import game_files, place_of_game
+from agt_tournament.tournament.tournament_manager import (
     Arena,
     TournamentStage,
     block_player,

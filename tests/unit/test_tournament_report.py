@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 
 from agt_tournament import report
-from agt_tournament.auction_engine import NOBODY, Answer
-from agt_tournament.game_files import game_files, place_of_game
-from agt_tournament.game_manager import Game
-from agt_tournament.registration import Team
+from agt_tournament.game.auction_engine import NOBODY, Answer
+from agt_tournament.game.game_files import game_files, place_of_game
+from agt_tournament.game.game_manager import Game
+from agt_tournament.game.seeding import GameSeeds
 from agt_tournament.report import Load, generate_analytics_report, staff, write_team_folders
 from agt_tournament.report.measures import (
     allocative_efficiency,
@@ -32,9 +32,9 @@ from agt_tournament.report.measures import (
     when,
 )
 from agt_tournament.report.team_folders import COLUMNS, SHOWN_GAMES, own_parts, steps
-from agt_tournament.results_manager import StageData, generate_stage_leaderboard
-from agt_tournament.seeding import GameSeeds
-from experiments.run_directory import write_json
+from agt_tournament.tournament.registration import Team
+from agt_tournament.tournament.results_manager import StageData, generate_stage_leaderboard
+from generative_auctions.files import write_json
 from tests.tournament import ScriptedBidder, rules
 
 EVIL = "<script>alert(1)</script>"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from agt_tournament.seeding import GameSeeds
-from agt_tournament.valuation_generator import (
+from agt_tournament.game.seeding import GameSeeds
+from agt_tournament.game.valuation_generator import (
     draw_categories,
     draw_items,
     generate_arena_valuations,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from diffusion_auction.scenarios import Scenario, join_prompts
+from diffusion_auction.market.scenarios import Scenario, join_prompts
 from diffusion_auction.tiny_flux.vocabulary import (
     AT_HOME,
     MAX_TOKENS,

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from launchers.__main__ import main
-from launchers.attendance import announce
+from launchers.progress import Watch
 from launchers.shards import error_path
 from launchers.status import standing, write_manifest
-from launchers.watch import Watch
+from launchers.worker_record import announce
 from tests.launching import shards_of
 
 SHARDS = shards_of(4)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from diffusion_auction.hub import adopt_token
-from diffusion_auction.weights import head_address, hub_sources, model_files, pipeline_files
-from experiments.errors import RequestError
+from diffusion_auction.weights.hub import adopt_token
+from diffusion_auction.weights.sources import head_address, hub_sources, model_files, pipeline_files
+from generative_auctions.errors import RequestError
 from tests.support import configured
 
 SHARDS = [f"transformer/diffusion_pytorch_model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)]

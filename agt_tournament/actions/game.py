@@ -1,0 +1,141 @@
+"""One game outside any stage, for trying agents out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from agt_tournament.config import CompetitionConfig, TournamentConfig
+from agt_tournament.game.auction_engine import in_words
+from agt_tournament.game.game_files import log_game_result, read_game
+from agt_tournament.game.game_manager import Game
+from agt_tournament.game.seeding import GameSeeds
+from agt_tournament.sandbox.agent_process import one_cpu
+from agt_tournament.sandbox.walls.sandbox import Sandbox
+from agt_tournament.tournament import messages
+from agt_tournament.tournament.competition_directory import SUBMISSIONS, competition_directory, registered
+from agt_tournament.tournament.preflight import walls
+from agt_tournament.tournament.registration import game_teams
+from agt_tournament.tournament.tournament_manager import limits_of, open_agents
+from generative_auctions.errors import RequestError
+from generative_auctions.files import DamagedFileError
+from generative_auctions.terminal import plain_console, plain_table
+
+GAME_FILE = "game.json"
+_OUT = plain_console(highlight=False)
+_ERR = plain_console(stderr=True, highlight=False)
+
+
+def play_game(config: CompetitionConfig) -> int:
+    """One game of `config.teams`, stored as ``game.json``."""
+    if config.teams is None:
+        raise RequestError("teams", "null", "who plays, for example teams=[truthful_bidder,random_bidder]")
+    teams = game_teams(config.teams, registered(config))
+    sandbox = walls(config, teams)
+    with competition_directory(config, teams, sandbox) as run_dir:
+        if not _is_played(run_dir / GAME_FILE):
+            messages.sandbox(sandbox.name)
+            messages.longest_game(len(teams), limits_of(config.tournament))
+            team_ids = [team.team_id for team in teams]
+            play_single(run_dir, run_dir / SUBMISSIONS, team_ids, config.tournament, config.seed, sandbox)
+        return show_game(run_dir / GAME_FILE)
+
+
+def _is_played(path: Path) -> bool:
+    """Whether the game is stored; that a damaged one is played again is said."""
+    try:
+        if path.exists():
+            read_game(path)
+        return path.exists()
+    except DamagedFileError as error:
+        print(f"{path}: {error.problem}; the game is played again", file=sys.stderr)
+        return False
+
+
+def play_single(
+    run_dir: Path, submissions: Path, team_ids: Sequence[str], rules: TournamentConfig, seed: int, sandbox: Sandbox
+) -> None:
+    """Play one game outside any stage and store it below `run_dir`."""
+    sandbox.prepare()
+    with one_cpu(), ExitStack() as processes:
+        agents = open_agents(submissions, team_ids, rules, processes, sandbox=sandbox)
+        seeds = GameSeeds(seed, 0, 1, 1, rules.valuations_per)
+        result = Game("game", "game", 0, agents, rules, seeds).play()
+        log_game_result(run_dir / GAME_FILE, result, {team: agent.take_output() for team, agent in agents.items()})
+
+
+def show_game(path: Path) -> int:
+    """Print the stored game; 1 if an agent failed, 0 otherwise."""
+    game = read_game(path)
+    print_game(game, path)
+    return 1 if game["failures"] else 0
+
+
+_LAYOUTS = ((64, True), (16, True), (8, True), (0, True), (16, False), (0, False))
+"""Of the rounds of a game: letters of the winner's name, and whether all bids are shown. The first to fit is used."""
+
+
+def print_game(content: Mapping[str, Any], path: Path) -> None:
+    """Print the rounds of a game, its result, and where it is stored."""
+    unlimited = _OUT.options.update(width=10_000)
+    for layout in _LAYOUTS:
+        rounds = _rounds(content, *layout)
+        if _OUT.measure(rounds, options=unlimited).maximum <= _OUT.width:
+            break
+    _OUT.print(rounds)
+    results = plain_table("Result", "", "team", "utility", "best item", "spent", "items")
+    numbers = _numbers(content)
+    for team, result in sorted(content["team_results"].items(), key=lambda item: -item[1]["utility"]):
+        money = (f"{result[name]:.2f}" for name in ("utility", "max_single_item_utility", "budget_spent"))
+        results.add_row(numbers[team], team, *money, str(len(result["items_won"])))
+    _OUT.print(results)
+    _OUT.print(f"game     {path}", soft_wrap=True)
+    for failure in content["failures"]:
+        _ERR.print(f"{failure['team_id']}: {_at(failure)}: {failure['text']}", soft_wrap=True)
+
+
+def _rounds(content: Mapping[str, Any], letters: int, bids: bool) -> Table:
+    """The rounds of a game; teams are numbered as in its result, and their names cut down to `letters`."""
+    numbers = _numbers(content)
+    title = (
+        "Rounds: winner, price, and the bid of each team"
+        if bids
+        else "Rounds: winner and price; all bids are in the file below"
+    )
+    table = plain_table(title, "round", "item", "winner", "price", *(numbers.values() if bids else ()))
+    for entry in content["auction_log"]:
+        winner = entry["winner"]
+        named = f"{numbers[winner]} {_cut(winner, letters)}".strip() if winner else "–"
+        shown = [_bid(entry, team) for team in numbers] if bids else []
+        table.add_row(str(entry["round"]), entry["item_id"], named, f"{entry['price']:.2f}", *shown)
+    return table
+
+
+def _numbers(content: Mapping[str, Any]) -> dict[str, str]:
+    """What each team of a game is called in a table."""
+    return {team: str(number) for number, team in enumerate(content["team_results"], start=1)}
+
+
+def _bid(entry: Mapping[str, Any], team: str) -> str | Text:
+    """A team's bid in a round, the error that cost it, or – if the team was not asked any more."""
+    bid, error = f"{entry['all_bids'][team]:.2f}", entry["errors"].get(team)
+    if team == entry["winner"]:
+        return Text(bid, style="bold")
+    return "–" if error and entry["seconds"][team] is None else error or bid
+
+
+def _cut(name: str, letters: int) -> str:
+    return name if len(name) <= letters else f"{name[: letters - 1]}…" if letters else ""
+
+
+def _at(failure: Mapping[str, Any]) -> str:
+    round_ = failure["round"]
+    when = "before the first round" if round_ == 0 else "after the last round" if round_ is None else f"round {round_}"
+    kind = in_words(failure["error"], failure["text"])
+    return kind if kind != failure["error"] else f"{kind} in {failure['where'] or 'bidding_function'}, {when}"

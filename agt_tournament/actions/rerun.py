@@ -1,0 +1,192 @@
+"""The agents again, each alone: it hears what it heard in the stored games, and its bids are compared with the stored.
+
+Its rivals do not run: their bids are those of the record, so that no agent is blamed for what another did.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agt_tournament.config import TournamentConfig
+from agt_tournament.game.auction_engine import Answer, Bidder
+from agt_tournament.game.game_manager import Game
+from agt_tournament.game.seeding import GameSeeds
+from agt_tournament.sandbox.walls.sandbox import Sandbox
+from agt_tournament.tournament.submissions import read_submission, store_submission
+from agt_tournament.tournament.tournament_manager import TournamentStage, open_agents
+from launchers import Shard, fan_out, mark_of
+
+ReadGame = Callable[[int, int, int], tuple[str, Mapping[str, Any]] | None]
+"""From stage, arena and game to the game file's name and content; None without one."""
+
+
+class Deviation(NamedTuple):
+    """The first answer of an agent in a game that is not the stored one."""
+
+    file: str
+    team_id: str
+    round: int | None
+    """From 1; 0 before the first, None after the last."""
+    stored: str
+    now: str
+    further: int
+    """Rounds of the game after it with other answers, which may follow from the first."""
+
+    def __str__(self) -> str:
+        when = {0: "before the first round", None: "after the last round"}.get(self.round, f"round {self.round}")
+        further = f", and {self.further} more answers differ" if self.further else ""
+        late = "timeout" in self.stored or "timeout" in self.now
+        clock = " (a timeout depends on the clock, too)" if late else ""
+        said = f"answered {self.stored}, alone again {self.now}"
+        return f"{self.file}: {self.team_id}, {when}: {said}{further}{clock}"
+
+
+def blocks_of(stage: TournamentStage, block_games: int) -> list[Shard]:
+    """The pieces of work: the games of a block by one of its teams."""
+    return [
+        Shard.of({**block.payload, "team": team}, size=block.size)
+        for block in stage.blocks(block_games)
+        for team in block.payload["teams"]
+    ]
+
+
+def rerun(
+    blocks: Sequence[Shard],
+    read: ReadGame,
+    submissions: Path,
+    rules: TournamentConfig,
+    seed: int,
+    sandbox: Sandbox,
+    what: str,
+) -> Iterator[Deviation]:
+    """Run `blocks` behind the walls of `sandbox`; the first deviation of each team and game.
+
+    `submissions` holds a folder for each team, `seed` is that of the stored games. The agents run from a new copy, so
+    that one whose bids depend on where or when its files were written does not bid the same again.
+    """
+
+    def play(shard: Shard) -> None:
+        stage, arena, team = shard.payload["stage"], shard.payload["arena"], shard.payload["team"]
+        first, last = shard.payload["games"]
+        found = []
+        sandbox.prepare()
+        with ExitStack() as processes:
+            agent = open_agents(copies, [team], rules, processes, sandbox=sandbox)[team]
+            for number in range(first, last + 1):
+                if (stored := read(stage, arena, number)) is None:
+                    break  # what the agent learned in it is not known
+                file, game = stored
+                seat = play_again(game, team, agent, rules, GameSeeds(seed, stage, arena, number, rules.valuations_per))
+                agent.take_output()
+                if seat.deviations:
+                    found.append([file, team, *seat.deviations[0], len(seat.deviations) - 1])
+        shard.mark(marks, {"deviations": found})
+
+    with tempfile.TemporaryDirectory() as folder:
+        marks, copies = Path(folder) / "shards" / "rerun", Path(folder).resolve() / "submissions"
+        for team in {shard.payload["team"] for shard in blocks}:
+            store_submission(read_submission(submissions / team, "run_dir").files, copies / team)
+        fan_out(lambda: play, blocks, marks, what=what, unit="games")
+        for shard in blocks:
+            record = mark_of(marks, shard.key)
+            assert record is not None, "`fan_out` raises unless every block is done"
+            yield from (Deviation(*deviation) for deviation in record["deviations"])
+
+
+def play_again(
+    game: Mapping[str, Any], team: str, agent: Bidder, rules: TournamentConfig, seeds: GameSeeds
+) -> ComparedSeat:
+    """Play the stored `game` with `agent` in the seat of `team`, told what was told then; what came of it."""
+    seat = ComparedSeat(game, team, agent)
+    seats = {other: seat if other == team else StoredSeat(game, other) for other in game["team_results"]}
+    valuations = {other: result["valuation_vector"] for other, result in game["team_results"].items()}
+    items = [entry["item_id"] for entry in game["auction_log"]]
+    Game(
+        game["game_id"], game["arena_id"], game["stage"], seats, rules, seeds, valuations=valuations, items=items
+    ).play()
+    return seat
+
+
+def stored_answer(entry: Mapping[str, Any], team: str) -> Answer:
+    """What `team` answered in the round `entry` of an auction log."""
+    asked = entry["asked"][team]
+    times = {name: entry[name].get(team) for name in Answer._fields if isinstance(entry.get(name), dict)}
+    return Answer(asked or 0.0, error=entry["errors"].get(team), valid=asked is not None, **times)
+
+
+class StoredSeat:
+    """Answers as a team did in the stored game."""
+
+    def __init__(self, game: Mapping[str, Any], team: str) -> None:
+        self._team, self._entries = team, iter(game["auction_log"])
+        self._entry: Mapping[str, Any] = {}
+        self._failed = {
+            failure["round"]: failure["error"] for failure in game["failures"] if failure["team_id"] == team
+        }
+
+    def prepare(self, seed: Callable[[], int]) -> None:
+        """There is no process."""
+
+    def start_game(self, briefing: Mapping[str, Any]) -> Answer:
+        """Whether it began well."""
+        return Answer(0.0, 0.0, self._failed.get(0))
+
+    def notify(self, item_id: str, winning_team: str, price_paid: float) -> None:
+        """It has heard."""
+
+    def bid(self, item_id: str) -> Answer:
+        """The answer of the next round."""
+        self._entry = next(self._entries)
+        return stored_answer(self._entry, self._team)
+
+    def end_game(self) -> Answer:
+        """Whether it ended well."""
+        return Answer(0.0, 0.0, self._failed.get(None))
+
+
+class ComparedSeat(StoredSeat):
+    """Asks an agent as well and notes where it does not answer as the team did."""
+
+    def __init__(self, game: Mapping[str, Any], team: str, agent: Bidder) -> None:
+        super().__init__(game, team)
+        self._agent, self._round = agent, 0
+        self.deviations: list[tuple[int | None, str, str]] = []
+        """Round, stored answer and answer now."""
+
+    def prepare(self, seed: Callable[[], int]) -> None:
+        """See that the agent has a process."""
+        self._agent.prepare(seed)
+
+    def notify(self, item_id: str, winning_team: str, price_paid: float) -> None:
+        """Tell the agent what it was told then, even if that does not follow from the stored bids."""
+        self._agent.notify(item_id, self._entry["winner"], self._entry["price"])
+
+    def start_game(self, briefing: Mapping[str, Any]) -> Answer:
+        """Make the agent of the game."""
+        return self._compared(0, super().start_game(briefing), self._agent.start_game(briefing))
+
+    def bid(self, item_id: str) -> Answer:
+        """Ask the agent."""
+        self._round += 1
+        return self._compared(self._round, super().bid(item_id), self._agent.bid(item_id))
+
+    def end_game(self) -> Answer:
+        """Tell the agent the last outcome."""
+        stored, now = super().end_game(), self._agent.end_game()
+        return stored if now.seconds is None else self._compared(None, stored, now)  # it is out, and was not asked
+
+    def _compared(self, round_: int | None, stored: Answer, now: Answer) -> Answer:
+        then, again = (_said(answer, is_bid=bool(round_)) for answer in (stored, now))
+        if then != again:
+            self.deviations.append((round_, then, again))
+        return stored
+
+
+def _said(answer: Answer, *, is_bid: bool) -> str:
+    """What an answer says, apart from its times."""
+    bid = repr(answer.bid) if is_bid and answer.valid else ""
+    return " with ".join(part for part in (bid, answer.error) if part) or "without an error"

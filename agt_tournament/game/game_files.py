@@ -1,0 +1,177 @@
+"""The record of each game on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, FiniteFloat, TypeAdapter
+
+from agt_tournament.game.auction_engine import NOBODY
+from agt_tournament.game.game_manager import GameResult
+from generative_auctions.files import DamagedFileError, read_json, write_atomic, write_json
+
+
+def place_of_game(stage: int, arena_id: str, game: int) -> str:
+    """The game file of a stage's arena, below the run directory."""
+    return f"stage{stage}/{arena_id}/game_{game}.json"
+
+
+def game_files(path: Path) -> tuple[Path, Path]:
+    """A game file, and what the agents printed in that game; the second is there only if they did."""
+    return path, path.with_suffix(".output.json")
+
+
+def game_digests(path: Path) -> list[str | None]:
+    """Of each of the `game_files`, None for one that is not there: what a block of games is marked as played with."""
+    return [hashlib.sha256(file.read_bytes()).hexdigest()[:20] if file.is_file() else None for file in game_files(path)]
+
+
+def log_game_result(path: Path, result: GameResult, outputs: Mapping[str, str]) -> None:
+    """Write a game file and, if there is any, what the agents printed."""
+    game_file, output_file = game_files(path)
+    printed = {team: text for team, text in outputs.items() if text}
+    if printed:
+        write_json(printed, output_file)
+    else:
+        output_file.unlink(missing_ok=True)
+    content = result.as_json()
+    content["failures"] = _each_text_once(content["failures"])
+    write_atomic(game_file, (json.dumps(content, allow_nan=False, ensure_ascii=False) + "\n").encode())
+
+
+def read_game(path: Path) -> dict[str, Any]:
+    """The content of a game file; raises `RequestError` naming the file if that is damaged."""
+    content: dict[str, Any] = read_json(path, _GAME, _REMEDY)
+    if problem := _contradiction(content):
+        raise DamagedFileError(path, problem, _REMEDY)
+    content["failures"] = _all_texts(content["failures"])
+    return content
+
+
+def read_output(path: Path) -> dict[str, str]:
+    """What each team's agent printed in a game, {} without a file; raises `RequestError` if that is damaged."""
+    return read_json(path, _OUTPUT, _REMEDY) if path.exists() else {}
+
+
+def check_as_played(path: Path, digests: Sequence[str | None]) -> DamagedFileError | None:
+    """What is wrong with a game that is not as its `digests` say, None for one that is: it may be played again.
+
+    Raises `DamagedFileError` for a whole file that is another than was played: no other game may take its place.
+    """
+    found = None
+    for file, then, now in zip(game_files(path), digests, game_digests(path), strict=True):
+        if now == then:
+            continue
+        try:
+            if now is None:
+                raise DamagedFileError(file, "no regular file" if file.exists() else "it is missing", _REMEDY)
+            read_game(file) if file == path else read_output(file)
+        except DamagedFileError as error:
+            found = error
+        else:
+            problem = "it is another than was played, by the digest that was kept"
+            raise DamagedFileError(file, problem, f"put it back from a copy, or {_REMEDY}")
+    return found
+
+
+def _each_text_once(failures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """`failures` with ``text_of``, the place of an earlier one, instead of a text that is the same: it may be long."""
+    first: dict[str, int] = {}
+    stored = []
+    for place, failure in enumerate(failures):
+        earlier = first.setdefault(failure["text"], place)
+        shared = {"text": failure["text"]} if earlier == place else {"text_of": earlier}
+        stored.append({**{key: value for key, value in failure.items() if key != "text"}, **shared})
+    return stored
+
+
+def _all_texts(stored: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What `_each_text_once` was given."""
+    failures: list[dict[str, Any]] = []
+    for failure in stored:
+        text = failure["text"] if "text" in failure else failures[failure["text_of"]]["text"]
+        failures.append({**{key: value for key, value in failure.items() if key != "text_of"}, "text": text})
+    return failures
+
+
+# --- damaged files ---------------------------------------------------------------------------------------
+
+_ByTeam = dict[str, FiniteFloat]
+_Seconds = dict[str, FiniteFloat | None]
+
+
+@dataclass
+class _Result:
+    utility: FiniteFloat
+    budget_spent: FiniteFloat
+    items_won: list[str]
+    valuation_vector: dict[str, FiniteFloat]
+    max_single_item_utility: FiniteFloat
+
+
+@dataclass
+class _Entry:
+    round: int
+    item_id: str
+    winner: str
+    price: FiniteFloat
+    all_bids: _ByTeam
+    asked: _Seconds
+    caps: _ByTeam
+    seconds: _Seconds
+    cpu_seconds: _Seconds
+    errors: dict[str, str]
+    notes: dict[str, str]
+    waited_seconds: _Seconds = field(default_factory=dict)
+
+
+@dataclass
+class _Failure:
+    team_id: str
+    round: int | None
+    error: str
+    where: str
+    text: str = ""
+    text_of: int = 0
+    waited_seconds: FiniteFloat | None = None
+
+
+@dataclass
+class _Game:
+    game_id: str
+    arena_id: str
+    stage: int
+    timestamp: str
+    team_results: dict[str, _Result]
+    auction_log: list[_Entry]
+    failures: list[_Failure]
+
+
+_GAME, _OUTPUT = TypeAdapter(_Game), TypeAdapter(Annotated[dict[str, str], Field(min_length=1)])
+"""What is read of the files. More may stand in them: `replay` says so."""
+
+_REMEDY = "remove it, and the command that played the game plays it again"
+
+
+def _contradiction(game: Mapping[str, Any]) -> str | None:
+    """A team or an item that one part of the game knows and another does not."""
+    teams = set(game["team_results"])
+    for place, entry in enumerate(game["auction_log"]):
+        for name in ("all_bids", "asked", "caps", "seconds", "cpu_seconds"):
+            if set(entry[name]) != teams:
+                return f"auction_log.{place}.{name}: other teams than in team_results"
+        if entry["winner"] not in teams | {NOBODY}:
+            return f"auction_log.{place}.winner: {entry['winner']!r} is no team of the game"
+        if not all(entry["item_id"] in result["valuation_vector"] for result in game["team_results"].values()):
+            return f"auction_log.{place}.item_id: an item without a valuation"
+    for place, failure in enumerate(game["failures"]):
+        told = "text" in failure
+        if told == ("text_of" in failure) or not (told or 0 <= failure["text_of"] < place):
+            return f"failures.{place}: neither a text nor the place of an earlier one"
+    strangers = {failure["team_id"] for failure in game["failures"]} - teams
+    return f"failures: {min(strangers)} is no team of the game" if strangers else None

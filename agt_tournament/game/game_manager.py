@@ -1,0 +1,184 @@
+"""One game: its rounds in order, budgets, utilities and the log of all of it (design document, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from agt_tournament.config import TournamentConfig
+from agt_tournament.game.auction_engine import NOBODY, Answer, AuctionRound, Bidder
+from agt_tournament.game.seeding import GameSeeds
+from agt_tournament.game.valuation_generator import draw_items, generate_arena_valuations
+
+
+@dataclass
+class TeamGameResult:
+    """What a game brought a team; utility is the sum of value − price over the items it won."""
+
+    team_id: str
+    utility: float
+    budget_spent: float
+    items_won: list[str]
+    valuation_vector: dict[str, float]
+    max_single_item_utility: float
+    """The highest value − price among the items won; 0 without one."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as a game file has it, under the team's id."""
+        shown = asdict(self)
+        del shown["team_id"]
+        return shown
+
+
+@dataclass
+class GameResult:
+    """A whole game, as it is stored; everything but `timestamp` and the seconds in it follows from the bids."""
+
+    game_id: str
+    arena_id: str
+    stage: int
+    timestamp: datetime
+    team_results: dict[str, TeamGameResult]
+    auction_log: list[dict[str, Any]]
+    """Entries of `AuctionRound.log_entry`, in the order of the auction."""
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    """team_id, round (from 1; 0: before the first, None: after the last), error, where, text of every error.
+
+    waited_seconds as well, if an answer was late because others had the CPU.
+    """
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of a game file."""
+        return {
+            "game_id": self.game_id,
+            "arena_id": self.arena_id,
+            "stage": self.stage,
+            "timestamp": self.timestamp.isoformat(),
+            "team_results": {team: result.as_json() for team, result in self.team_results.items()},
+            "auction_log": self.auction_log,
+            "failures": self.failures,
+        }
+
+
+class Ledger:
+    """What each team has left, has won, and what that is worth to it."""
+
+    def __init__(self, valuations: Mapping[str, Mapping[str, float]], rules: TournamentConfig) -> None:
+        self._valuations = valuations
+        self._digits = None if rules.bid_decimals is None else rules.bid_decimals + 6
+        self.budgets = dict.fromkeys(valuations, rules.initial_budget)
+        self.gains: dict[str, dict[str, float]] = {team: {} for team in valuations}
+        """By team and item won: value − price."""
+        self._spent = dict.fromkeys(valuations, 0.0)
+
+    def book(self, round_: AuctionRound) -> None:
+        """Charge the winner."""
+        if round_.winner == NOBODY:
+            return
+        team, item, price = round_.winner, round_.item_id, round_.price
+        left = self.budgets[team] - price
+        self.budgets[team] = left if self._digits is None else round(left, self._digits)  # cents stay cents
+        self._spent[team] += price
+        self.gains[team][item] = self._valuations[team][item] - price
+
+    def results(self) -> dict[str, TeamGameResult]:
+        """The result of each team."""
+        return {
+            team: TeamGameResult(
+                team_id=team,
+                utility=sum(gains.values(), 0.0),
+                budget_spent=self._spent[team],
+                items_won=list(gains),
+                valuation_vector=dict(self._valuations[team]),
+                max_single_item_utility=max(gains.values(), default=0.0),
+            )
+            for team, gains in self.gains.items()
+        }
+
+
+class Game:
+    """A game of the teams in `agents`: valuations, items and ties are those of `seeds`."""
+
+    def __init__(
+        self,
+        game_id: str,
+        arena_id: str,
+        stage: int,
+        agents: Mapping[str, Bidder],
+        rules: TournamentConfig,
+        seeds: GameSeeds,
+        *,
+        valuations: Mapping[str, Mapping[str, float]] | None = None,
+        items: Iterable[str] | None = None,
+    ) -> None:
+        """`valuations` and `items`, the items in the order of the auction, stand in for those of `seeds`."""
+        self.game_id, self.arena_id, self.stage = game_id, arena_id, stage
+        self._agents, self._rules, self._seeds = agents, rules, seeds
+        self.valuations = valuations or generate_arena_valuations(agents, rules, seeds)
+        self.items = list(items) if items is not None else draw_items(rules, seeds)
+        self._failures: list[dict[str, Any]] = []
+
+    def play(self) -> GameResult:
+        """Play all rounds. Agents may do what they like: none of them can stop the game."""
+        timestamp = datetime.now(UTC)
+        self._start()
+        ledger, log, ties = Ledger(self.valuations, self._rules), [], tie_stream(self._seeds)
+        for number, item_id in enumerate(self.items, start=1):
+            round_ = AuctionRound(item_id, ledger.budgets, ties, self._rules.bid_decimals).run(self._agents)
+            ledger.book(round_)
+            log.append({"round": number, **round_.log_entry()})
+            for team, agent in self._agents.items():
+                agent.notify(item_id, round_.winner, round_.price)
+                self._keep(team, number, round_.answers[team])
+        for team, agent in self._agents.items():
+            self._keep(team, None, agent.end_game())
+        results = ledger.results()
+        return GameResult(self.game_id, self.arena_id, self.stage, timestamp, results, log, self._failures)
+
+    def _start(self) -> None:
+        for team, agent in self._agents.items():
+            agent.prepare(partial(self._seeds.loading, team))  # they start side by side, and load one after the other
+        teams = list(self._agents)
+        items = self.items if self._rules.reveal_order else sorted(self.items, key=_place)
+        for team, agent in self._agents.items():
+            briefing = {
+                "team_id": team,
+                "valuation_vector": self.valuations[team],
+                "budget": self._rules.initial_budget,
+                "items": items,
+                "teams": teams,
+                "seed": self._seeds.agent(team),
+            }
+            self._keep(team, 0, agent.start_game(briefing))
+
+    def _keep(self, team: str, round_: int | None, answer: Answer) -> None:
+        """Note an error where it happens; later requests of an agent that is out have no time and no text."""
+        if answer.update_failed:
+            error, text = answer.update_failed
+            update = {"error": error, "where": "update_after_each_round", "text": text}
+            self._failures.append({"team_id": team, "round": round_, **update})
+        if answer.error and answer.seconds is not None:
+            failure: dict[str, Any] = {"error": answer.error, "where": answer.where, "text": answer.text}
+            if answer.held_up:
+                failure["waited_seconds"] = answer.waited_seconds
+            self._failures.append({"team_id": team, "round": round_, **failure})
+
+
+def valuation_sum(valuation_vector: Mapping[str, float], items_won: Iterable[str]) -> float:
+    """What the items that a team won are worth to it: its utility and what it spent."""
+    return sum((valuation_vector[item] for item in items_won), 0.0)
+
+
+def tie_stream(seeds: GameSeeds) -> Callable[[], np.random.Generator]:
+    """The stream that decides between equal bids in a game, made when it is first needed."""
+    return cache(seeds.ties)
+
+
+def _place(item_id: str) -> tuple[int, str]:
+    """Sorts item_2 before item_10."""
+    return int("".join(filter(str.isdigit, item_id)) or 0), item_id

@@ -1,0 +1,120 @@
+"""What `action=sandbox_check` shows: each promise by tier, the layers that are on, and a shortened walk."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from agt_tournament.sandbox.probe.names import sample_of_paths
+from agt_tournament.sandbox.probe.promises import Result, broken_promises, try_promises
+from agt_tournament.sandbox.probe.review import named_openings, unreviewed
+from agt_tournament.sandbox.probe.steps import all_steps
+from agt_tournament.sandbox.probe.submission import ProbeError
+from agt_tournament.sandbox.probe.walk import Walked, walk
+from agt_tournament.sandbox.walls.sandbox import Sandbox
+
+_SHARE = 6
+"""One in so many of this machine's paths is tried, beside those that matter most; `make walls` tries all."""
+_WIDTH = 80
+_NO = Text("no", style="red")
+
+
+@dataclass
+class Checked:
+    """What was found out about a tier."""
+
+    sandbox: Sandbox
+    promises: Result
+    walked: Walked | None = None
+    """None for a tier without walls, and where the walk failed."""
+    problem: str | None = None
+    """Why it could not be walked."""
+
+    @property
+    def why_not(self) -> str | None:
+        """Why the tier does not hold, as before a run; None if it holds."""
+        return broken_promises(self.promises)
+
+    @property
+    def warning(self) -> str | None:
+        """What the walk found beside the promises; None if that has been reviewed."""
+        return self.problem or ("something is open that nobody has reviewed" if self._has_openings else None)
+
+    @property
+    def _has_openings(self) -> bool:
+        return self.walked is not None and bool(unreviewed(self.walked))
+
+
+def check(sandbox: Sandbox) -> Checked:
+    """Try the promises of `sandbox` and walk it, for at most a few seconds."""
+    checked = Checked(sandbox, try_promises(sandbox, thorough=True))
+    if sandbox.walled and not checked.promises["error"]:
+        try:
+            checked.walked = walk(sandbox, sample_of_paths(_SHARE), all_steps())
+        except (ProbeError, ImportError) as error:
+            checked.problem = f"it cannot be walked: {error}"
+    return checked
+
+
+def promises_table(checked: list[Checked]) -> Table:
+    """A row for each promise, a column for each tier."""
+    table = Table(
+        title="Walls on this machine", title_justify="left", title_style="bold", box=box.SIMPLE, pad_edge=False
+    )
+    table.add_column("prevented")
+    for result in checked:
+        table.add_column(result.sandbox.name)
+    for promise in dict.fromkeys(promise for result in checked for promise in result.promises["held"]):
+        table.add_row(promise, *(_cell(result.promises, promise) for result in checked))
+    table.add_row("writing, path by path", *(_by_walking(result, "writable", "paths") for result in checked))
+    table.add_row("other system calls", *(_by_walking(result, "system call", "calls") for result in checked))
+    works = ("yes" if result.promises["works"] else _NO for result in checked)
+    table.add_row("agents can compute", *works)
+    return table
+
+
+def _cell(promises: Result, promise: str) -> str | Text:
+    if promise not in promises["held"]:
+        return "–"
+    return _NO if promises["held"][promise] else "yes"
+
+
+def _by_walking(result: Checked, kind: str, tried: str) -> str | Text:
+    """Whether nothing of `kind` is open that is not on the reviewed list, and how much was tried."""
+    if result.walked is None:
+        return "–"
+    if any(opening.kind == kind for opening in unreviewed(result.walked)):
+        return _NO
+    return f"yes, {result.walked.paths if tried == 'paths' else result.walked.calls:,} {tried}"
+
+
+def layers_and_openings(result: Checked) -> list[str]:
+    """Whether the tier holds, its layers, and what is open and not reviewed, for 80 columns."""
+    name, layers = result.sandbox.name, result.sandbox.layers()
+    lines = _wrapped(f"{name} does not hold: {result.why_not}" if result.why_not else f"{name} holds", indent="")
+    if result.warning:
+        lines += _wrapped(f"warning: {result.warning}")
+    on = {layer: state.removeprefix("on").removeprefix(", ") for layer, state in layers.items() if _is_on(state)}
+    lines += _wrapped("on: " + "; ".join(f"{layer} ({more})" if more else layer for layer, more in on.items()))
+    for layer, state in layers.items():
+        if not _is_on(state):
+            lines += _wrapped(f"not on: {layer} ({state})")
+    if result.walked is None:
+        return lines
+    lines += _wrapped(f"tried: {result.walked.described_effort()}")
+    new = unreviewed(result.walked)
+    if new:
+        return [*lines, "  open and not reviewed:", *named_openings(new)]
+    return [*lines, "  open: only what has been reviewed (agt_tournament/probe/reviewed.yaml)"]
+
+
+def _is_on(state: str) -> bool:
+    return state.partition(",")[0] == "on"
+
+
+def _wrapped(text: str, indent: str = "  ") -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")

@@ -1,0 +1,30 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from agt_tournament.config import TournamentConfig
+from agt_tournament.tournament.registration import Team
+from agt_tournament.tournament.tournament_manager import Arena, TournamentStage, draw_arenas, fill_arenas
+
+
+def stage_one(teams: Sequence[Team], rules: TournamentConfig, seed: int) -> TournamentStage:
+    """The arenas that `teams` are drawn into; fillers take the seats that are left."""
+    arenas = draw_arenas([team.team_id for team in teams if not team.filler], rules.arena_size, seed)
+    if fillers := [team.team_id for team in teams if team.filler]:
+        arenas = fill_arenas(arenas, rules.arena_size, fillers)
+    return TournamentStage(1, arenas, rules.stage1_games)
+
+
+def final_of(board: pd.DataFrame, rules: TournamentConfig) -> TournamentStage:
+    """Stage 2: those that advance on the leaderboard of stage 1, in one arena."""
+    return TournamentStage(2, (Arena(2, 1, tuple(board[board["advances"]]["team_id"])),), rules.stage2_games)
+
+
+def marks_folder(run_dir: Path, stage: int) -> Path:
+    """Where the blocks of a stage are marked as played."""
+    return run_dir / "shards" / f"stage{stage}"

@@ -1,0 +1,204 @@
+"""Stages and arenas: who meets whom, which games are a block of work, who advances (design document, section 4)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from agt_tournament.config import TournamentConfig
+from agt_tournament.game.execution_log import block_log, log, logged, told
+from agt_tournament.game.game_files import check_as_played, game_digests, log_game_result, place_of_game
+from agt_tournament.game.game_manager import Game
+from agt_tournament.game.seeding import GameSeeds, Purpose, stream
+from agt_tournament.sandbox.agent_process import AgentProcess, Limits, one_cpu
+from agt_tournament.sandbox.walls.sandbox import NONE, Sandbox
+from generative_auctions.files import DamagedFileError
+from launchers import Shard, mark_of, unmark
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Teams that play all games of a stage against each other, in the order of their seats."""
+
+    stage: int
+    number: int
+    team_ids: tuple[str, ...]
+
+    @property
+    def arena_id(self) -> str:
+        """``arena_1`` …"""
+        return f"arena_{self.number}"
+
+
+@dataclass(frozen=True)
+class TournamentStage:
+    """One stage: arenas and how many games each plays."""
+
+    number: int
+    arenas: tuple[Arena, ...]
+    games: int
+
+    @classmethod
+    def of_seats(cls, number: int, seats: Mapping[str, Sequence[str]], rules: TournamentConfig) -> TournamentStage:
+        """The stage of stored games: `seats` are the teams of each arena by its id."""
+        arenas = (
+            Arena(number, int(arena_id.removeprefix("arena_")), tuple(teams)) for arena_id, teams in seats.items()
+        )
+        return cls(number, tuple(arenas), rules.stage_games(number))
+
+    def blocks(self, block_games: int) -> list[Shard]:
+        """The pieces of work: games of one arena over which a team's process lives."""
+        return [
+            Shard.of(
+                {
+                    "stage": self.number,
+                    "arena": arena.number,
+                    "teams": list(arena.team_ids),
+                    "games": [first, min(first + block_games - 1, self.games)],
+                },
+                size=min(block_games, self.games - first + 1),
+            )
+            for arena in self.arenas
+            for first in range(1, self.games + 1, block_games)
+        ]
+
+
+def draw_arenas(team_ids: Sequence[str], size: int, seed: int, stage: int = 1) -> tuple[Arena, ...]:
+    """Teams drawn into as few arenas of at most `size` as hold them all; sizes differ by one at most."""
+    drawn = stream(seed, stage, 0, 0, Purpose.ARENAS).permutation(np.array(team_ids, dtype=object))
+    parts = np.array_split(drawn, -(-len(team_ids) // size))
+    return tuple(Arena(stage, number, tuple(part)) for number, part in enumerate(parts, start=1))
+
+
+def fill_arenas(arenas: Sequence[Arena], size: int, fillers: Sequence[str]) -> tuple[Arena, ...]:
+    """The arenas with `fillers`, each taken once, in the seats that are left."""
+    left = iter(fillers)
+    return tuple(
+        Arena(arena.stage, arena.number, (*arena.team_ids, *(next(left) for _ in range(size - len(arena.team_ids)))))
+        for arena in arenas
+    )
+
+
+def free_seats(n_teams: int, size: int) -> int:
+    """Seats that `draw_arenas` leaves empty."""
+    return -(-n_teams // size) * size - n_teams
+
+
+def limits_of(rules: TournamentConfig) -> Limits:
+    """What the rules allow an agent's process."""
+    return Limits(
+        rules.bid_timeout_seconds,
+        rules.load_timeout_seconds,
+        rules.game_timeout_seconds,
+        rules.memory_limit_mb,
+        rules.output_limit_kb,
+    )
+
+
+def block_player(
+    run_dir: Path, submissions: Path, rules: TournamentConfig, seed: int, folder: Path, sandbox: Sandbox = NONE
+) -> Callable[[Shard], None]:
+    """The worker of `fan_out`: plays the games of a block, stores each below `run_dir`, marks the block in `folder`.
+
+    `submissions` holds a folder for each team.
+    """
+
+    def play(shard: Shard) -> None:
+        stage, arena, team_ids = shard.payload["stage"], shard.payload["arena"], shard.payload["teams"]
+        first, last = shard.payload["games"]
+        log_file = run_dir / block_log(stage, f"arena_{arena}", first, last)
+        sandbox.prepare()
+        with logged(log_file, f"the block of {', '.join(team_ids)}"), one_cpu(), ExitStack() as processes:
+            agents = open_agents(submissions, team_ids, rules, processes, sandbox=sandbox)
+            for game in range(first, last + 1):
+                seeds = GameSeeds(seed, stage, arena, game, rules.valuations_per)
+                game_id, arena_id = f"stage{stage}_arena_{arena}_game_{game}", f"arena_{arena}"
+                result = Game(game_id, arena_id, stage, agents, rules, seeds).play()
+                outputs = {team: agent.take_output() for team, agent in agents.items()}
+                log_game_result(run_dir / place_of_game(stage, arena_id, game), result, outputs)
+                log(log_file, *told(game, result))
+        digests = [game_digests(path) for path in _games(run_dir, shard)]
+        shard.mark(folder, {"files": digests, "sandbox": sandbox.name})
+
+    return play
+
+
+def open_agents(
+    submissions: Path,
+    team_ids: Iterable[str],
+    rules: TournamentConfig,
+    processes: ExitStack,
+    *,
+    sandbox: Sandbox = NONE,
+    raised_limit_kb: int | None = None,
+) -> dict[str, AgentProcess]:
+    """An agent for each team with a folder in `submissions`; the processes end with the context `processes`.
+
+    `raised_limit_kb` stands in for the limit of the texts of an agent's errors, where results are not stored.
+    """
+    limits = limits_of(rules)
+    if raised_limit_kb is not None:
+        limits = limits._replace(raised_limit_kb=raised_limit_kb)
+
+    def of(team: str) -> AgentProcess:
+        return AgentProcess(submissions / team, team, limits, sandbox=sandbox)
+
+    agents = {team: of(team) for team in team_ids}
+    for agent in agents.values():
+        processes.enter_context(agent)
+    return agents
+
+
+def is_played(run_dir: Path, folder: Path, shard: Shard) -> bool:
+    """Whether the block is marked and its files are as they were marked."""
+    mark = mark_of(folder, shard.key)
+    return mark is not None and mark.get("files") == [game_digests(path) for path in _games(run_dir, shard)]
+
+
+def damaged_games(run_dir: Path, folder: Path, shard: Shard) -> list[DamagedFileError]:
+    """What is wrong with the files of a marked block; raises the error of one that is another than was played."""
+    then, paths = _digests(folder, shard), _games(run_dir, shard)
+    found = (check_as_played(path, digests) for path, digests in zip(paths, then or (), strict=False))
+    return [error for error in found if error]
+
+
+def unplayed(run_dir: Path, folder: Path, shards: Iterable[Shard]) -> list[Shard]:
+    """The blocks that are to be played; the mark of one whose files are damaged is taken back, which is said.
+
+    Raises `RequestError` for a game that is another than was played: it is not played over.
+    """
+    out = []
+    for shard in shards:
+        marked = mark_of(folder, shard.key) is not None  # asked first: a worker of an earlier run may be playing it
+        if not is_played(run_dir, folder, shard):
+            out.append(shard)
+            for error in damaged_games(run_dir, folder, shard) if marked else ():
+                first, last = shard.payload["games"]
+                print(f"{error.value}: {error.problem}; games {first} to {last} are played again", file=sys.stderr)
+            if marked:
+                unmark(folder, shard.key)
+    return out
+
+
+def _games(run_dir: Path, shard: Shard) -> list[Path]:
+    """The game files of a block."""
+    stage, arena_id = shard.payload["stage"], f"arena_{shard.payload['arena']}"
+    first, last = shard.payload["games"]
+    return [run_dir / place_of_game(stage, arena_id, game) for game in range(first, last + 1)]
+
+
+_DIGESTS = TypeAdapter(list[tuple[str | None, str | None]])
+
+
+def _digests(folder: Path, shard: Shard) -> list[tuple[str | None, str | None]] | None:
+    """The digests of its games that a block is marked with; None without a mark, and if it is damaged."""
+    try:
+        return _DIGESTS.validate_python((mark_of(folder, shard.key) or {}).get("files"))
+    except ValidationError:
+        return None

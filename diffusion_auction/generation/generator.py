@@ -1,0 +1,152 @@
+"""The workers: one makes images of the plan, the other scores them as stored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from PIL import Image
+from pydantic import TypeAdapter
+
+from diffusion_auction.config import ModelConfig
+from diffusion_auction.generation.batching import Halving
+from diffusion_auction.generation.loading import load_pipeline
+from diffusion_auction.generation.plan import in_parts, row_values
+from diffusion_auction.generation.store import Images
+from diffusion_auction.market.scenarios import Scenario
+from launchers import Shard, mark_of, open_shards, record_of
+
+GENERATE = "shards/generate"
+"""Folder of the marks, below the run directory."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the mark of a generation shard says: the digest of each image, and the mean seconds of one."""
+
+    sha256: list[str]
+    seconds: float
+
+
+_MADE = TypeAdapter(Made)
+
+
+def made_of(run_dir: Path, shard: Shard) -> Made | None:
+    """What the mark of a generation shard says; None without a mark, and if it is damaged."""
+    mark = record_of(run_dir / GENERATE, shard, _MADE)
+    return mark if mark and len(mark.sha256) == shard.size else None
+
+
+def generation_shards(
+    images: pd.DataFrame, scenarios: dict[int, Scenario], composition: str, config: ModelConfig
+) -> list[Shard]:
+    """The plan's images in batches, always the same ones: a batch is made whole, so its rounding never changes."""
+    settings = config.model_dump(exclude={"device", "offload"})
+    return [
+        Shard.of(
+            {
+                "model": settings,
+                "composition": composition,
+                "images": [
+                    {
+                        "base_prompt": scenarios[row["scenario"]].base_prompt,
+                        "agent_prompts": list(scenarios[row["scenario"]].agent_prompts),
+                        "bids": list(row_values(row, "normalized_bid")),
+                        "seed": row["seed"],
+                        "path": row["path"],
+                    }
+                    for row in part.to_dict("records")
+                ],
+            },
+            size=len(part),
+        )
+        for part in in_parts(images, config.batch)
+    ]
+
+
+class Generator:
+    """Worker of generation shards: the pipeline, loaded once, from `stage_dir` on this node's disk if there is one."""
+
+    def __init__(self, config: ModelConfig, run_dir: Path, stage_dir: str | None = None) -> None:
+        self._config, self._run_dir = config, run_dir
+        self._pipe = load_pipeline(config, stage_dir)
+        advice = "try model.offload=true, smaller model.height and model.width, or model.max_branches=1"
+        self._in_parts = Halving("model.batch", advice, free=self._pipe.maybe_free_model_hooks)
+
+    def __call__(self, shard: Shard) -> None:
+        """Make, store and mark the images of `shard`."""
+        rows = shard.payload["images"]
+        passes: list[int] = []
+
+        def make(part: Sequence[dict[str, Any]]) -> list[Image.Image]:
+            images = self._make(part, shard.payload["composition"])
+            passes.append(self._pipe.sample_passes)
+            return images
+
+        began = time.perf_counter()
+        images = self._in_parts(make, rows)
+        seconds = time.perf_counter() - began
+        files = _images(shard, self._run_dir)
+        record = {
+            "sha256": files.write(images),
+            "seconds": seconds / len(rows),
+            "sample_passes": sum(passes),
+            "device": str(self._pipe.device),
+        }
+        shard.mark(self._run_dir / GENERATE, record)
+        files.publish()
+
+    def _make(self, rows: Sequence[dict[str, Any]], composition: str) -> list[Image.Image]:
+        config = self._config
+        return self._pipe(
+            base_prompt=[row["base_prompt"] for row in rows],
+            agent_prompts=[row["agent_prompts"] for row in rows],
+            bids=[row["bids"] for row in rows],
+            composition=composition,
+            generator=[torch.Generator("cpu").manual_seed(row["seed"]) for row in rows],
+            height=config.height,
+            width=config.width,
+            num_inference_steps=config.steps,
+            schedule=config.schedule,
+            guidance_scale=config.guidance_scale,
+            max_sequence_length=config.max_sequence_length,
+            max_branches=config.max_branches,
+            return_dict=False,
+        )[0]
+
+
+def unfinished(shards: list[Shard], run_dir: Path) -> list[Shard]:
+    """The generation shards that are not marked, or whose images are not all as marked: those lose their marks."""
+    return open_shards(shards, run_dir / GENERATE, lambda shard: _is_made(shard, run_dir))
+
+
+def _is_made(shard: Shard, run_dir: Path) -> bool:
+    mark = made_of(run_dir, shard)
+    return mark is not None and _images(shard, run_dir).complete(mark.sha256)
+
+
+def take_over(shards: list[Shard], source: Path, run_dir: Path) -> list[Shard]:
+    """Finish those of `shards` that another run has finished too; the rest.
+
+    A shard's key says all that its images depend on, so they are those that this run would make: another alignment or
+    quality measure, another mechanism or fewer samples need no new images.
+    """
+    rest = []
+    for shard in shards:
+        record, mark = mark_of(source / GENERATE, shard.key), made_of(source, shard)
+        files = _images(shard, run_dir)
+        if record is not None and mark is not None and files.link(source, mark.sha256):
+            shard.mark(run_dir / GENERATE, record)
+            files.publish()
+        else:
+            rest.append(shard)
+    return rest
+
+
+def _images(shard: Shard, run_dir: Path) -> Images:
+    return Images(run_dir, [image["path"] for image in shard.payload["images"]])

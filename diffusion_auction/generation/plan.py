@@ -1,0 +1,120 @@
+"""The plan: which images the mechanisms need, each distinct composition once, and what they cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import pandas as pd
+
+from diffusion_auction.market.bids import Bids, normalized
+from diffusion_auction.market.compositions import Coalition, Weights
+from diffusion_auction.market.scenarios import Scenario
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run makes.
+
+    vectors: every bid vector that a pool is made for: those asked for whose pool a mechanism reads, then the others.
+    images: one row per distinct image: scenario, sample, normalized_bid_1…n, coalitions and weights (JSON),
+        seed (of its noise), sample_passes, path.
+    sample_passes_naive: the cost without sharing or skipping: an image for every requested bid vector, scenario and
+        sample, with the prompt of every non-empty coalition at every step.
+    """
+
+    vectors: list[Bids]
+    images: pd.DataFrame
+    sample_passes_naive: int
+
+    @property
+    def coalitions(self) -> list[Coalition]:
+        """Every coalition whose text conditions an image."""
+        written = chain.from_iterable(json.loads(text) for text in self.images["coalitions"].unique())
+        return list(dict.fromkeys(map(tuple, written)))
+
+    @property
+    def sample_passes(self) -> int:
+        """Sample passes that generating `images` takes."""
+        return int(self.images["sample_passes"].sum())
+
+
+def make_plan(
+    scenarios: Mapping[int, Scenario],
+    bids: Sequence[Bids],
+    pools: Callable[[Bids], Iterable[Bids]],
+    compose: Callable[[Bids], Weights],
+    *,
+    samples: int,
+    steps: int,
+    seed: int,
+) -> Plan:
+    """Plan `samples` images for each distinct composition of the `pools` that mechanisms read at `bids`.
+
+    A composition depends on the ratios of the bids alone, so bid vectors of one ratio share their images: the
+    paper's 55 vectors have 30 compositions.
+    """
+    vectors = _read(bids, pools)
+    compositions = {ratio: compose(ratio) for ratio in dict.fromkeys(map(normalized, vectors))}
+    tags = _tags(list(compositions))
+    images = [
+        {
+            "scenario": number,
+            "sample": sample,
+            **columns("normalized_bid", ratio),
+            "coalitions": json.dumps([list(coalition) for coalition in weights]),
+            "weights": json.dumps(list(weights.values())),
+            "seed": noise_seed(seed, scenario, sample),
+            "sample_passes": steps * len(weights),
+            "path": f"images/prompt_{number:03d}/idx{number:03d}_{tags[ratio]}_s{sample:02d}.png",
+        }
+        for number, scenario in scenarios.items()
+        for ratio, weights in compositions.items()
+        for sample in range(samples)
+    ]
+    coalitions = 2 ** len(bids[0]) - 1
+    naive = len(scenarios) * len(bids) * samples * steps * coalitions
+    return Plan(vectors, pd.DataFrame(images), naive)
+
+
+def noise_seed(seed: int, scenario: Scenario, sample: int) -> int:
+    """The seed of an image's initial noise: a function of (seed, scenario, sample) alone, below 2^63."""
+    text = f"{seed}/{scenario.key}/{sample}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
+
+
+def columns(stem: str, values: Sequence[float]) -> dict[str, float]:
+    """`{stem_1: …, stem_n: …}`."""
+    return {f"{stem}_{i}": float(value) for i, value in enumerate(values, start=1)}
+
+
+def row_values(row: Mapping[str, Any], stem: str) -> Bids:
+    """The values of the columns `{stem}_1 … {stem}_n` in `row`: the inverse of `columns`."""
+    count = sum(bool(re.fullmatch(rf"{stem}_\d+", str(name))) for name in row)
+    return tuple(float(row[f"{stem}_{i}"]) for i in range(1, count + 1))
+
+
+def _read(bids: Sequence[Bids], pools: Callable[[Bids], Iterable[Bids]]) -> list[Bids]:
+    """The requested vectors whose pools mechanisms read, as submitted, then the other ratios that they read."""
+    ratios = dict.fromkeys(normalized(vector) for each in bids for vector in pools(each))
+    requested = [vector for vector in bids if normalized(vector) in ratios]
+    return [*requested, *(ratio for ratio in ratios if ratio not in set(map(normalized, requested)))]
+
+
+def _tags(ratios: Sequence[Bids]) -> dict[Bids, str]:
+    """`b1_0.70_b2_0.30` for each ratio, all with as many digits as keep them apart, two at least."""
+    for digits in range(2, 11):
+        tags = {ratio: "_".join(f"b{i}_{b:.{digits}f}" for i, b in enumerate(ratio, start=1)) for ratio in ratios}
+        if len(set(tags.values())) == len(ratios):
+            break
+    return tags
+
+
+def in_parts(images: pd.DataFrame, size: int) -> list[pd.DataFrame]:
+    """Split the table into parts of `size` rows, the last one shorter."""
+    return [images.iloc[i : i + size] for i in range(0, len(images), size)]

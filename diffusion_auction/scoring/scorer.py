@@ -1,0 +1,135 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from pydantic import TypeAdapter
+
+from diffusion_auction.config import AlignmentConfig, ModelConfig, QualityConfig
+from diffusion_auction.generation.batching import Halving
+from diffusion_auction.generation.generator import made_of
+from diffusion_auction.generation.loading import device_of
+from diffusion_auction.generation.plan import in_parts
+from diffusion_auction.market.scenarios import Scenario
+from diffusion_auction.scoring.alignment import alignments, load_alignment
+from diffusion_auction.scoring.quality import load_quality
+from launchers import Shard, open_shards, record_of
+
+SCORE = "shards/score"
+"""Folder of the marks, below the run directory."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the mark of a scoring shard says of each image: alignments, that of the base prompt last, and quality."""
+
+    alignments: list[list[float]]
+    quality: list[float]
+
+
+_SCORED = TypeAdapter(Scored)
+
+
+def scored_of(run_dir: Path, shard: Shard) -> Scored | None:
+    """The same of a scoring shard."""
+    mark = record_of(run_dir / SCORE, shard, _SCORED)
+    texts = [len(image["texts"]) for image in shard.payload["images"]]
+    whole = mark and len(mark.quality) == shard.size and list(map(len, mark.alignments)) == texts
+    return mark if whole else None
+
+
+@cache
+def check_measures(alignment: AlignmentConfig, quality: QualityConfig) -> None:
+    """Refuse, before any image is made, measures whose weights cannot be had. Raises `RequestError`.
+
+    They are fetched where need be, loaded on the CPU, and let go: hours of images shall not end in a wrong file.
+    """
+    load_quality(quality, load_alignment(alignment, "cpu"), "cpu")
+
+
+def check_devices(model: ModelConfig, alignment: AlignmentConfig) -> None:
+    """Refuse devices that this host has not. Raises `RequestError`."""
+    device_of("model.device", model.device)
+    device_of("alignment.device", alignment.device)
+
+
+def scoring_shards(
+    images: pd.DataFrame,
+    scenarios: dict[int, Scenario],
+    alignment: AlignmentConfig,
+    quality: QualityConfig,
+    run_dir: Path,
+    made: list[Shard],
+) -> list[Shard]:
+    """The stored images in batches, each keyed by the digests of its files and the texts they are held against."""
+    digests: dict[str, str] = {}
+    for shard in made:
+        mark = made_of(run_dir, shard)
+        digests |= zip((image["path"] for image in shard.payload["images"]), mark.sha256 if mark else (), strict=True)
+    settings = {"alignment": alignment.model_dump(exclude={"device"}), "quality": quality.model_dump()}
+    return [
+        Shard.of(
+            {
+                **settings,
+                "images": [
+                    {
+                        "path": row.path,
+                        "sha256": digests[row.path],
+                        "texts": [
+                            *scenarios[row.scenario].agent_prompts,
+                            scenarios[row.scenario].base_prompt,
+                        ],
+                    }
+                    for row in part.itertuples()
+                ],
+            },
+            size=len(part),
+        )
+        for part in in_parts(images, alignment.batch)
+    ]
+
+
+def unscored(shards: list[Shard], run_dir: Path) -> list[Shard]:
+    """The scoring shards that are not marked, or whose marks are damaged: those lose them."""
+    return open_shards(shards, run_dir / SCORE, lambda shard: scored_of(run_dir, shard) is not None)
+
+
+class Scorer:
+    """Worker of scoring shards: the models of alignment and quality, loaded once on one device."""
+
+    def __init__(self, alignment: AlignmentConfig, quality: QualityConfig, run_dir: Path) -> None:
+        self._measure, self._run_dir = alignment.measure, run_dir
+        device = device_of("alignment.device", alignment.device)
+        self._alignment = load_alignment(alignment, device)
+        self._quality = load_quality(quality, self._alignment, device)
+        self._in_parts = Halving("alignment.batch", "try alignment.device=cpu")
+
+    def __call__(self, shard: Shard) -> None:
+        """Score the 8-bit images of `shard` as they are stored, and mark it with the scores."""
+        aligned, quality = zip(*self._in_parts(self._score, shard.payload["images"]), strict=True)
+        shard.mark(self._run_dir / SCORE, {"alignments": aligned, "quality": quality})
+
+    def _score(self, rows: Sequence[dict[str, Any]]) -> list[tuple[list[float], float]]:
+        """Alignments and quality of each image."""
+        images = [self._open(row["path"]) for row in rows]
+        texts = [row["texts"] for row in rows]
+        embeddings = self._alignment.embed(images)
+        cosines = [
+            self._alignment.similarities(embedding[None], own)[0]
+            for embedding, own in zip(embeddings, texts, strict=True)
+        ]
+        aligned = alignments(np.stack(cosines), self._measure, self._alignment.logit_scale)
+        quality = self._quality(images, embeddings, [base for *_, base in texts])
+        return list(zip(aligned.tolist(), quality.tolist(), strict=True))
+
+    def _open(self, path: str) -> Image.Image:
+        with Image.open(self._run_dir / path) as image:
+            return image.convert("RGB")

@@ -1,0 +1,315 @@
+"""The command line of an application: Hydra composes, errors become a line and an exit status."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from generative_auctions.errors import CommandEnd, RequestError
+from generative_auctions.provenance import overridden
+
+_HERE = Path(__file__).resolve().parent
+CONF = _HERE.parent / "conf" if (_HERE.parent / "conf" / "diffusion_auction.yaml").exists() else _HERE / "conf"
+"""The Hydra tree: beside the packages in a checkout, inside this one once installed."""
+
+LAUNCHERS = tuple(sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml")))
+"""What runs the jobs of a multirun: options of hydra/launcher."""
+
+_MULTIRUN = ("-m", "--multirun")
+
+_EXCLUSIVE = ("run", "multirun", "cfg", "info", "shell_completion")
+"""Hydra's options of which each says what is to be done."""
+
+_NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_NO_FILE = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG)
+"""A directory in the place of a file, a file in that of a directory, a name that is too long."""
+_NO_DIRECTORY = (errno.ENOTDIR, errno.EEXIST)
+"""A file, or a link to nothing, in the place of a directory."""
+
+PATH_KEYS = ("agent", "teams", "teams_dir", "json", "scores", "runs", "images_from", "run_dir", "launcher.stage_dir")
+"""Keys of both applications whose values name files, or lists of them: a user types any path, quoted for the shell."""
+
+Act = Callable[[dict[str, Any]], int | None]
+"""What an application does with a composed configuration; its exit status, None for 0."""
+
+
+@dataclass(frozen=True)
+class Application:
+    """What the command line needs of an application.
+
+    Args:
+        config_name: its primary configuration in `CONF`.
+        act: what it does with a composed configuration.
+        check: raises `RequestError` for a configuration that `act` would refuse, and does nothing else; a multirun
+            asks it for each job before any of them is in a queue.
+        headline: the few metrics that runs are compared by, of those of a run.
+        flags: what to write in place of options such as ``--validate FILE`` that are no keys, by their names; ``{}`` in
+            it stands for their value.
+    """
+
+    config_name: str
+    act: Act
+    check: Callable[[dict[str, Any]], object] = lambda tree: None
+    headline: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    flags: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_application(application: Application) -> int:
+    """Compose the application's configuration with the process's arguments and act on it; the exit status.
+
+    Returns:
+        The exit status: 0 done; 1 shards or jobs failed; 2 the request is wrong; 130 interrupted. A fault of the
+        program keeps its traceback.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing and exiting with 1
+    _have_own_launchers_only()
+    if status := _status(lambda: refuse_other_bytes(sys.argv[1:])):
+        return status
+    sys.argv[1:] = quote_paths(_multirun_first(sys.argv[1:]))
+    task = Task(application)
+    main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=application.config_name)(task)
+    with _interruptible():
+        status = _status(lambda: _check_flags(application)) or _status(main) or task.status
+        return task.sweep.report() if task.sweep and not status else status
+
+
+def refuse_flags(arguments: Sequence[str], config_name: str, flags: Mapping[str, str]) -> None:
+    """Raise `RequestError` if `arguments` have options that are none of Hydra's, saying what to write for each.
+
+    `flags` are those of an `Application`. Whatever else is called as a key of the configuration, or as a config group,
+    is that key.
+    """
+    known = get_args_parser()._option_string_actions
+    primary = OmegaConf.load(CONF / f"{config_name}.yaml")
+    keys = {str(key) for key in primary} | {group for entry in primary.defaults for group in _group(entry)}
+    written, unknown = [], []
+    for place, argument in enumerate(arguments):
+        option, given, value = argument.partition("=")
+        if not option.startswith("--") or option == "--" or any(name.startswith(option) for name in known):
+            continue
+        name = option.removeprefix("--")
+        template = flags.get(name, f"{name.replace('-', '_')}={{}}")
+        following = arguments[place + 1] if place + 1 < len(arguments) else ""
+        takes_next = "{}" in template and not given and not following.startswith("-") and "=" not in following
+        shown = value if given else following if takes_next and following else "VALUE"
+        if name in flags or name.replace("-", "_") in keys:
+            written.append(template.format(shlex.quote(shown)))
+        else:
+            unknown.append(option)
+    if unknown:
+        raise RequestError("option", ", ".join(unknown), "key=value, with one of the keys that --help lists")
+    if written:
+        raise RequestError("options", " ".join(arguments), f"keys: {' '.join(written)}")
+
+
+def refuse_other_bytes(arguments: Sequence[str]) -> None:
+    """Raise `RequestError` for an argument that is not in UTF-8, which no file of a run could hold."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            key, _, value = argument.partition("=") if "=" in argument else ("argument", "", argument)
+            shown = os.fsencode(value).decode(errors="backslashreplace")
+            raise RequestError(key, shown, "a text in UTF-8") from None
+
+
+def _group(entry: Any) -> Iterator[str]:
+    """The config group that an entry of a defaults list chooses from."""
+    if isinstance(entry, DictConfig):
+        yield from (str(group) for group in entry if not str(group).startswith(("override ", "optional ")))
+
+
+def log_warnings() -> None:
+    """What libraries warn of goes to the error output, a line each; for the process of a run."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+
+def _multirun_first(arguments: Sequence[str]) -> list[str]:
+    """Put -m before the keys: behind some of them argparse takes no more."""
+    multirun = [argument for argument in arguments if argument in _MULTIRUN]
+    return multirun[:1] + [argument for argument in arguments if argument not in _MULTIRUN]
+
+
+def quote_paths(arguments: Sequence[str]) -> list[str]:
+    """Quote for Hydra's grammar the values of `PATH_KEYS` that are no text or list of texts to it, say `my agent (1)`.
+
+    All others keep their meaning. A list, `[a (1), b]`, is quoted part by part.
+    """
+    several = any(argument in _MULTIRUN for argument in arguments)
+    parser = OverridesParser.create()
+
+    def is_understood(argument: str) -> bool:
+        try:
+            override = parser.parse_override(argument)
+        except HydraException:
+            return False
+        if override.is_sweep_override():
+            return several
+        value = override.value()
+        return value is None or all(isinstance(part, str) for part in (value if isinstance(value, list) else [value]))
+
+    quoted = []
+    for argument in arguments:
+        key, assigned, value = argument.partition("=")
+        if assigned and key in PATH_KEYS and not is_understood(argument):
+            is_list = value.startswith("[") and value.endswith("]")
+            value = f"[{','.join(map(_quoted, value[1:-1].split(',')))}]" if is_list else _quoted(value)
+            argument = f"{key}={value}"
+        quoted.append(argument)
+    return quoted
+
+
+def _quoted(text: str) -> str:
+    """`text` as a string of Hydra's grammar; one that is quoted already stays."""
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text)
+    return f"'{escaped}'"
+
+
+def config_groups(*names: str) -> str:
+    """Name the options of the groups `names`, a line each: of Hydra's own list half is another application's."""
+    options = {name: sorted(path.stem for path in (CONF / name).glob("*.yaml")) for name in names}
+    return "\n".join(f"  {name + ':':<13} {', '.join(found)}" for name, found in options.items())
+
+
+OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)  # conf/hydra/help asks for it
+
+
+def _have_own_launchers_only() -> None:
+    """Take back the launchers that Hydra and plugins have registered.
+
+    Hydra would check ours against the schema of one of the same name, and the others know neither a job's exit status
+    nor the table of a sweep.
+    """
+    Plugins.instance()  # now they have registered
+    ConfigStore.instance().repo["hydra"]["launcher"].clear()
+
+
+def _check_flags(application: Application) -> None:
+    """Refuse unknown flags, and some that exclude each other, where Hydra fails with a `ValueError`: `RequestError`."""
+    refuse_flags(sys.argv[1:], application.config_name, application.flags)
+    found = vars(get_args_parser().parse_args())
+    given = [f"--{name.replace('_', '-')}" for name in _EXCLUSIVE if found[name]]
+    if len(given) > 1:
+        raise RequestError("options", " ".join(given), "one of them at a time")
+    if found["resolve"] and not (found["cfg"] or found["help"]):
+        raise RequestError("options", "--resolve", "--cfg or --help beside it")
+
+
+class Sweep(Protocol):
+    """The jobs of a multirun."""
+
+    def report(self) -> int:
+        """Print what became of each job; the exit status."""
+
+
+class Task:
+    """What Hydra calls with a composed configuration; in a multirun our launcher makes a `sweep` of it instead."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self.status = 0
+        self.sweep: Sweep | None = None
+
+    def __call__(self, composed: DictConfig) -> None:
+        """Act on `composed`; the exit status is kept. Raises `RequestError` as a job of somebody else's launcher."""
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            chosen = HydraConfig.get().runtime.choices["hydra/launcher"]
+            raise RequestError("hydra/launcher", chosen, f"one of {', '.join(LAUNCHERS)}")
+        log_warnings()
+        tree: dict[str, Any] = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+        with overridden(HydraConfig.get().overrides.task):
+            self.status = _status(lambda: self.application.act(tree))
+
+
+def _status(work: Callable[[], int | None]) -> int:
+    """Do `work`; a wrong request, failed shards or an interruption become a message and an exit status."""
+    try:
+        return work() or 0
+    except CommandEnd as end:
+        print(end, file=sys.stderr if end.exit_status else sys.stdout)
+        return end.exit_status
+    except (HydraException, OmegaConfBaseException) as error:
+        print(_in_our_words(error), file=sys.stderr)
+        return 2
+    except OSError as error:
+        blocking = _no_directory(error.filename) if error.errno in _NO_DIRECTORY else None
+        if blocking or error.errno in _NO_FILE:
+            reason = "not a directory" if blocking else str(error.strerror).lower()
+            print(f"{blocking or error.filename}: {reason}; remove it, or choose another run_dir", file=sys.stderr)
+            return 2
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        print(f"{error.filename}: {error.strerror}; the same command resumes once it can be written", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command resumes where it stopped", file=sys.stderr)
+        return 130
+
+
+def _no_directory(path: object) -> Path | None:
+    """What is no directory on the way to `path`, or there; None if all is one or absent."""
+    places = (Path(path), *Path(path).parents) if isinstance(path, str | Path) else ()
+    return next((place for place in places if os.path.lexists(place) and not place.is_dir()), None)
+
+
+def _in_our_words(error: HydraException | OmegaConfBaseException) -> str:
+    """One line for a command line that cannot be composed; of a key that there is not, Hydra advises to add it."""
+    text = " ".join(str(error).split())
+    if found := re.match(r"Could not override '([^']+)'", text):
+        return f"{found[1]}: expected a key of the configuration, as --help lists them"
+    return f"{error.override}: {text}" if isinstance(error, OverrideParseException) else text
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM, and the end of the terminal but under nohup, interrupt as Ctrl-C: no workers and no files are left.
+
+    What interrupts is heeded once. Clean-up takes a second, at the exit of the process too, and whoever sees nothing
+    happen presses Ctrl-C again.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = [signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ())]  # not on Windows
+    before = {each: signal.getsignal(each) for each in names if signal.getsignal(each) != signal.SIG_IGN}
+    interrupted = False
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for each in before:
+        signal.signal(each, interrupt)
+    try:
+        yield
+    finally:
+        for each, handler in () if interrupted else before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,130 @@
+"""What a configuration must be: a pydantic model of it, every refusal one line with key, value and what is valid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
+
+from generative_auctions.errors import RequestError
+
+
+class Section(BaseModel):
+    """A part of a configuration: no key beside those named, no value of another type, nothing changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=False)
+
+
+_Config = TypeVar("_Config", bound=Section)
+
+
+def read_config(schema: type[_Config], tree: dict[str, Any]) -> _Config:
+    """Check the composed configuration `tree`; raises `RequestError` naming the first key that is wrong."""
+    try:
+        return schema.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = _key(first["loc"], tree)
+        if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+            key += "." + first["ctx"]["discriminator"].strip("'")
+        raise RequestError(key, _shown(first), _expected(first)) from None
+
+
+def matching(pattern: str, words: str) -> AfterValidator:
+    """A text that matches `pattern` as a whole; `words` say to users what that means."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise PydanticCustomError(_IN_WORDS, "{words}", {"words": words})
+        return text
+
+    return AfterValidator(check)
+
+
+def _key(location: tuple[int | str, ...], tree: dict[str, Any]) -> str:
+    """The key as a user writes it: pydantic also names there the variant that was chosen, and types."""
+    key, chosen = str(location[0]), tree.get(str(location[0]))
+    if len(location) > 2 and isinstance(chosen, dict) and isinstance(location[1], str) and location[1] not in chosen:
+        location = (location[0], *location[2:])
+    for part in location[1:]:
+        if isinstance(part, int):
+            key += f"[{part}]"
+        elif "[" not in part and part not in _TYPES:
+            key += f".{part}"
+    return key
+
+
+def _shown(error: Any) -> object:
+    if error["type"] == "union_tag_invalid":
+        return error["ctx"]["tag"]
+    if error["type"] in ("missing", "union_tag_not_found"):
+        return "absent"
+    return "null" if error["input"] is None else error["input"]
+
+
+def _expected(error: Any) -> str:
+    """What would be valid, in words of our own for every kind of constraint that a schema here has."""
+    kind, facts = error["type"], error.get("ctx", {})
+    if kind == "union_tag_invalid":
+        return f"one of {facts['expected_tags'].replace(chr(39), '')}"
+    if kind == "literal_error":
+        return f"one of {facts['expected'].replace(chr(39), '').replace(' or ', ', ')}"
+    if kind in ("too_short", "too_long"):
+        number = facts.get("min_length", facts.get("max_length"))
+        return f"at {'least' if kind == 'too_short' else 'most'} {number} {'entry' if number == 1 else 'entries'}"
+    if kind == "string_too_short" and facts["min_length"] == 1:
+        return "a text that is not empty"
+    return _EXPECTED.get(kind, error["msg"]).format(**facts)
+
+
+_IN_WORDS = "in_words"
+_TYPES = ("str", "int", "float", "bool")
+_EXPECTED = {
+    _IN_WORDS: "{words}",
+    "missing": "a value",
+    "union_tag_not_found": "a value",
+    "extra_forbidden": "no such key",
+    "string_type": "a text",
+    "string_unicode": "a text in UTF-8",
+    "string_too_short": "a text of at least {min_length} characters",
+    "string_too_long": "a text of at most {max_length} characters",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "int_parsing": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of at most {le}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "list_type": "a list, as [a,b]",
+    "dict_type": "keys with values, as {{a: 1}}",
+    "model_type": "a group of keys",
+    "model_attributes_type": "a group of keys",
+}
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`tree` with nested keys joined by dots."""
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            out |= flat(value, f"{prefix}{key}.")
+        else:
+            out[f"{prefix}{key}"] = value
+    return out
+
+
+def identity(config: Section, presentation: Iterable[str]) -> dict[str, Any]:
+    """The flat keys that decide what a run makes, what two runs of one directory must share: all but `presentation`."""
+    skipped = tuple(presentation)
+    return {
+        key: value
+        for key, value in flat(config.model_dump(mode="json")).items()
+        if not any(key == skip or key.startswith(f"{skip}.") for skip in skipped)
+    }

@@ -1,0 +1,211 @@
+"""Workers as tasks of SLURM job arrays, through submitit; the queue is asked with squeue alone, never with sacct."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import submitit
+from submitit.core.utils import FailedJobError
+
+from generative_auctions.files import naming
+from launchers import squeue
+from launchers.config import SlurmConfig
+from launchers.errors import LaunchError, SlurmError
+from launchers.status import jobs_in, submitted
+from launchers.worker_process import WorkerProcess
+from launchers.worker_record import living
+
+_LONGEST_NAME = 60
+"""Of a run's name so many characters go into the name of its jobs."""
+
+
+_OF_THE_USER = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT")
+"""Variables of SLURM's that its jobs set for nobody: whoever submits from within a job needs them."""
+
+_OF_GPUS = ("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
+"""Variables by which a job knows the GPUs that SLURM gave it."""
+
+
+class SlurmCrew:
+    """The workers of a stage in SLURM's queue, those of earlier launches of the same stage included."""
+
+    poll_seconds = 5.0
+
+    def __init__(self, work_file: Path, options: SlurmConfig) -> None:
+        if not shutil.which("sbatch"):
+            raise LaunchError("launcher = slurm: expected a host with SLURM's commands (there is no sbatch here)")
+        self._jobs, self._options = work_file.parent, options
+        self.stage = self._jobs.parent
+        self._process = WorkerProcess(
+            work_file, Path.cwd(), most=options.shards_per_worker, notice=float(options.signal_delay)
+        )
+        self._answered, self._silent_since, self._silence = False, 0.0, ""
+
+    @property
+    def capacity(self) -> int:
+        """How many workers may work at once."""
+        return self._options.max_concurrent
+
+    def wanted(self, shards: int) -> int:
+        """Workers for `shards` shards, those that wait for their turn included."""
+        each = self._options.shards_per_worker
+        return -(-shards // each) if each else min(shards, self._options.max_concurrent)
+
+    def queue(self) -> Mapping[str, str] | None:
+        """Return the state of each job in the queue by its id; None if SLURM does not answer at this moment.
+
+        Once SLURM has answered, it is asked for as long as there is work: workers go on without their controller.
+
+        Raises:
+            LaunchError: SLURM has not answered yet, and never will from here.
+            SlurmError: SLURM has not answered for three minutes, and no worker of an earlier launch is at work.
+        """
+        try:
+            queue = squeue.queued()
+        except (LaunchError, SlurmError) as error:
+            self._endure(error)
+            return None
+        self._answered, self._silence = True, ""
+        return queue
+
+    def _endure(self, error: LaunchError | SlurmError) -> None:
+        """Remember why SLURM does not answer, for `note`; raise the reason where there is nothing to wait for."""
+        now = time.monotonic()
+        if not self._silence:
+            self._silent_since = now
+        left = self._silent_since + squeue.PATIENCE_SECONDS - now
+        if self._answered:
+            how_long = "asking again, workers go on"
+        elif isinstance(error, LaunchError):
+            raise LaunchError(f"launcher = slurm: {error}") from None
+        elif self._options.wait and living(self.stage):
+            how_long = "asking again, workers of an earlier launch go on"
+        elif left > 0:
+            how_long = f"asking again for {left:.0f} s"
+        else:
+            waited = f"SLURM did not answer for {squeue.PATIENCE_SECONDS:.0f} s"
+            raise SlurmError(f"{waited}, this command submitted nothing: {error}") from None
+        self._silence = f"SLURM does not answer ({error}); {how_long}"
+
+    def note(self, queue: Mapping[str, str] | None) -> str:
+        """How many workers wait for a place, or what SLURM says instead of an answer."""
+        if queue is None:
+            return self._silence
+        waiting = len(self._waiting(queue))
+        return f"{waiting} in SLURM's queue (squeue --me says why)" if waiting else ""
+
+    def present(self, there: Mapping[str, Mapping[str, Any]], queue: Mapping[str, str]) -> int:
+        """How many workers are in the queue, running or not."""
+        return len(jobs_in(queue, self.stage))
+
+    def start(self, number: int) -> None:
+        """Queue `number` workers in arrays that SLURM takes, one after the other.
+
+        Raises `LaunchError` if SLURM refuses them, `SlurmError` if it is silent, `OSError` where the disk is full.
+        """
+        before: str | None = None
+        most = squeue.max_array_size()
+        while number > 0:
+            size = min(number, most)
+            before = self._submit(size, before)
+            number -= size
+
+    def _submit(self, size: int, before: str | None) -> str:
+        executor = submitit.SlurmExecutor(folder=self._jobs, python=self._options.python)
+        executor.update_parameters(**parameters(self._options, job_name(self.stage), before))
+        with naming(self._jobs), _outside_of_any_job():
+            jobs = squeue.patiently(lambda: self._submitted(executor, size))
+        return jobs[0].job_id.partition("_")[0]
+
+    def _submitted(self, executor: submitit.SlurmExecutor, size: int) -> list[submitit.Job[None]]:
+        try:
+            return executor.submit_array([self._process] * size)
+        except FailedJobError as error:
+            raise SlurmError(str(error)) from error
+
+    def dismiss(self) -> None:
+        """Take the workers that have not begun out of the queue; if that fails, they will find nothing to do."""
+        with suppress(LaunchError, SlurmError):
+            squeue.cancel(self._waiting(squeue.queued()), patience=0)
+
+    def _waiting(self, queue: Mapping[str, str]) -> set[str]:
+        """Those of its jobs that wait for a place."""
+        return {job for job, state in jobs_in(queue, self.stage).items() if state == "PENDING"}
+
+    def stop(self) -> str:
+        """Cancel the jobs if an interruption is configured to; what became of them."""
+        jobs = submitted(self.stage)
+        if not jobs:
+            return "nothing was submitted to SLURM"
+        if self._options.on_interrupt == "leave":
+            return "the jobs stay in SLURM's queue and go on"
+        try:
+            squeue.cancel(jobs, patience=0)
+        except (LaunchError, SlurmError) as error:
+            return f"the jobs could not be cancelled and go on: {error}"
+        return "the jobs were cancelled"
+
+
+def job_name(stage: Path) -> str:
+    """Name the jobs of the folder `stage` after its run and itself, so that squeue tells runs apart."""
+    run_dir = stage.parents[1]
+    if run_dir.parent.name == ".sweep":  # the jobs of a multirun, whose own directory has but a digest for a name
+        run_dir = run_dir.parents[1]
+    return re.sub(r"[^\w.,+=-]+", "_", f"{run_dir.name[:_LONGEST_NAME]}-{stage.name}")
+
+
+@contextmanager
+def _outside_of_any_job() -> Iterator[None]:
+    """Hide the variables of the job that this process may be part of from what is submitted inside.
+
+    They would go on into the new job, whose srun takes them for its own: memory by CPU beside memory by node, more
+    CPUs than there are, another job's restarts.
+    """
+    hidden = {name: os.environ.pop(name) for name in _variables_of_this_job()}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _variables_of_this_job() -> list[str]:
+    if "SLURM_JOB_ID" not in os.environ:
+        return []
+    gpus = _OF_GPUS if {"SLURM_JOB_GPUS", "SLURM_STEP_GPUS"} & set(os.environ) else ()
+    prefixes = ("SLURM_", "SLURMD_", "SRUN_", "SBATCH_CPU_BIND", "SBATCH_MEM_BIND")
+    return [name for name in os.environ if (name.startswith(prefixes) and name not in _OF_THE_USER) or name in gpus]
+
+
+def parameters(options: SlurmConfig, name: str, before: str | None = None) -> dict[str, Any]:
+    """What submitit is told: `options` by the names of sbatch; `before` is the array that must end first."""
+    more = {"requeue": True, **options.additional}
+    if options.memory is not None:
+        more["mem"] = f"{round(options.memory * 1024)}M"
+    threads = 'export OMP_NUM_THREADS="${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}"'
+    given = {
+        "partition": options.partition,
+        "account": options.account,
+        "qos": options.qos,
+        "gres": options.gres,
+        "constraint": options.constraint,
+        "cpus_per_task": options.cpus,
+        "dependency": before and f"afterany:{before}",
+    }
+    return {
+        **{key: value for key, value in given.items() if value is not None},
+        "job_name": name,
+        "time": options.time,
+        "signal_delay_s": options.signal_delay,
+        "setup": [threads, *options.setup],
+        "srun_args": options.srun_args,
+        "array_parallelism": options.max_concurrent,
+        "stderr_to_stdout": True,
+        "additional_parameters": more,
+    }

@@ -1,0 +1,321 @@
+"""A multirun: the jobs that Hydra's sweeper makes of one command, each a shard of work, and what became of them."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobStatus, run_job, setup_globals
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict
+from pydantic import TypeAdapter
+from rich.table import Table
+
+from generative_auctions.command_line import Application, log_warnings
+from generative_auctions.errors import RequestError
+from generative_auctions.files import write_atomic
+from generative_auctions.provenance import overridden
+from generative_auctions.schema import Section, read_config
+from generative_auctions.terminal import plain_console
+from launchers import FailedShardsError, LauncherConfig, NotWaitedError, Shard, fan_out, mark_of, record_of, unmark
+from launchers.config import InlineConfig
+from launchers.shards import error_path
+from launchers.status import write_manifest
+from launchers.sweep_table import override_values, read_rows, scalar_metrics, write_sweep_table
+
+
+class _Hydra(Section):
+    launcher: LauncherConfig
+
+
+def launcher_options(options: Mapping[str, Any]) -> LauncherConfig:
+    """The launcher that the keys `hydra.launcher` describe; raises `RequestError` naming the first that is wrong."""
+    plain = OmegaConf.to_container(OmegaConf.create(dict(options)))
+    try:
+        return read_config(_Hydra, {"launcher": plain}).launcher
+    except RequestError as error:
+        raise RequestError(f"hydra.{error.key}", error.value, error.expected) from None
+
+
+@contextmanager
+def _hydra_config(config: DictConfig) -> Iterator[None]:
+    """Inside, what asks Hydra for its part of the configuration gets that of `config`."""
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(config)
+    try:
+        yield
+    finally:
+        HydraConfig.instance().cfg = before
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a sweep: its number, what it overrides, and the whole configuration that this gives.
+
+    `config` is the application's with Hydra's part, `tree` the application's alone as plain values.
+    """
+
+    number: int
+    overrides: Sequence[str]
+    config: DictConfig
+    tree: Mapping[str, Any]
+
+    @property
+    def run_dir(self) -> Path:
+        return Path(self.tree["run_dir"])
+
+    def shard(self) -> Shard:
+        """The job as a piece of work; its configuration as text, which JSON does not refuse for a NaN in it."""
+        return Shard.of({"job": self.number, "overrides": list(self.overrides), "tree": json.dumps(self.tree)})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of `job`: done, failed, refused (the request is wrong) or, so far, not finished.
+
+    `metrics` are the single numbers of its metrics.json, by their keys joined with dots.
+    """
+
+    job: Job
+    state: str
+    reason: str = ""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    def row(self) -> dict[str, Any]:
+        """The job in the table of the sweep, without the metrics."""
+        asked = {key: value for key, value in override_values(self.job.overrides).items() if key != "run_dir"}
+        return {"job": self.job.number, **asked, "run_dir": str(self.job.run_dir), "status": self.state}
+
+    def value(self, wanted: str | Sequence[str] | None) -> Any:
+        """The metric `wanted`, or a list of several; None where there is none, as of a job that failed."""
+        if wanted is None or self.state != "done":
+            return None
+        if not isinstance(wanted, str):
+            return [self.value(each) for each in wanted]
+        if wanted not in self.metrics:
+            near = difflib.get_close_matches(wanted, self.metrics, n=3, cutoff=0.3) or list(self.metrics)[:3]
+            raise RequestError(
+                "optimize", wanted, f"a number in metrics.json of {self.job.run_dir}, as {', '.join(near)}"
+            )
+        return self.metrics[wanted]
+
+
+class Sweep:
+    """The jobs of one command, run where `launcher` says.
+
+    A command that was cut short or had failures goes on where it stopped: workers of it that live are joined, and jobs
+    that are done stay done. Once all are done the same command asks for all of them again.
+    """
+
+    def __init__(
+        self, application: Application, config: DictConfig, hydra_context: HydraContext, launcher: LauncherConfig
+    ) -> None:
+        self._application, self._config, self._hydra, self._launcher = application, config, hydra_context, launcher
+        self._directory = Path(config.hydra.sweep.dir)
+        command = "\n".join(config.hydra.overrides.task)
+        self._own = self._directory / ".sweep" / hashlib.sha256(command.encode()).hexdigest()[:8]
+        self._keys: list[str] = []
+        self._outcomes: list[Outcome] = []
+
+    def run(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Any]:
+        """Run the jobs with `job_overrides`, numbered from `first`, and write the table of all so far.
+
+        Returns:
+            What the key `optimize` names in the metrics of each job, for sweepers that choose the next jobs by it.
+
+        Raises:
+            RequestError: a job's request is wrong; then none is run.
+            Exception: what `fan_out` raises, but for the failures of jobs: these are outcomes.
+        """
+        jobs = [self._compose(list(overrides), number) for number, overrides in enumerate(job_overrides, start=first)]
+        self._check(jobs)
+        if first == 0:
+            print(f"sweep    {self._directory}", file=sys.stderr, flush=True)
+        shards, folder, ends = [job.shard() for job in jobs], self._own / "shards" / "jobs", []
+        self._keys += [shard.key for shard in shards]
+        write_manifest(folder, self._keys)
+        self._forget(jobs, shards, folder)
+        missing = [shard for shard in shards if record_of(folder, shard, _RECORD) is None]
+        is_here = isinstance(self._launcher, InlineConfig)
+        name = "" if is_here else self._config.hydra.job.name  # here each job shows a bar of its own
+        configs = {shard.key: job.config for job, shard in zip(jobs, shards, strict=True)}
+        worker = partial(job_worker, self._application, self._hydra, configs, folder.absolute())
+        try:
+            fan_out(worker, missing, folder, what=name, unit="jobs", launcher=self._launcher)
+        except FailedShardsError as error:
+            ends = error.ends
+        finally:
+            outcomes = [_outcome(job, shard, folder, ends) for job, shard in zip(jobs, shards, strict=True)]
+            self._outcomes += outcomes
+            self._write_table()
+        if all(outcome.state == "done" for outcome in self._outcomes):
+            write_atomic(self._finished, b"")
+        return [outcome.value(outcome.job.tree.get("optimize")) for outcome in outcomes]
+
+    @property
+    def _finished(self) -> Path:
+        return self._own / "finished"
+
+    def _compose(self, overrides: list[str], number: int) -> Job:
+        """The job's configuration, as Hydra composes it; the job gets a directory of its own in that of the sweep."""
+        config = self._hydra.config_loader.load_sweep_config(self._config, overrides)
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        application = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        with _hydra_config(config):
+            tree: dict[str, Any] = OmegaConf.to_container(application, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+        asks = "run_dir" in override_values(overrides)
+        parent, name = Path(tree["run_dir"] if asks else self._directory), config.hydra.sweep.subdir
+        run_dir = parent / name
+        if config.hydra.job.chdir:  # the job works inside its directory
+            run_dir = run_dir.absolute()
+        tree["run_dir"] = str(run_dir)
+        OmegaConf.set_readonly(config.hydra, None)  # which it became when it was Hydra's configuration
+        with open_dict(config):
+            for key, value in tree.items():  # where the job works nothing is resolved any more
+                config[key] = value
+            config.hydra.sweep.dir, config.hydra.sweep.subdir = str(parent), name
+            config.hydra.job.chdir = bool(config.hydra.job.chdir)  # the default depends on what a worker has not set
+        return Job(number, overrides, config, tree)
+
+    def _check(self, jobs: Sequence[Job]) -> None:
+        """Refuse wrong requests here, before any job is in a queue; raises one `RequestError` for all of them."""
+        wrong: dict[str, RequestError] = {}
+        for job in jobs:
+            try:
+                self._application.check(dict(job.tree))
+            except RequestError as error:
+                wrong.setdefault(str(error), error)
+        places: dict[Path, Job] = {}
+        for job in jobs:
+            other = places.setdefault(job.run_dir, job)
+            if other is not job:
+                shared = RequestError("hydra.sweep.subdir", job.run_dir, "a directory for each job")
+                wrong.setdefault(str(shared), shared)
+        if wrong:
+            first, *others = wrong.values()
+            details = [*first.details, *map(str, others)]
+            raise RequestError(first.key, first.value, first.expected, details) from None
+
+    def _write_table(self) -> None:
+        """Write what this command's jobs gave, and the table of all commands that share the directory."""
+        stored = self._own / "rows.json"
+        rows = [{"row": outcome.row(), "metrics": dict(outcome.metrics)} for outcome in self._outcomes]
+        begun = (read_rows(stored) or {"begun": time.time()})["begun"]
+        write_atomic(stored, json.dumps({"begun": begun, "rows": rows}).encode())
+        write_sweep_table(self._directory, self._application.headline)
+
+    def _forget(self, jobs: Sequence[Job], shards: Sequence[Shard], folder: Path) -> None:
+        """Take back the marks that do not count: of a finished command, of work left going, of deleted runs."""
+        finished = self._finished.exists()
+        self._finished.unlink(missing_ok=True)
+        for job, shard in zip(jobs, shards, strict=True):
+            marked, record = mark_of(folder, shard.key), record_of(folder, shard, _RECORD)
+            if marked and (finished or record is None or record.status is None or not job.run_dir.exists()):
+                unmark(folder, shard.key)
+
+    def report(self) -> int:
+        """Print what became of each job, the failures by themselves; the exit status of the command."""
+        title = f"{self._config.hydra.job.name}, {len(self._outcomes)} jobs"
+        table = Table(title=title, title_justify="left", box=None)
+        for heading in ("job", "overrides", "status", "run directory"):
+            table.add_column(heading, overflow="fold")
+        for outcome in self._outcomes:
+            job = outcome.job
+            asked = " ".join(override for override in job.overrides if not override.startswith("run_dir="))
+            table.add_row(str(job.number), asked, outcome.state, str(self._below(job.run_dir)))
+        console = plain_console(soft_wrap=True, highlight=False)
+        console.print(table)
+        console.print(f"runs in  {self._directory}")
+        console.print(f"table    {self._directory / 'sweep.csv'}")
+        bad = [outcome for outcome in self._outcomes if outcome.state in ("failed", "refused")]
+        if bad:
+            print(f"{len(bad)} of {len(self._outcomes)} jobs failed:", file=sys.stderr)
+        for outcome in bad:
+            print(f"  job {outcome.job.number} ({' '.join(outcome.job.overrides)}): {outcome.reason}", file=sys.stderr)
+        if not bad:
+            return 0
+        return 2 if all(outcome.state == "refused" for outcome in bad) else 1
+
+    def _below(self, run_dir: Path) -> Path:
+        """`run_dir`, shortened where it lies in the directory of the sweep."""
+        return run_dir.relative_to(self._directory) if run_dir.is_relative_to(self._directory) else run_dir
+
+
+def job_worker(
+    application: Application, hydra: HydraContext, configs: Mapping[str, DictConfig], folder: Path
+) -> Callable[[Shard], None]:
+    """What runs a job wherever it is; its mark holds the exit status and the metrics.
+
+    Hydra's `run_job` is around it, so that callbacks, `hydra.job.env_set`, `hydra.job.chdir` and `hydra.output_subdir`
+    do what Hydra promises. The status is None if the job left work going that it does not wait for.
+    """
+
+    log_warnings()
+    setup_globals()
+
+    def work(shard: Shard) -> None:
+        overrides, tree = shard.payload["overrides"], json.loads(shard.payload["tree"])
+        print(f"job {shard.payload['job']}: {' '.join(overrides)}", flush=True)
+        status, metrics = None, {}
+
+        def task(_: DictConfig) -> Any:
+            nonlocal status, metrics
+            try:
+                status = application.act(tree) or 0
+            except NotWaitedError as started:
+                print(started, flush=True)
+                return None
+            metrics = scalar_metrics(Path(tree["run_dir"]))
+            wanted = tree.get("optimize")
+            return metrics.get(wanted) if isinstance(wanted, str) else None
+
+        with overridden(overrides):
+            done = run_job(
+                hydra_context=hydra,
+                task_function=task,
+                config=configs[shard.key],
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+                configure_logging=False,
+            )
+        if done.status != JobStatus.COMPLETED:
+            raise done._return_value  # the property would print beside it
+        shard.mark(folder, {"status": status, "metrics": metrics})
+
+    return work
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What the mark of a job says: its exit status, None if it left work going, and its metrics."""
+
+    status: int | None
+    metrics: dict[str, Any]
+
+
+_RECORD = TypeAdapter(_Record)
+
+
+def _outcome(job: Job, shard: Shard, folder: Path, ends: Sequence[str]) -> Outcome:
+    """What the files of the sweep say of `job`; `ends` how its workers ended, if no worker stayed alive."""
+    record, failure = record_of(folder, shard, _RECORD), error_path(folder, shard.key)
+    if record is not None and record.status is not None:
+        state = "failed" if record.status else "done"
+        return Outcome(job, state, f"it ended with status {record.status} ({job.run_dir})", record.metrics)
+    if record is None and failure.exists():
+        reason = failure.read_text(errors="replace").partition("\n")[0] if failure.is_file() else "no regular file"
+        if reason.startswith(refused := f"{RequestError.__name__}: "):
+            return Outcome(job, "refused", reason.removeprefix(refused))
+        return Outcome(job, "failed", f"{reason} ({failure})")
+    return Outcome(job, "failed" if ends else "not finished", "; ".join(ends))

@@ -1,0 +1,172 @@
+"""The process of a worker that submitit starts: pinned to its place, told when its time is over, queued again."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import platform
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import cloudpickle
+import submitit
+
+from generative_auctions.files import write_atomic
+from launchers.devices import Slot
+from launchers.errors import LaunchError, SlurmError
+from launchers.squeue import preempted, requeue
+from launchers.status import is_cancelled
+from launchers.time_limit import time_limit
+from launchers.worker import StoppedError, Work, reason, take_shards
+from launchers.worker_record import Presence, local_name
+
+_OF_THE_NOTICE = 0.75
+"""The part of the notice before a time limit in which the shard in the making may still be finished."""
+
+_TOO_SHORT = "its time was over before it had made one shard (launcher.time, launcher.signal_delay)"
+
+
+@dataclass(frozen=True)
+class StoredWork:
+    """A work file: what can be checked before the rest is unpickled, which makes code run."""
+
+    folder: Path
+    directory: Path
+    """The launching process's own, from which paths of the work may start."""
+    python: str
+    work: bytes
+
+
+def work_path(folder: Path) -> Path:
+    """Where the work of the stage `folder` lies for workers."""
+    return folder / "jobs" / "work.pkl"
+
+
+def write_work(work: Work) -> Path:
+    """Store `work` for the workers; where it lies."""
+    path = work_path(work.folder)
+    stored = StoredWork(work.folder, Path.cwd(), platform.python_version(), cloudpickle.dumps(work))
+    write_atomic(path, pickle.dumps(stored))
+    return path
+
+
+def read_work(path: Path) -> StoredWork:
+    """The work file at `path`, which is trusted as code is."""
+    stored: StoredWork = pickle.loads(path.read_bytes())
+    return stored
+
+
+@dataclass(frozen=True)
+class WorkerProcess:
+    """What submitit calls in a new process. It ends with status 1 if one of its shards failed.
+
+    `notice` is how many seconds before its time limit the process is told, by submitit's signal.
+    """
+
+    work_file: Path
+    directory: Path
+    slot: Slot | None = None
+    most: int | None = None
+    notice: float = 0.0
+
+    def __call__(self) -> None:
+        """Take shards until none is left; end early when told to, and be queued again if time alone was short."""
+        os.chdir(self.directory)
+        if self.slot and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, self.slot.cpus)
+        job = submitit.JobEnvironment()
+        bell = Bell(self.notice)
+        with _presence(self.work_file.parents[1], job, self.slot) as me, bell:
+            failed = take_until_told(self.work_file, me, bell, self.most)
+        try:
+            if (bell.rung and me.ended) or ((bell.rung or bell.stopped) and _is_preempted(job)):
+                _queue_again(job)
+            elif bell.rung:  # as it would be the next time
+                _fail(me, _TOO_SHORT)
+        except (LaunchError, SlurmError) as error:  # in a container, say, that has no scontrol
+            why = "its time was over" if bell.rung else "was stopped by a signal"
+            _fail(me, f"{why}, and it could not be queued again: {error}")
+        if failed or bell.stopped:
+            raise SystemExit(1)
+
+
+def take_until_told(work_file: Path, me: Presence, bell: Bell, most: int | None = None) -> int:
+    """Take shards of the work file until none is left, `most` are made, the bell has rung or the work was cancelled.
+
+    Returns:
+        How many shards failed.
+    """
+    folder = work_file.parents[1]
+    try:
+        work: Work = pickle.loads(read_work(work_file).work)
+        with time_limit(work, me):
+            return take_shards(work, me, most=most, enough=lambda: bell.rung or is_cancelled(folder))
+    except StoppedError:
+        me.update(stopped=not bell.rung)
+        return 0
+    except (Exception, SystemExit) as error:
+        me.update(error=reason(error))
+        raise
+
+
+def _fail(me: Presence, why: str) -> NoReturn:
+    """End this process with status 1, after saying why in its record and in its log."""
+    me.update(error=why, written=True)
+    print(f"worker {me.name}: {why}", file=sys.stderr, flush=True)
+    raise SystemExit(1)
+
+
+class Bell:
+    """Heeds the signals: SIGTERM and SIGINT end the work now, submitit's says that time will soon be over."""
+
+    def __init__(self, notice: float) -> None:
+        self.rung = self.stopped = False
+        self._notice = notice
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(submitit.JobEnvironment._usr_sig(), self._ring)
+        signal.signal(signal.SIGALRM, self._stop)
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number in (signal.SIGTERM, signal.SIGINT, submitit.JobEnvironment._usr_sig()):
+            signal.signal(number, signal.SIG_IGN)  # this process is about to end, and has said so
+
+    def _ring(self, number: int, frame: FrameType | None) -> None:
+        self.rung = True
+        signal.setitimer(signal.ITIMER_REAL, max(1.0, _OF_THE_NOTICE * self._notice))
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopped = number != signal.SIGALRM
+        for other in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+            signal.signal(other, signal.SIG_IGN)  # once is enough: what follows is cleaning up
+        raise StoppedError
+
+
+def _presence(folder: Path, job: submitit.JobEnvironment, slot: Slot | None) -> Presence:
+    is_slurm = job.cluster == "slurm"
+    name = f"{job.job_id}-{os.environ.get('SLURM_RESTART_COUNT', 0)}" if is_slurm else local_name(job.job_id)
+    return Presence(
+        folder,
+        name,
+        job.paths.stdout,
+        job=job.job_id if is_slurm else None,
+        slot=slot.number if slot else None,
+        gpu=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+    )
+
+
+def _is_preempted(job: submitit.JobEnvironment) -> bool:
+    return job.cluster == "slurm" and preempted(job.job_id)
+
+
+def _queue_again(job: submitit.JobEnvironment) -> None:
+    if job.cluster == "slurm":
+        requeue(job.job_id)
