@@ -1,6 +1,6 @@
 """`python -m tests.walls`: walk every tier of walls in full, as this user and as nobody, and print what is new.
 
-The exit status is 0 if everything that is open has been reviewed (agt_tournament/probe/reviewed.yaml).
+The exit status is 0 if everything that is open has been reviewed (agt_tournament/sandbox/probe/reviewed.yaml).
 """
 
 from __future__ import annotations

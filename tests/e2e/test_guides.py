@@ -90,7 +90,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (scripts.parent / ".ready").touch()
     for team in ("night_owls", "rainy_day"):
         (clone / "submissions" / team).mkdir(parents=True)
-        shutil.copy(REPO / "agt_tournament/examples/template.py", clone / "submissions" / team / "bidding_agent.py")
+        shutil.copy(REPO / "agt_tournament/agents/template.py", clone / "submissions" / team / "bidding_agent.py")
     socket = clone.parent / "s"
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.guides", str(socket)],

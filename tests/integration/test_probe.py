@@ -26,7 +26,6 @@ from agt_tournament.sandbox.probe.walk import Opening, Walked, sweep, walk_paths
 from agt_tournament.sandbox.walls import memory_files, readable, seccomp_policy
 from agt_tournament.sandbox.walls import sandbox as sandboxes
 from agt_tournament.sandbox.walls.sandbox import NONE, TIERS, Sandbox
-from agt_tournament.tournament import preflight
 from agt_tournament.tournament.preflight import why_not
 from tests import walls
 from tests.nobody import as_nobody, nobodys_environment, why_not_nobody
@@ -231,7 +230,7 @@ def test_the_check_fails_only_if_no_tier_holds(
         keyctl = "it did" if sandbox.name in broken else None
         return Checked(sandbox, {"held": {"keyctl": keyctl}, "works": "yes", "error": None})
 
-    monkeypatch.setattr(preflight, "check", checked)
+    monkeypatch.setattr("agt_tournament.actions.sandbox_check.check", checked)
     assert perform(competition_tree("action=sandbox_check")) == int(len(broken) == 2)
     shown = capsys.readouterr().out
     assert "bubblewrap does not hold: does not prevent keyctl" in shown

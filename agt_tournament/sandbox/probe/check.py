@@ -109,7 +109,7 @@ def layers_and_openings(result: Checked) -> list[str]:
     new = unreviewed(result.walked)
     if new:
         return [*lines, "  open and not reviewed:", *named_openings(new)]
-    return [*lines, "  open: only what has been reviewed (agt_tournament/probe/reviewed.yaml)"]
+    return [*lines, "  open: only what has been reviewed (agt_tournament/sandbox/probe/reviewed.yaml)"]
 
 
 def _is_on(state: str) -> bool:
