@@ -47,7 +47,7 @@ def matching(pattern: str, words: str) -> AfterValidator:
 def _key(location: tuple[int | str, ...], tree: dict[str, Any]) -> str:
     """The key as a user writes it: pydantic also names there the variant that was chosen, and types."""
     key, chosen = str(location[0]), tree.get(str(location[0]))
-    if len(location) > 2 and isinstance(chosen, dict) and isinstance(location[1], str) and location[1] not in chosen:
+    if len(location) > 2 and isinstance(chosen, dict) and location[1] in (chosen.get("name"), chosen.get("kind")):
         location = (location[0], *location[2:])
     for part in location[1:]:
         if isinstance(part, int):

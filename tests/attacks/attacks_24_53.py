@@ -1175,7 +1175,7 @@ yield float("inf")
         51,
         "the runner on the disk",  # to be executed by whoever starts next; opened, but left as it is
         """
-from agt_tournament.sandbox import runner
+from agt_tournament.sandbox.inside import runner
 import base_agent
 
 for module in (runner, base_agent, ctypes, numpy):

@@ -618,7 +618,7 @@ MISDEEDS: dict[str, tuple[str, str | None, bool]] = {
         True,
     ),
     "an answer too many": (
-        "from agt_tournament.sandbox import protocol\nframe = protocol.pack(6, 1, protocol.pack_answer(60.0))\n"
+        "from agt_tournament.sandbox.inside import protocol\nframe = protocol.pack(6, 1, protocol.pack_answer(60.0))\n"
         "for fd in range(3, 256):\n    try: os.write(fd, frame)\n    except OSError: pass",
         "protocol",
         True,
@@ -959,7 +959,7 @@ def test_who_hangs_before_the_game_takes_no_time_from_who_prints_while_loading(t
 
 TAKEN = """
 import os, sys, time
-from agt_tournament.sandbox import protocol
+from agt_tournament.sandbox.inside import protocol
 
 frame = sys._getframe()
 while "answers" not in frame.f_locals:

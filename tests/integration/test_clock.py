@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 )
 SETUP = """
 import ctypes, json, mmap, os, signal, sys, threading, time
-from agt_tournament.sandbox import clock
+from agt_tournament.sandbox.inside import clock
 
 libc, vdso = ctypes.CDLL(None), ctypes.CDLL("linux-vdso.so.1")
 libc.getauxval.restype = ctypes.c_size_t

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(bool(memory_files.why_not()), reason=memory_file
 HOLDING = """
 import json, sys
 from pathlib import Path
-from agt_tournament.sandbox import memory_files, readable
+from agt_tournament.sandbox.walls import memory_files, readable
 
 before = memory_files.source("/x"), memory_files.own_copy(Path(sys.argv[1]))
 memory_files.hold()
@@ -64,7 +64,7 @@ def test_what_a_killed_process_held_is_removed_by_the_next() -> None:
 def test_a_copy_that_fails_is_said_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "cp").write_text("#!/bin/sh\necho cp: no >&2\nexit 1\n")
     (tmp_path / "cp").chmod(0o755)
-    code = "from agt_tournament.sandbox import memory_files as m; m.hold(); print(m.held(), m.source('/x'))"
+    code = "from agt_tournament.sandbox.walls import memory_files as m; m.hold(); print(m.held(), m.source('/x'))"
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     before = set(Path("/dev/shm").iterdir())
     run = subprocess.run([sys.executable, "-c", code], cwd=REPO, env=environment, capture_output=True, text=True)

@@ -186,7 +186,7 @@ def test_an_agent_that_answers_early_does_not_go_on(
     monkeypatch.setattr(Process, "rest", lambda self: time.sleep(0.05) or rest(self))  # so that it waits by then
     code = f"""
 import os, sys
-from agt_tournament.sandbox import protocol
+from agt_tournament.sandbox.inside import protocol
 from agt_tournament.base_agent import BiddingAgent
 
 class Agent(BiddingAgent):
@@ -216,7 +216,7 @@ class Agent(BiddingAgent):
 
 SHARED_FUTEX = """
 import ctypes, mmap, os, sys
-from agt_tournament.sandbox import protocol
+from agt_tournament.sandbox.inside import protocol
 from agt_tournament.base_agent import BiddingAgent
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -279,7 +279,7 @@ def test_what_an_agent_uses_between_its_turns_is_counted(tier: str, submission: 
     monkeypatch.setattr(Process, "rest", lambda self: None)
     code = """
 import os, sys
-from agt_tournament.sandbox import protocol
+from agt_tournament.sandbox.inside import protocol
 from agt_tournament.base_agent import BiddingAgent
 
 class Agent(BiddingAgent):
@@ -412,7 +412,7 @@ def test_a_control_group_ends_who_needs_more_memory_and_is_removed() -> None:
 
 @pytest.mark.skipif(not control_group.works(), reason="this user may make no control groups here")
 def test_organisers_side_by_side_find_the_same_place_for_groups() -> None:
-    look = "from agt_tournament.sandbox import control_group as m; print(m.works(), m._parents()['memory'][0])"
+    look = "from agt_tournament.sandbox.walls import control_group as m; print(m.works(), m._parents()['memory'][0])"
     organisers = [subprocess.Popen([sys.executable, "-c", look], stdout=subprocess.PIPE, text=True) for _ in range(4)]
     assert {organiser.communicate()[0] for organiser in organisers} == {
         f"True {control_group._parents()['memory'][0]}\n"

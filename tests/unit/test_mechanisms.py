@@ -676,7 +676,7 @@ def test_shapley_of_an_agent_without_a_bid_where_pools_are_missing() -> None:
 
 
 def test_economics_never_import_torch() -> None:
-    modules = "mechanisms", "evaluation.evaluate", "figures", "report", "recorded"
+    modules = "mechanisms", "evaluation.evaluate", "figures", "report.page", "actions.evaluate"
     code = ";".join(f"import diffusion_auction.{module}" for module in modules)
     code += ";import sys;print([m for m in ('torch', 'matplotlib.pyplot') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -255,7 +255,8 @@ def test_a_submission_that_is_not_wholly_written_is_not_there(tmp_path: Path, mo
 
 _ALL_OF_THE_LIBRARIES = """
 import importlib, pkgutil, sys, warnings
-from agt_tournament.sandbox import imports, libraries, readable
+from agt_tournament.sandbox.inside import imports, libraries
+from agt_tournament.sandbox.walls import readable
 warnings.simplefilter("ignore")
 sys.meta_path.insert(0, libraries.Libraries(readable.library_folders()))
 sys.path = [path for path in sys.path if "site-packages" not in path]

@@ -80,7 +80,7 @@ def packages() -> list[Path]:
 def library_folders() -> list[str]:
     """Where the libraries that agents may import are installed."""
     specs = [find_spec(name) for name in protocol.LIBRARIES]
-    return sorted({str(Path(spec.origin).parents[2]) for spec in specs if spec and spec.origin})
+    return sorted({str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin})
 
 
 # Loads every extension module and prints the paths by which the dynamic linker found what they need.
