@@ -142,22 +142,24 @@ class _Rounds:
 
 
 class _Departures:
-    """Workers that are gone before the work is done, each said once it is clear that its job will not come back."""
+    """Workers that are gone before the work is done, each said once it is clear that its job will not come back.
+
+    One may come and go between two looks at the queue: every record counts that was not there at the beginning.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._there = folder, set[str]()
+        self._folder, self._settled = folder, set(workers_of(folder))
 
     def seen(self, now: Standing, queue: Mapping[str, str]) -> Iterator[str]:
         """A line on each worker that was there and is not; nothing on one that ended as it should."""
-        gone = self._there - set(now.workers)
-        self._there |= set(now.workers)
-        records = workers_of(self._folder) if gone else {}
+        self._settled -= set(now.workers)  # of an earlier launch, and still there
+        records = workers_of(self._folder)
         last = {record.get("job"): name for name, record in records.items()}
-        for name in sorted(gone & set(records)):
+        for name in sorted(set(records) - set(now.workers) - self._settled):
             record = records[name]
             if (job := record.get("job")) in queue:  # it may be queued again
                 continue
-            self._there.discard(name)
+            self._settled.add(name)
             if job and last[job] != name:  # it was
                 continue
             if record["state"] != "ended":

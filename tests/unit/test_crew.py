@@ -200,6 +200,21 @@ def test_who_leaves_before_the_end_is_said(folder: Path) -> None:
     ]
 
 
+def test_who_came_and_left_between_two_looks_is_said_and_who_left_before_the_launch_is_not(folder: Path) -> None:
+    announce(folder, "before", os.getpid(), state="ended", stopped=True, log="the log")
+
+    def then(look: int) -> None:
+        if look == 2:
+            announce(folder, "brief", os.getpid(), state="ended", stopped=True, log="the log")
+        if look == 4:
+            finish(folder)
+
+    crew, watch = Counted(then, present=2), Notes(folder)
+    assert see_through(KEYS, folder, crew, watch, wait=True)
+    stays = "(the log); none takes its place while others work"
+    assert watch.said == [f"worker brief: was stopped by a signal, as scancel sends it {stays}"]
+
+
 def test_one_that_ended_of_itself_is_not_replaced_while_others_work(folder: Path) -> None:
     def then(look: int) -> None:
         if look == 3:
