@@ -3,7 +3,7 @@
 from launchers.config import ExternalConfig, InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError, SlurmError
 from launchers.fan_out import check_launcher, fan_out
-from launchers.shards import Shard, mark_of, open_shards, record_of, unmark
+from launchers.shards import Shard, completion_of, forget, open_shards, record_of
 
 __all__ = [
     "ExternalConfig",
@@ -17,9 +17,9 @@ __all__ = [
     "SlurmConfig",
     "SlurmError",
     "check_launcher",
+    "completion_of",
     "fan_out",
-    "mark_of",
+    "forget",
     "open_shards",
     "record_of",
-    "unmark",
 ]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from generative_auctions.files import write_atomic
 from launchers.errors import LaunchError, SlurmError
-from launchers.leases import Claims
-from launchers.shards import error_path, mark_of
+from launchers.leases import Leases
+from launchers.shards import completion_of, error_path
 from launchers.squeue import cancel
 from launchers.status import CANCELLED, queue_of, stages, submitted
 from launchers.worker_record import is_here, living, workers_of
@@ -37,8 +37,8 @@ def log_of(run_dir: Path, start: str) -> str:
 
 def _workers(folder: Path, key: str) -> list[str]:
     """Who made the shard, has it in the making, or was lost with it."""
-    claims = Claims(folder, make=False)
-    names = [*claims.losses().get(key, []), claims.holders().get(key), (mark_of(folder, key) or {}).get("worker")]
+    leases = Leases(folder, make=False)
+    names = [*leases.losses().get(key, []), leases.holders().get(key), (completion_of(folder, key) or {}).get("worker")]
     with suppress(OSError, IndexError):
         names.append(error_path(folder, key).read_text(errors="replace").splitlines()[1].split()[1].rstrip(","))
     return list(dict.fromkeys(name for name in names if name))

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from launchers.config import ExternalConfig, InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError
-from launchers.leases import Claims
+from launchers.leases import Leases
 from launchers.progress import Bar, Watch
-from launchers.shards import Shard, mark_of, mark_path, unmark
+from launchers.shards import Shard, completion_of, completion_path, forget
 from launchers.status import CANCELLED, failure_of, is_cancelled, standing
-from launchers.supervisor import Crew, NoWorkersError, see_through
+from launchers.supervisor import NoWorkersError, Workers, supervise
 from launchers.worker import Work, Worker, take_shards
 from launchers.worker_record import Presence, living, own_name
 
@@ -56,7 +56,7 @@ def fan_out(
         if isinstance(launcher, InlineConfig):
             _inline(work, what, unit)
         else:
-            _with_crew(work, launcher, what, unit)
+            _with_workers(work, launcher, what, unit)
     except NoWorkersError as error:
         ends = error.ends
     failures = [failure for shard in shards if (failure := failure_of(folder, shard.key))]
@@ -67,14 +67,14 @@ def fan_out(
 
 def _reopen(shards: Sequence[Shard], folder: Path) -> None:
     """These shards are to be made, whatever became of them before."""
-    claims = Claims(folder)
+    leases = Leases(folder)
     (folder / CANCELLED).unlink(missing_ok=True)
-    held = claims.holders()
-    claims.free(held, living(folder))
-    claims.reopen({shard.key for shard in shards})
+    held = leases.holders()
+    leases.free(held, living(folder))
+    leases.reopen({shard.key for shard in shards})
     for shard in shards:
-        if os.path.lexists(mark_path(folder, shard.key)) and mark_of(folder, shard.key) is None:
-            unmark(folder, shard.key)  # a damaged one; asked in this order, for a living worker may be marking it now
+        if os.path.lexists(completion_path(folder, shard.key)) and completion_of(folder, shard.key) is None:
+            forget(folder, shard.key)  # a damaged one; asked in this order, for a living worker may be marking it now
 
 
 def _inline(work: Work, what: str, unit: str) -> None:
@@ -90,15 +90,15 @@ def _inline(work: Work, what: str, unit: str) -> None:
             time.sleep(1)  # in the hands of workers of an earlier call
 
 
-def _with_crew(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig, what: str, unit: str) -> None:
+def _with_workers(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig, what: str, unit: str) -> None:
     keys, run_dir = [shard.key for shard in work.shards], shlex.quote(str(work.folder.parents[1]))
     _check_path(work.folder)
-    crew = _crew(work, launcher)
+    workers = _workers(work, launcher)
     with Watch(work.shards, work.folder, what=what, unit=unit) as watch, _interruptible():
         try:
-            finished = see_through(keys, work.folder, crew, watch, wait=launcher.wait)
+            finished = supervise(keys, work.folder, workers, watch, wait=launcher.wait)
         except KeyboardInterrupt:
-            print(f"{crew.stop()} (python -m launchers status {run_dir})", file=sys.stderr)
+            print(f"{workers.stop()} (python -m launchers status {run_dir})", file=sys.stderr)
             raise
     if not finished:
         is_external = isinstance(launcher, ExternalConfig)
@@ -125,20 +125,20 @@ def _check_path(folder: Path) -> None:
         raise LaunchError(f"run_dir = {folder.parents[1]}: expected {expected}")
 
 
-def _crew(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig) -> Crew:
+def _workers(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig) -> Workers:
     from launchers.worker_process import write_work  # submitit, only where it starts workers
 
     if isinstance(launcher, ExternalConfig):
-        from launchers.backends.external import ExternalCrew
+        from launchers.backends.external import ExternalWorkers
 
-        return ExternalCrew(write_work(work))
+        return ExternalWorkers(write_work(work))
     if isinstance(launcher, LocalConfig):
-        from launchers.backends.local import LocalCrew
+        from launchers.backends.local import LocalWorkers
 
-        return LocalCrew(write_work(work), launcher)
-    from launchers.backends.slurm import SlurmCrew
+        return LocalWorkers(write_work(work), launcher)
+    from launchers.backends.slurm import SlurmWorkers
 
-    return SlurmCrew(write_work(work), launcher)
+    return SlurmWorkers(write_work(work), launcher)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from launchers.errors import LaunchError
-from launchers.leases import Claims
+from launchers.leases import Leases
 from launchers.status import Standing, is_cancelled, stages, standing
 from launchers.worker_process import Bell, StoredWork, read_work, take_until_told, work_path
 from launchers.worker_record import Presence, living, own_name
@@ -87,9 +87,9 @@ def _with_work(run_dir: Path) -> dict[Path, list[str]]:
 
 def _freed(folder: Path, keys: list[str]) -> Standing:
     """How the shards stand once those of workers that are gone are free again."""
-    claims = Claims(folder)
-    held = claims.holders()
-    claims.free(held, living(folder))
+    leases = Leases(folder)
+    held = leases.holders()
+    leases.free(held, living(folder))
     return standing(folder, keys)
 
 

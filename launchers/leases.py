@@ -15,20 +15,20 @@ from contextlib import suppress
 from pathlib import Path
 
 from generative_auctions.files import naming, write_atomic
-from launchers.shards import claim_path, error_path, mark_path
+from launchers.shards import completion_path, error_path, lease_path
 from launchers.worker_record import workers_of
 
 MOST_LOST = 3
 """A shard that so many workers did not survive is given up."""
 
 
-class Claims:
-    """The claims on the shards of one stage, `folder`."""
+class Leases:
+    """The leases on the shards of one stage, `folder`."""
 
     def __init__(self, folder: Path, make: bool = True) -> None:
         self.folder = folder
-        self._claims, self._lost = folder / "claims", folder / "lost"
-        for place in (self._claims, self._lost) if make else ():
+        self._leases, self._lost = folder / "claims", folder / "lost"
+        for place in (self._leases, self._lost) if make else ():
             with naming(place):
                 place.mkdir(parents=True, exist_ok=True)
 
@@ -36,7 +36,7 @@ class Claims:
         """Claim the shard for `worker`; False if another has claimed it, or it is done or has failed already."""
         if self.is_settled(key):
             return False
-        link = claim_path(self.folder, key)
+        link = lease_path(self.folder, key)
         try:
             with naming(link):
                 link.symlink_to(f"../workers/{worker}.json")
@@ -49,15 +49,15 @@ class Claims:
 
     def release(self, key: str, worker: str) -> None:
         """Give the shard back, if it is `worker` that has it."""
-        released = self._claims / f".{key}.{worker}"
+        released = self._leases / f".{key}.{worker}"
         if self._move(key, worker, released):
             released.unlink(missing_ok=True)
 
     def holders(self) -> dict[str, str]:
         """The worker of each shard that is claimed and neither done nor failed."""
-        claimed = [key for key in _names(self._claims) if not key.startswith(".")]
-        settled = {name.partition(".")[0] for name in _names(self.folder)}  # after the claims, and from no cache
-        links = {key: claim_path(self.folder, key) for key in claimed if key not in settled}
+        claimed = [key for key in _names(self._leases) if not key.startswith(".")]
+        settled = {name.partition(".")[0] for name in _names(self.folder)}  # after the leases, and from no cache
+        links = {key: lease_path(self.folder, key) for key in claimed if key not in settled}
         return {key: name for key, link in links.items() if (name := _holder(link)) is not None}
 
     def free(self, held: Mapping[str, str], there: Collection[str]) -> None:
@@ -84,7 +84,7 @@ class Claims:
 
     def _move(self, key: str, worker: str, to: Path) -> bool:
         """Move the claim of `worker` on the shard to the path `to`; False if it has none."""
-        link = claim_path(self.folder, key)
+        link = lease_path(self.folder, key)
         if _holder(link) != worker:
             return False
         with suppress(FileNotFoundError):  # another was quicker
@@ -105,7 +105,7 @@ class Claims:
         """Forget that the shards failed or were lost: they are asked for again."""
         for key in keys:
             if (failure := error_path(self.folder, key)).exists():
-                claim_path(self.folder, key).unlink(missing_ok=True)
+                lease_path(self.folder, key).unlink(missing_ok=True)
                 failure.unlink(missing_ok=True)
         for name in _names(self._lost):
             if name.partition(".")[0] in keys:
@@ -113,7 +113,7 @@ class Claims:
 
     def is_settled(self, key: str) -> bool:
         """Whether the shard is done or has failed; on a network file system, whether it was some seconds ago."""
-        return mark_path(self.folder, key).exists() or error_path(self.folder, key).exists()
+        return completion_path(self.folder, key).exists() or error_path(self.folder, key).exists()
 
 
 def _names(folder: Path) -> list[str]:

@@ -27,7 +27,16 @@ from generative_auctions.files import write_atomic
 from generative_auctions.provenance import overridden
 from generative_auctions.schema import Section, read_config
 from generative_auctions.terminal import plain_console
-from launchers import FailedShardsError, LauncherConfig, NotWaitedError, Shard, fan_out, mark_of, record_of, unmark
+from launchers import (
+    FailedShardsError,
+    LauncherConfig,
+    NotWaitedError,
+    Shard,
+    completion_of,
+    fan_out,
+    forget,
+    record_of,
+)
 from launchers.config import InlineConfig
 from launchers.shards import error_path
 from launchers.status import write_manifest
@@ -220,9 +229,9 @@ class Sweep:
         finished = self._finished.exists()
         self._finished.unlink(missing_ok=True)
         for job, shard in zip(jobs, shards, strict=True):
-            marked, record = mark_of(folder, shard.key), record_of(folder, shard, _RECORD)
+            marked, record = completion_of(folder, shard.key), record_of(folder, shard, _RECORD)
             if marked and (finished or record is None or record.status is None or not job.run_dir.exists()):
-                unmark(folder, shard.key)
+                forget(folder, shard.key)
 
     def report(self) -> int:
         """Print what became of each job, the failures by themselves; the exit status of the command."""
@@ -291,7 +300,7 @@ def job_worker(
             )
         if done.status != JobStatus.COMPLETED:
             raise done._return_value  # the property would print beside it
-        shard.mark(folder, {"status": status, "metrics": metrics})
+        shard.complete(folder, {"status": status, "metrics": metrics})
 
     return work
 

@@ -37,16 +37,16 @@ class Shard:
         text = json.dumps(payload, sort_keys=True, allow_nan=False)
         return cls(hashlib.sha256(text.encode()).hexdigest()[:20], payload, size)
 
-    def mark(self, folder: Path, record: dict[str, Any]) -> None:
+    def complete(self, folder: Path, record: dict[str, Any]) -> None:
         """Say that the shard is done: write `folder/<key>.json` at once or not at all."""
         by = {"worker": self.worker} if self.worker else {}
-        write_atomic(mark_path(folder, self.key), json.dumps({"key": self.key, **by, **record}).encode())
+        write_atomic(completion_path(folder, self.key), json.dumps({"key": self.key, **by, **record}).encode())
         error_path(folder, self.key).unlink(missing_ok=True)
 
 
-def mark_of(folder: Path, key: str) -> dict[str, Any] | None:
+def completion_of(folder: Path, key: str) -> dict[str, Any] | None:
     """The record with which the shard was marked done in `folder`, or None; a damaged mark is none."""
-    record = read_record(mark_path(folder, key))
+    record = read_record(completion_path(folder, key))
     return record if record is not None and record.get("key") == key else None
 
 
@@ -59,18 +59,18 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def unmark(folder: Path, key: str) -> None:
-    """Take the mark back: what the shard made is not there any more, and whoever made it claims it no longer."""
-    claim_path(folder, key).unlink(missing_ok=True)
-    mark_path(folder, key).unlink(missing_ok=True)
+def forget(folder: Path, key: str) -> None:
+    """Take the mark back: what the shard made is not there any more, and whoever made it holds its lease no longer."""
+    lease_path(folder, key).unlink(missing_ok=True)
+    completion_path(folder, key).unlink(missing_ok=True)
 
 
-def mark_path(folder: Path, key: str) -> Path:
+def completion_path(folder: Path, key: str) -> Path:
     """Where it says that the shard is done."""
     return folder / f"{key}.json"
 
 
-def claim_path(folder: Path, key: str) -> Path:
+def lease_path(folder: Path, key: str) -> Path:
     """The link to the worker that has the shard in the making, or that made it."""
     return folder / "claims" / key
 
@@ -83,7 +83,7 @@ def error_path(folder: Path, key: str) -> Path:
 def record_of(folder: Path, shard: Shard, shape: TypeAdapter[_Record]) -> _Record | None:
     """What the completion of `shard` was marked with, as that type; None without a mark, and if it is damaged."""
     try:
-        return shape.validate_python(mark_of(folder, shard.key))
+        return shape.validate_python(completion_of(folder, shard.key))
     except ValidationError:
         return None
 
@@ -92,9 +92,11 @@ def open_shards(shards: Sequence[Shard], folder: Path, is_done: Callable[[Shard]
     """The shards that are not done: those that are marked and not `is_done` lose their marks."""
     still_open = []
     for shard in shards:
-        marked = mark_of(folder, shard.key) is not None  # asked first: a worker of an earlier run may be marking it
+        marked = (
+            completion_of(folder, shard.key) is not None
+        )  # asked first: a worker of an earlier run may be marking it
         if not is_done(shard):
             still_open.append(shard)
             if marked:
-                unmark(folder, shard.key)
+                forget(folder, shard.key)
     return still_open

@@ -12,8 +12,8 @@ from typing import Any
 
 from generative_auctions.files import write_atomic
 from launchers.errors import Failure, LaunchError
-from launchers.leases import Claims
-from launchers.shards import KEY, error_path, mark_path
+from launchers.leases import Leases
+from launchers.shards import KEY, completion_path, error_path
 from launchers.squeue import queued
 from launchers.worker_record import BEAT_SECONDS, LOST_AFTER_SECONDS, living, may_be_silent
 
@@ -62,15 +62,15 @@ def standing(
 
     Workers of whom only that could tell are gone after `patience` seconds of silence.
     """
-    claims = Claims(folder, make=False)
-    holders, losses = claims.holders(), claims.losses()  # before it is asked who is there and what is done
+    leases = Leases(folder, make=False)
+    holders, losses = leases.holders(), leases.losses()  # before it is asked who is there and what is done
     there = living(folder, queue, patience)
     names = set(os.listdir(folder)) if folder.is_dir() else set()
 
     def state(key: str) -> str:
         if error_path(folder, key).name in names:
             return "failed"
-        if mark_path(folder, key).name in names:
+        if completion_path(folder, key).name in names:
             return "done"
         if key in holders:
             return "running" if holders[key] in there else "lost"

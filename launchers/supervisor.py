@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from launchers.errors import LaunchError, SlurmError
-from launchers.leases import Claims
+from launchers.leases import Leases
 from launchers.progress import Watch
 from launchers.status import Standing, is_cancelled, standing
 from launchers.worker_record import living, workers_of
@@ -20,7 +20,7 @@ _MOST_ENDS = 3
 """Of so many workers or logs it is said how they ended, where there is no better choice."""
 
 
-class Crew(Protocol):
+class Workers(Protocol):
     """Workers of one kind."""
 
     poll_seconds: float
@@ -59,28 +59,28 @@ class NoWorkersError(RuntimeError):
         super().__init__("; ".join(ends))
 
 
-def see_through(keys: Sequence[str], folder: Path, crew: Crew, watch: Watch, *, wait: bool) -> bool:
+def supervise(keys: Sequence[str], folder: Path, workers: Workers, watch: Watch, *, wait: bool) -> bool:
     """Keep workers at the shards `keys` until each is done or has failed; False if there was no `wait` for that.
 
     A worker that dies is replaced. Raises `NoWorkersError`, `KeyboardInterrupt` if the work was cancelled, and what
-    the crew raises when nobody is there.
+    the workers raises when nobody is there.
     """
     rounds, departures, owed, losses = _Rounds(folder), _Departures(folder), None, 0
     while True:
-        held = Claims(folder).holders()  # before it is asked who is there
-        queue = crew.queue()
+        held = Leases(folder).holders()  # before it is asked who is there
+        queue = workers.queue()
         now = _freed(keys, folder, held, queue)
-        watch.show(now, crew.note(queue))
+        watch.show(now, workers.note(queue))
         if not now.open:
-            crew.dismiss()
+            workers.dismiss()
             return True
         if is_cancelled(folder):
             raise KeyboardInterrupt
         if queue is not None:
             for line in departures.seen(now, queue):
                 watch.say(line)
-            present, wanted = crew.present(now.workers, queue), crew.wanted(now.open)
-            free = now.open - now.count("running")  # the others are in good hands, be they the crew's or not
+            present, wanted = workers.present(now.workers, queue), workers.wanted(now.open)
+            free = now.open - now.count("running")  # the others are in good hands, be they started from here or not
             if not present and min(wanted, free):
                 rounds.begin(now)
             if owed is None or not present:  # whoever is not there
@@ -88,26 +88,26 @@ def see_through(keys: Sequence[str], folder: Path, crew: Crew, watch: Watch, *, 
             else:  # one for each that was lost, once its place is free: it may be in the queue for a while yet
                 owed += now.losses - losses
             losses = now.losses
-            if (number := _addable(owed, present, wanted, crew.capacity)) > 0:
-                owed -= _start(crew, number, present, watch)
+            if (number := _addable(owed, present, wanted, workers.capacity)) > 0:
+                owed -= _start(workers, number, present, watch)
             if not wait:
                 return False
-        time.sleep(crew.poll_seconds)
+        time.sleep(workers.poll_seconds)
 
 
 def _addable(owed: int, present: int, wanted: int, capacity: int) -> int:
     """How many of the `owed` workers may be started now.
 
-    Workers that are started together keep to the crew's `capacity` by themselves, however many they are. Whoever is
+    Workers that are started together keep to the `capacity` by themselves, however many they are. Whoever is
     started beside others does not know of them: those that wait count as if they worked.
     """
     return min(owed, (min(wanted, capacity) if present else wanted) - present)
 
 
-def _start(crew: Crew, number: int, present: int, watch: Watch) -> int:
+def _start(workers: Workers, number: int, present: int, watch: Watch) -> int:
     """Start `number` workers beside the `present` ones, who go on if that is refused; how many are owed no longer."""
     try:
-        crew.start(number)
+        workers.start(number)
     except (LaunchError, SlurmError) as error:
         if not present:
             raise
@@ -117,7 +117,7 @@ def _start(crew: Crew, number: int, present: int, watch: Watch) -> int:
 
 def _freed(keys: Sequence[str], folder: Path, held: Mapping[str, str], queue: Mapping[str, str] | None) -> Standing:
     """How the shards stand once those `held` by workers that are gone are free again."""
-    Claims(folder).free(held, living(folder, queue))
+    Leases(folder).free(held, living(folder, queue))
     return standing(folder, keys, queue)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from generative_auctions.files import write_atomic
-from launchers.leases import MOST_LOST, Claims
+from launchers.leases import MOST_LOST, Leases
 from launchers.worker import Work
 from launchers.worker_record import Presence
 
@@ -63,16 +63,16 @@ def watch(path: Path, limit: float, max_retries: int, worker: int) -> None:
 
 def _end(path: Path, record: dict[str, Any], worker: int, minutes: float, max_retries: int) -> None:
     """Kill the `worker`, once it is written down what becomes of its shard: SLURM kills this process with it."""
-    key, name, claims = record["shard"], record["name"], Claims(path.parents[1])
+    key, name, leases = record["shard"], record["name"], Leases(path.parents[1])
     reason = f"TimeoutError: not done after {minutes:g} minutes (launcher.shard_timeout)"
     os.kill(worker, signal.SIGSTOP)  # so that it marks nothing any more
     try:
-        if not claims.is_settled(key):
+        if not leases.is_settled(key):
             write_atomic(path, json.dumps({**record, "state": "ended", "error": reason}).encode())
-            claims.lose(key, name)
-            lost = claims.losses().get(key, [])
+            leases.lose(key, name)
+            lost = leases.losses().get(key, [])
             if len(lost) > min(max_retries, MOST_LOST - 1):
-                claims.give_up(key, reason, lost)
+                leases.give_up(key, reason, lost)
             print(f"killed: shard {key}: {reason}", file=sys.stderr, flush=True)
     finally:
         os.kill(worker, signal.SIGKILL)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generative_auctions.files import write_atomic
-from launchers.leases import Claims
-from launchers.shards import Shard, error_path, mark_of
+from launchers.leases import Leases
+from launchers.shards import Shard, completion_of, error_path
 from launchers.worker_record import Presence, living
 
 Worker = Callable[[Shard], None]
@@ -52,8 +52,8 @@ def take_shards(
     Each is marked done by the worker function itself, or failed with its traceback; `report` hears of both. The worker
     function is made when there is a shard for it. Raises what making it raises, and `OSError` where there is no room.
     """
-    claims, make, failed = Claims(work.folder), None, 0
-    for made, shard in enumerate(_claimed(work, claims, me, enough), start=1):
+    leases, make, failed = Leases(work.folder), None, 0
+    for made, shard in enumerate(_claimed(work, leases, me, enough), start=1):
         try:
             _begin(shard, work, me)
             if make is None:
@@ -62,8 +62,8 @@ def take_shards(
                 _begin(shard, work, me)
             done = _try(make, replace(shard, worker=me.name), work, me)
         except BaseException:
-            if not claims.is_settled(shard.key):
-                claims.release(shard.key, me.name)
+            if not leases.is_settled(shard.key):
+                leases.release(shard.key, me.name)
             raise
         failed += not done
         me.count(shard.size if done else 0, done)
@@ -73,7 +73,7 @@ def take_shards(
     return failed
 
 
-def _claimed(work: Work, claims: Claims, me: Presence, enough: Callable[[], bool]) -> Iterator[Shard]:
+def _claimed(work: Work, leases: Leases, me: Presence, enough: Callable[[], bool]) -> Iterator[Shard]:
     """Shards as they are claimed; at the end once more those that were given back or whose worker is gone."""
     found = True
     while found:
@@ -81,11 +81,11 @@ def _claimed(work: Work, claims: Claims, me: Presence, enough: Callable[[], bool
         for shard in work.shards:
             if enough():
                 return
-            if claims.take(shard.key, me.name):
+            if leases.take(shard.key, me.name):
                 found = True
                 yield shard
-        held = claims.holders()
-        claims.free(held, living(work.folder))
+        held = leases.holders()
+        leases.free(held, living(work.folder))
 
 
 def _begin(shard: Shard, work: Work, me: Presence) -> None:
@@ -101,7 +101,7 @@ def _try(make: Worker, shard: Shard, work: Work, me: Presence) -> bool:
     for _ in range(attempts):
         try:
             make(shard)
-            if mark_of(work.folder, shard.key) is None:
+            if completion_of(work.folder, shard.key) is None:
                 raise RuntimeError("the worker function left no mark that the shard is done")
             return True
         except (Exception, SystemExit) as error:

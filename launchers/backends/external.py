@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 
-class ExternalCrew:
+class ExternalWorkers:
     """Whoever says `python -m launchers work DIR`; none is started or stopped."""
 
     poll_seconds = 1.0

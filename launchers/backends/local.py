@@ -25,7 +25,7 @@ _A_YEAR_IN_MINUTES = 365 * 24 * 60
 _GRACE_SECONDS = 10.0
 
 
-class LocalCrew:
+class LocalWorkers:
     """The workers of a stage on this host, never more than there are slots."""
 
     poll_seconds = 0.2

@@ -33,7 +33,7 @@ _OF_GPUS = ("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES"
 """Variables by which a job knows the GPUs that SLURM gave it."""
 
 
-class SlurmCrew:
+class SlurmWorkers:
     """The workers of a stage in SLURM's queue, those of earlier launches of the same stage included."""
 
     poll_seconds = 5.0

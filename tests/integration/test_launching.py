@@ -26,11 +26,11 @@ from launchers import (
     LaunchError,
     NotWaitedError,
     SlurmError,
-    mark_of,
+    completion_of,
 )
 from launchers.__main__ import main
-from launchers.backends.local import LocalCrew
-from launchers.leases import Claims
+from launchers.backends.local import LocalWorkers
+from launchers.leases import Leases
 from launchers.status import CANCELLED
 from launchers.worker import Work
 from launchers.worker_process import write_work
@@ -88,9 +88,9 @@ def test_every_shard_is_made_once_by_a_worker_in_its_place(launcher: LauncherCon
     assert bench.most_at_once() == len(bench.events("load")) == at_once
     workers = workers_of(bench.folder)
     assert len(workers) == at_once
-    assert {(mark_of(bench.folder, shard.key) or {})["worker"] for shard in shards} == set(workers)
+    assert {(completion_of(bench.folder, shard.key) or {})["worker"] for shard in shards} == set(workers)
     assert not living(bench.folder)
-    assert not Claims(bench.folder).holders()
+    assert not Leases(bench.folder).holders()
     if launcher.name != "inline":
         assert sorted(note["gpu"] for note in bench.events("load")) == ["0", "1", "2", "3"]
         assert sorted(record["gpu"] for record in workers.values()) == ["0", "1", "2", "3"]
@@ -198,14 +198,14 @@ def test_two_launching_processes_of_the_same_work_share_its_slots(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     bench.notes.mkdir()
     work = Work(partial(make_worker, bench), shards_of(8, waits=True), bench.folder)
-    crews = [LocalCrew(write_work(work), local()) for _ in range(2)]
-    assert [crew.present({}, {}) for crew in crews] == [0, 0]  # both look before either starts
-    for crew in crews:
-        crew.start(2)
+    both = [LocalWorkers(write_work(work), local()) for _ in range(2)]
+    assert [workers.present({}, {}) for workers in both] == [0, 0]  # both look before either starts
+    for workers in both:
+        workers.start(2)
     wait_until(lambda: len(bench.begun()) == 2, "the workers have begun")
     assert sorted(record["gpu"] for record in living(bench.folder).values()) == ["0", "1"]
-    assert [crew.present(living(bench.folder), {}) for crew in crews] == [2, 2]
-    crews[1].stop()  # those of the other too
+    assert [workers.present(living(bench.folder), {}) for workers in both] == [2, 2]
+    both[1].stop()  # those of the other too
     assert not living(bench.folder)
 
 
@@ -219,7 +219,7 @@ def test_workers_that_cannot_be_made_are_given_up(bench: Bench) -> None:
     logs = [record["log"] for record in workers_of(bench.folder).values()]
     assert 2 <= len(logs) <= 4
     assert all(log in words and "device  is broken" in Path(log).read_text() for log in logs)
-    assert not Claims(bench.folder).holders()
+    assert not Leases(bench.folder).holders()
     bench.launch(shards_of(4), local(slots=2))
     assert bench.begun() == dict.fromkeys(range(4), 1)
 
@@ -328,7 +328,7 @@ def test_logs_of_every_state(bench: Bench, capsys: pytest.CaptureFixture[str]) -
     settles(bench, failed=1, running=1)
     dead = "gone-1"
     announce(bench.folder, dead, os.getpid(), log=str(bench.run_dir / "no.log"))
-    Claims(bench.folder).take(lost.key, dead)
+    Leases(bench.folder).take(lost.key, dead)
     record = bench.folder / "workers" / f"{dead}.json"
     record.write_text(record.read_text().replace('"pid_started": ', '"pid_started": 1'))
     (bench.folder / "shards.txt").write_text("\n".join(shard.key for shard in shards))
@@ -349,7 +349,7 @@ def test_logs_of_every_state(bench: Bench, capsys: pytest.CaptureFixture[str]) -
     assert logs(pends.key) == f"make {pends.key}\n"
     assert "no.log: No such file" in logs(lost.key)
     bench.release()
-    wait_until(lambda: mark_of(bench.folder, runs.key), "the work is done")
+    wait_until(lambda: completion_of(bench.folder, runs.key), "the work is done")
     assert "Starting with JobEnvironment" in logs(runs.key)
     for wrong in ("", "zz"):
         assert main(["logs", str(bench.run_dir), wrong]) == 2
@@ -361,7 +361,7 @@ def test_work_lost_by_a_worker_without_a_process_is_made_by_the_next_run(bench: 
     announce(bench.folder, "gone-1", os.getpid())
     record = bench.folder / "workers" / "gone-1.json"
     record.write_text(record.read_text().replace('"pid_started": ', '"pid_started": 1'))
-    Claims(bench.folder).take(shards[1].key, "gone-1")
+    Leases(bench.folder).take(shards[1].key, "gone-1")
     bench.launch(shards, InlineConfig())
     assert bench.begun() == dict.fromkeys(range(3), 1)
 
@@ -497,7 +497,7 @@ def test_a_slurm_that_never_answers_is_given_up(
     no_munge: None, bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("launchers.squeue.PATIENCE_SECONDS", 0.1)
-    monkeypatch.setattr("launchers.backends.slurm.SlurmCrew.poll_seconds", 0.2)
+    monkeypatch.setattr("launchers.backends.slurm.SlurmWorkers.poll_seconds", 0.2)
     with pytest.raises(SlurmError, match=r"this command submitted nothing: squeue: .*Munge encode failed"):
         bench.launch(shards_of(2), slurm())
     assert re.search(

@@ -18,7 +18,7 @@ import pytest
 
 from launchers import NotWaitedError
 from launchers.__main__ import main
-from launchers.leases import Claims
+from launchers.leases import Leases
 from launchers.worker_record import living, workers_of
 from tests.launching import Bench, expected, external, local, shards_of
 from tests.nobody import as_nobody, nobodys_environment
@@ -110,7 +110,7 @@ def test_a_worker_that_is_stopped_gives_its_shard_back(bench: Bench) -> None:
         wait_until(lambda: bench.begun(), "it has begun")
         process.send_signal(signal.SIGTERM)
         ends(process, 3)
-    assert not Claims(bench.folder).holders()
+    assert not Leases(bench.folder).holders()
     (record,) = workers_of(bench.folder).values()
     assert record["stopped"]
     with worker(bench) as process:
@@ -181,7 +181,7 @@ def test_the_first_process_of_a_container_heeds_sigterm(shared: Bench) -> None:
         (first,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(first), signal.SIGTERM)
         ends(process, 3)
-    assert not Claims(shared.folder).holders()
+    assert not Leases(shared.folder).holders()
 
 
 def test_the_record_of_a_worker_on_another_host_is_watched(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
