@@ -1,4 +1,4 @@
-"""`python -m launchers status|logs|cancel|work`: runs seen, read, stopped and worked on from their files alone."""
+"""`python -m launchers status|logs|cancel|work`: inspect, stop or join a run by its files alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from launchers.supervisor import last_ends
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Return the exit status: that of `status`; 1 if SLURM does not answer; 2 if DIR or SHARD is none; else 0."""
+    """Run the command that `argv` names.
+
+    Returns:
+        The exit status: that of `status` or `work`; 1 if SLURM does not answer; 2 if DIR or SHARD is wrong; else 0.
+    """
     parser = argparse.ArgumentParser(prog="python -m launchers", description="Runs whose work was handed out.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in {
@@ -51,12 +55,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _is_run(folder: Path) -> bool:
-    """Whether `folder` is that of a run, which has a configuration before it has shards."""
+    """Tell whether `folder` is that of a run, which has a configuration before it has shards."""
     return (folder / "config.yaml").exists() or (folder / ".lock").exists()
 
 
 def _work(run_dir: Path, minutes: float) -> int:
-    """Be a worker; the exit status."""
+    """Be a worker. Returns: the exit status."""
     from launchers.join import work_on  # submitit, only where there is work
 
     try:
@@ -101,7 +105,7 @@ def _status(run_dir: Path) -> int:
 
 
 def _standing(folder: Path, keys: list[str]) -> tuple[Standing, Mapping[str, str], str]:
-    """Ask the files of a stage and, while it has open shards, SLURM's queue.
+    """Read the files of a stage and, while it has open shards, SLURM's queue.
 
     Returns:
         How the stage stands; the state of its jobs by id; why SLURM does not tell, "" if it does.

@@ -1,4 +1,4 @@
-"""The one call: run a function over shards, wherever that is, and see every failure."""
+"""`fan_out`: run a function over shards, in this process or wherever a launcher says."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from launchers.backends import workers_for
 from launchers.config import ExternalConfig, InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError
+from launchers.failures import failure_of
 from launchers.leases import Leases
 from launchers.progress import Bar, Watch
 from launchers.shards import Shard, completion_of, completion_path, forget
-from launchers.status import CANCELLED, failure_of, is_cancelled, standing
-from launchers.supervisor import NoWorkersError, Workers, supervise
+from launchers.status import CANCELLED, is_cancelled, standing
+from launchers.supervisor import NoWorkersError, supervise
 from launchers.worker import Work, Worker, take_shards
-from launchers.worker_record import Presence, living, own_name
+from launchers.worker_record import Presence, own_name
 
 _INLINE = InlineConfig()
 _GO_ON = "the workers were started and go on"
@@ -39,13 +41,25 @@ def fan_out(
 ) -> None:
     """Run `make_worker()(shard)` once for each of `shards`, in this process or where `launcher` says.
 
-    A worker is made where it works, loads its model once and takes many shards; it marks each in `folder` when done.
-    Workers of an earlier call that are still at it are joined, not doubled. A shard that raises does not stop the
+    A worker is made where it works, loads its model once and takes many shards; it completes each in `folder`. Living
+    workers of an earlier call are joined, not doubled. A shard that raises does not stop the
     others: its traceback goes to `folder`, and all failures are raised at the end as one `FailedShardsError`, as is
     that no worker stayed alive. With no shards the worker is never made.
 
-    Raises `NotWaitedError` after starting workers that are not waited for, `LaunchError` if the launcher cannot do
-    what it is asked, `OSError` where the disk is full, and `KeyboardInterrupt` when interrupted or cancelled.
+    Args:
+        make_worker: is called once in each worker process, and returns the function that makes a shard.
+        shards: what to make.
+        folder: where completions, failures and the workers' records go, `RUN_DIR/shards/STAGE`.
+        what: a name for the progress display; "" for no display of work in this process.
+        unit: the name of what a shard's `size` counts.
+        launcher: where to run.
+
+    Raises:
+        FailedShardsError: shards failed, or no worker stayed alive.
+        NotWaitedError: workers were started that are not waited for.
+        LaunchError: the launcher cannot do what it is asked.
+        OSError: the disk is full.
+        KeyboardInterrupt: the work was interrupted or cancelled.
     """
     if not shards:
         return
@@ -66,11 +80,10 @@ def fan_out(
 
 
 def _reopen(shards: Sequence[Shard], folder: Path) -> None:
-    """These shards are to be made, whatever became of them before."""
+    """Make the shards open again, whatever became of them before."""
     leases = Leases(folder)
     (folder / CANCELLED).unlink(missing_ok=True)
-    held = leases.holders()
-    leases.free(held, living(folder))
+    leases.free_those_of_the_dead()
     leases.reopen({shard.key for shard in shards})
     for shard in shards:
         if os.path.lexists(completion_path(folder, shard.key)) and completion_of(folder, shard.key) is None:
@@ -87,13 +100,13 @@ def _inline(work: Work, what: str, unit: str) -> None:
                 raise KeyboardInterrupt
             if not standing(work.folder, keys).open:
                 return
-            time.sleep(1)  # in the hands of workers of an earlier call
+            time.sleep(1)  # workers of an earlier call hold the rest
 
 
 def _with_workers(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig, what: str, unit: str) -> None:
     keys, run_dir = [shard.key for shard in work.shards], shlex.quote(str(work.folder.parents[1]))
     _check_path(work.folder)
-    workers = _workers(work, launcher)
+    workers = workers_for(launcher, work)
     with Watch(work.shards, work.folder, what=what, unit=unit) as watch, _interruptible():
         try:
             finished = supervise(keys, work.folder, workers, watch, wait=launcher.wait)
@@ -119,26 +132,10 @@ def check_launcher(launcher: LauncherConfig, run_dir: Path) -> None:
 
 
 def _check_path(folder: Path) -> None:
-    """Refuse a path in which submitit and SLURM would put the number of a job. Raises `LaunchError`."""
+    """Refuse a path in which submitit and SLURM would replace `%j` by the number of a job. Raises `LaunchError`."""
     if found := re.search(r"%[\w%]", str(folder)):
         expected = f"a path without {found[0]}, in the place of which SLURM and submitit write job numbers"
         raise LaunchError(f"run_dir = {folder.parents[1]}: expected {expected}")
-
-
-def _workers(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig) -> Workers:
-    from launchers.worker_process import write_work  # submitit, only where it starts workers
-
-    if isinstance(launcher, ExternalConfig):
-        from launchers.backends.external import ExternalWorkers
-
-        return ExternalWorkers(write_work(work))
-    if isinstance(launcher, LocalConfig):
-        from launchers.backends.local import LocalWorkers
-
-        return LocalWorkers(write_work(work), launcher)
-    from launchers.backends.slurm import SlurmWorkers
-
-    return SlurmWorkers(write_work(work), launcher)
 
 
 @contextmanager

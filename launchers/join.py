@@ -1,7 +1,7 @@
 """One more worker for a run, started by whatever there is: a shell on another host, or a scheduler not known here.
 
-The process that is started lets another do the work of each stage, and sees to it: the first process of a container
-must do that, and what a worker held of a GPU is free when the next stage begins.
+The process that is started runs another one for the work of each stage: the first process of a container must watch
+others, and what a worker held of a GPU is free when the next stage begins.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from launchers.errors import LaunchError
 from launchers.leases import Leases
 from launchers.status import Standing, is_cancelled, stages, standing
 from launchers.worker_process import Bell, StoredWork, read_work, take_until_told, work_path
-from launchers.worker_record import Presence, living, own_name
+from launchers.worker_record import Presence, own_name
 
 _POLL_SECONDS = 1.0
 
@@ -48,7 +48,7 @@ def work_on(run_dir: Path, wait_seconds: float) -> int:
 
 
 def _work_while_there_is_any(run_dir: Path, wait_seconds: float, stop: _Stop) -> int:
-    """See `work_on`."""
+    """Take shards as `work_on` says, until `stop` is told to. Returns: the exit status."""
     status, nothing_left = DONE, dict[Path, tuple[int, int]]()
     deadline = time.monotonic() + wait_seconds
     while time.monotonic() <= deadline and not stop.told:
@@ -75,26 +75,24 @@ def _work_while_there_is_any(run_dir: Path, wait_seconds: float, stop: _Stop) ->
 
 
 def _folders(run_dir: Path) -> dict[Path, list[str]]:
-    """The keys of the shards of each stage by its folder."""
+    """Return the keys of the shards of each stage by its folder."""
     return {run_dir / "shards" / stage: keys for stage, keys in stages(run_dir).items()}
 
 
 def _with_work(run_dir: Path) -> dict[Path, list[str]]:
-    """The stages that have a work file and were not cancelled."""
+    """Return the stages that have a work file and were not cancelled."""
     folders = _folders(run_dir).items()
     return {folder: keys for folder, keys in folders if work_path(folder).exists() and not is_cancelled(folder)}
 
 
 def _freed(folder: Path, keys: list[str]) -> Standing:
-    """How the shards stand once those of workers that are gone are free again."""
-    leases = Leases(folder)
-    held = leases.holders()
-    leases.free(held, living(folder))
+    """Free the shards of dead workers. Returns: how the shards stand then."""
+    Leases(folder).free_those_of_the_dead()
     return standing(folder, keys)
 
 
 def _free(now: Standing) -> int:
-    """How many shards can be claimed."""
+    """Return how many shards can be leased."""
     return now.open - now.count("running")
 
 
@@ -122,7 +120,7 @@ def _checked(run_dir: Path, folder: Path) -> StoredWork:
 
 
 def _work_apart(folder: Path, stored: StoredWork, stop: _Stop) -> int:
-    """Work on one stage in a process of its own; its exit status, negative if a signal ended it."""
+    """Work on one stage in a process of its own. Returns: its exit status, negative if a signal ended it."""
     stop.process = subprocess.Popen([sys.executable, "-m", "launchers.join", folder], cwd=stored.directory)
     if stop.told:  # meanwhile
         stop.process.terminate()
@@ -130,7 +128,7 @@ def _work_apart(folder: Path, stored: StoredWork, stop: _Stop) -> int:
 
 
 class _Stop:
-    """Heeds the signals that end a worker: the process that works is told, and gives its shard back."""
+    """Passes the signals that end a worker on to the process that works, which gives its shard back."""
 
     def __init__(self) -> None:
         self.told = False
@@ -152,7 +150,7 @@ class _Stop:
 
 
 def main() -> None:
-    """What the process that works does."""
+    """Work on the stage that the command line names, as `_work_apart` starts it."""
     folder, bell = Path(sys.argv[1]), Bell(0.0)
     with Presence(folder, own_name(), gpu=os.environ.get("CUDA_VISIBLE_DEVICES", "")) as me, bell:
         failed = take_until_told(work_path(folder), me, bell)

@@ -38,7 +38,7 @@ from launchers import (
     record_of,
 )
 from launchers.config import InlineConfig
-from launchers.shards import error_path
+from launchers.failures import failure_of
 from launchers.status import write_manifest
 from launchers.sweep_table import override_values, read_rows, scalar_metrics, write_sweep_table
 
@@ -318,13 +318,12 @@ _RECORD = TypeAdapter(_Record)
 
 def _outcome(job: Job, shard: Shard, folder: Path, ends: Sequence[str]) -> Outcome:
     """What the files of the sweep say of `job`; `ends` how its workers ended, if no worker stayed alive."""
-    record, failure = record_of(folder, shard, _RECORD), error_path(folder, shard.key)
+    record, failure = record_of(folder, shard, _RECORD), failure_of(folder, shard.key)
     if record is not None and record.status is not None:
         state = "failed" if record.status else "done"
         return Outcome(job, state, f"it ended with status {record.status} ({job.run_dir})", record.metrics)
-    if record is None and failure.exists():
-        reason = failure.read_text(errors="replace").partition("\n")[0] if failure.is_file() else "no regular file"
-        if reason.startswith(refused := f"{RequestError.__name__}: "):
-            return Outcome(job, "refused", reason.removeprefix(refused))
-        return Outcome(job, "failed", f"{reason} ({failure})")
+    if record is None and failure:
+        if failure.reason.startswith(refused := f"{RequestError.__name__}: "):
+            return Outcome(job, "refused", failure.reason.removeprefix(refused))
+        return Outcome(job, "failed", f"{failure.reason} ({failure.path})")
     return Outcome(job, "failed" if ends else "not finished", "; ".join(ends))

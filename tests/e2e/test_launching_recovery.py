@@ -72,7 +72,7 @@ def marked_processes(mark: str) -> list[str]:
 def job_of(bench: Bench, number: int) -> str:
     """The id of the job that makes the shard."""
     holder = Leases(bench.folder).holders()[SHARDS[number].key]
-    return str(workers_of(bench.folder)[holder]["job"])
+    return str(workers_of(bench.folder)[holder].job)
 
 
 def test_a_killed_launching_process_leaves_workers_that_the_next_one_joins(bench: Bench) -> None:
@@ -93,7 +93,7 @@ def test_everything_on_this_host_is_killed(bench: Bench) -> None:
     begun(bench)
     first.kill()
     for record in living(bench.folder).values():
-        os.kill(record["pid"], signal.SIGKILL)
+        os.kill(record.pid, signal.SIGKILL)
     first.communicate(timeout=10)
     bench.release()
     keys = [shard.key for shard in SHARDS]
@@ -218,9 +218,9 @@ def test_time_for_less_than_a_shard_is_said_not_repeated_for_ever(bench: Bench) 
     begun(bench, 1)
     os.kill(bench.worker_of(0), signal.SIGUSR2)
     wait_until(lambda: not living(bench.folder), "the worker ends")
-    wait_until(lambda: "error" in next(iter(workers_of(bench.folder).values())), "it says why", seconds=5)
+    wait_until(lambda: next(iter(workers_of(bench.folder).values())).error, "it says why", seconds=5)
     (record,) = workers_of(bench.folder).values()
-    assert record["error"].startswith("its time was over before it had made one shard")
+    assert record.error.startswith("its time was over before it had made one shard")
     assert not Leases(bench.folder).holders()
 
 
@@ -246,7 +246,7 @@ def test_a_worker_that_hangs_on_the_cluster_is_killed(cluster: SlurmLab, bench: 
     bench.launch(shards, slurm(max_concurrent=1, shard_timeout=0.05, max_retries=1))
     assert bench.results(shards) == expected(shards)
     assert bench.begun() == {**dict.fromkeys(range(4), 1), 0: 2}
-    ends = [record.get("error") for record in workers_of(bench.folder).values()]
+    ends = [record.error for record in workers_of(bench.folder).values()]
     assert ends == ["TimeoutError: not done after 0.05 minutes (launcher.shard_timeout)", None]
 
 
@@ -394,4 +394,4 @@ def test_a_job_whose_time_is_over_is_queued_again(cluster: SlurmLab, bench: Benc
     ends(process)
     assert bench.results(shards) == expected(shards)
     assert bench.begun() == dict.fromkeys(range(300), 1)
-    assert len({record["job"] for record in workers_of(bench.folder).values()}) == 1
+    assert len({record.job for record in workers_of(bench.folder).values()}) == 1

@@ -93,9 +93,9 @@ def test_every_shard_is_made_once_by_a_worker_in_its_place(launcher: LauncherCon
     assert not Leases(bench.folder).holders()
     if launcher.name != "inline":
         assert sorted(note["gpu"] for note in bench.events("load")) == ["0", "1", "2", "3"]
-        assert sorted(record["gpu"] for record in workers.values()) == ["0", "1", "2", "3"]
+        assert sorted(record.gpu for record in workers.values()) == ["0", "1", "2", "3"]
         assert len({(note["pid"], note["gpu"]) for note in bench.events("begin")}) == 4
-        assert all(Path(record["log"]).is_file() for record in workers.values())
+        assert all(Path(record.log).is_file() for record in workers.values())
     assert main(["status", str(bench.run_dir)]) == 0
 
 
@@ -203,7 +203,7 @@ def test_two_launching_processes_of_the_same_work_share_its_slots(
     for workers in both:
         workers.start(2)
     wait_until(lambda: len(bench.begun()) == 2, "the workers have begun")
-    assert sorted(record["gpu"] for record in living(bench.folder).values()) == ["0", "1"]
+    assert sorted(record.gpu for record in living(bench.folder).values()) == ["0", "1"]
     assert [workers.present(living(bench.folder), {}) for workers in both] == [2, 2]
     both[1].stop()  # those of the other too
     assert not living(bench.folder)
@@ -216,7 +216,7 @@ def test_workers_that_cannot_be_made_are_given_up(bench: Bench) -> None:
     words = str(failed.value)
     assert words.startswith("4 of 4 shards were not made")
     assert "RuntimeError: device  is broken" in words
-    logs = [record["log"] for record in workers_of(bench.folder).values()]
+    logs = [record.log for record in workers_of(bench.folder).values()]
     assert 2 <= len(logs) <= 4
     assert all(log in words and "device  is broken" in Path(log).read_text() for log in logs)
     assert not Leases(bench.folder).holders()
@@ -230,7 +230,7 @@ def test_a_broken_device_stops_only_its_own_worker(bench: Bench, monkeypatch: py
     bench.launch(shards, local(), broken="2")
     assert bench.begun() == dict.fromkeys(range(8), 1)
     assert {note["gpu"] for note in bench.events("begin")} == {"0", "1", "3"}
-    (error,) = (record["error"] for record in workers_of(bench.folder).values() if "error" in record)
+    (error,) = (record.error for record in workers_of(bench.folder).values() if record.error)
     assert error == "RuntimeError: device 2 is broken"
 
 
@@ -259,7 +259,7 @@ def test_places_that_are_free_are_filled_when_a_run_is_joined(bench: Bench) -> N
         bench.launch(shards_of(3, meet=3), local(slots=1, wait=False))
     bench.launch(shards_of(3, meet=3), local(slots=3))
     assert bench.begun() == dict.fromkeys(range(3), 1)
-    assert sorted(record["slot"] for record in workers_of(bench.folder).values()) == [0, 1, 2]
+    assert sorted(record.slot for record in workers_of(bench.folder).values()) == [0, 1, 2]
 
 
 def test_a_launching_process_that_does_not_wait_holds_nobody_up(bench: Bench) -> None:
@@ -281,7 +281,7 @@ def test_cancel_stops_workers_and_a_later_run_goes_on(bench: Bench, capsys: pyte
     assert {line.split()[-1] for line in capsys.readouterr().out.splitlines()} == names
     wait_until(lambda: not living(bench.folder), "the workers end")
     settles(bench, pending=4, done=0, failed=0)
-    assert all(record["stopped"] for record in workers_of(bench.folder).values())
+    assert all(record.stopped for record in workers_of(bench.folder).values())
     assert main(["cancel", str(bench.run_dir)]) == 0
     assert capsys.readouterr().out == "nobody works on this run\n"
     bench.release()
@@ -465,7 +465,7 @@ def test_arrays_stay_below_the_longest_and_follow_each_other(
     first, second = (script.read_text() for script in scripts)
     assert "--array=0-2%2" in first
     assert f"--dependency=afterany:{scripts[0].name.partition('_')[0]}" in second
-    assert {record["job"].partition("_")[0] for record in workers_of(bench.folder).values()} == {
+    assert {record.job.partition("_")[0] for record in workers_of(bench.folder).values()} == {
         script.name.partition("_")[0] for script in scripts
     }
 
@@ -566,7 +566,7 @@ def test_a_worker_that_cannot_queue_itself_again_says_so(
     assert "its time was over, and it could not be queued again: " in out
     assert "no scontrol here" in out
     (record,) = workers_of(bench.folder).values()
-    assert "no scontrol here" in Path(record["log"]).read_text()
+    assert "no scontrol here" in Path(record.log).read_text()
     bench.launch(shards, slurm(max_concurrent=1))
     assert bench.results(shards) == expected(shards)
     assert main(["status", str(bench.run_dir)]) == 0

@@ -20,9 +20,9 @@ ROOMS = {
         *("run_directory", "command_line", "naming"),
     ),
     "launchers": (
-        *("errors", "config", "shards", "devices", "worker_record", "leases", "squeue", "status", "progress", "worker"),
-        *("time_limit", "supervisor", "worker_process", "staging", "backends", "fan_out", "join", "control"),
-        *("sweep_table", "multirun", "__main__"),
+        *("failures", "errors", "config", "shards", "devices", "worker_record", "leases", "squeue", "status"),
+        *("progress", "worker", "time_limit", "worker_process", "staging", "backends", "supervisor", "fan_out"),
+        *("join", "control", "sweep_table", "multirun", "__main__"),
     ),
     "diffusion_auction": (
         *("rounding", "images_extra", "config", "market", "mechanisms", "tiny_flux", "pipelines", "weights"),

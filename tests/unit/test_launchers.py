@@ -13,8 +13,8 @@ import pytest
 from generative_auctions.files import write_atomic
 from launchers import FailedShardsError, InlineConfig, Shard, completion_of, fan_out
 from launchers.__main__ import main
+from launchers.failures import error_path
 from launchers.leases import Leases
-from launchers.shards import error_path
 from launchers.status import CANCELLED, write_manifest
 from launchers.worker_record import workers_of
 
@@ -63,7 +63,7 @@ def test_without_shards_the_worker_is_never_made(tmp_path: Path) -> None:
 def test_a_failing_shard_stops_no_other_and_all_failures_are_listed(tmp_path: Path) -> None:
     with pytest.raises(FailedShardsError) as failed:
         fan_out(worker(tmp_path, {0, 2}), SHARDS, tmp_path, what="testing")
-    assert [key for key, *_ in failed.value.failures] == [SHARDS[0].key, SHARDS[2].key]
+    assert [failure.key for failure in failed.value.failures] == [SHARDS[0].key, SHARDS[2].key]
     lines = str(failed.value).splitlines()
     assert lines[0] == "2 of 4 shards failed:"
     assert len(lines) == 3

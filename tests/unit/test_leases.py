@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from launchers import Shard, forget
+from launchers.failures import error_path
 from launchers.leases import MOST_LOST, Leases
-from launchers.shards import error_path, lease_path
+from launchers.shards import lease_path
 from launchers.worker import Work, take_shards
 from launchers.worker_record import Presence
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from launchers.errors import LaunchError
+from launchers.failures import error_path
 from launchers.leases import Leases
 from launchers.progress import Watch
-from launchers.shards import error_path
 from launchers.status import CANCELLED, Standing
 from launchers.supervisor import NoWorkersError, supervise
 from launchers.worker_record import announce

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from launchers import Shard
+from launchers.failures import error_path
 from launchers.leases import Leases
-from launchers.shards import error_path
 from launchers.worker_record import living, workers_of
 
 SHARD = Shard.of({"number": 0})
@@ -43,7 +43,7 @@ def test_a_shard_that_takes_too_long_has_failed(tmp_path: Path) -> None:
     reason, by = error_path(tmp_path, SHARD.key).read_text().splitlines()
     assert reason == "TimeoutError: not done after 0.0166667 minutes (launcher.shard_timeout)"
     assert by == "workers w"
-    assert workers_of(tmp_path)["w"]["error"] == reason
+    assert workers_of(tmp_path)["w"].error == reason
     assert not living(tmp_path)
 
 

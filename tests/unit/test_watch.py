@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from launchers.__main__ import main
+from launchers.failures import error_path
 from launchers.progress import Watch
-from launchers.shards import error_path
 from launchers.status import standing, write_manifest
 from launchers.worker_record import announce
 from tests.launching import shards_of
