@@ -26,8 +26,8 @@ from generative_auctions.files import DamagedFileError, read_json, read_yaml, wr
 _MOST_SHOWN = 12  # differing keys
 _MOST_LETTERS = 60  # of a value
 _ABSENT = object()
-_UNGUESSABLE = 1 << 64
-"""Only seeds are as large, and those that nobody can guess are not for a terminal that others may see."""
+GUESSABLE = 1 << 64
+"""Seeds below this are few enough to be tried; larger ones are secret, and are not shown on a terminal."""
 
 MULTIRUN_FILES = ("multirun.yaml", "sweep.parquet", "sweep.csv")
 """What a multirun leaves beside the directories of its jobs."""
@@ -192,7 +192,7 @@ def _difference(key: str, old: Any, new: Any) -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, int) and value >= _UNGUESSABLE:
+    if isinstance(value, int) and value >= GUESSABLE:
         return "a seed that is kept secret"
     return "absent" if value is _ABSENT else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
@@ -283,6 +283,3 @@ def _configuration(path: Path, key: str = "run_dir") -> str:
     """A digest of what decides the run in `path`."""
     text = json.dumps(read_run(path, key)["identity"], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-# --- files -----------------------------------------------------------------------------------------------

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from generative_auctions.files import write_atomic
 
 _LOG = ", log "
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """A failed shard: the first line of its error, its file, and of the worker that failed on it name and log."""
 
     key: str

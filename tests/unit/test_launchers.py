@@ -63,7 +63,7 @@ def test_without_shards_the_worker_is_never_made(tmp_path: Path) -> None:
 def test_a_failing_shard_stops_no_other_and_all_failures_are_listed(tmp_path: Path) -> None:
     with pytest.raises(FailedShardsError) as failed:
         fan_out(worker(tmp_path, {0, 2}), SHARDS, tmp_path, what="testing")
-    assert [failure.key for failure in failed.value.failures] == [SHARDS[0].key, SHARDS[2].key]
+    assert [key for key, *_ in failed.value.failures] == [SHARDS[0].key, SHARDS[2].key]
     lines = str(failed.value).splitlines()
     assert lines[0] == "2 of 4 shards failed:"
     assert len(lines) == 3
@@ -127,7 +127,7 @@ def test_a_failing_shard_is_tried_again_on_the_spot(max_retries: int, attempts: 
         fan_out(lambda: work, SHARDS, tmp_path, what="testing", launcher=InlineConfig(max_retries=max_retries))
     except FailedShardsError as failed:
         assert max_retries < 2
-        ((_, reason, path, _),) = failed.failures
+        ((_, reason, path, *_),) = failed.failures
         assert reason == f"ValueError: attempt {attempts}"
         assert f"after {attempts} attempt" in path.read_text()
     assert seen == [0, *[1] * attempts, 2, 3]
