@@ -119,14 +119,14 @@ def _own_git() -> dict[str, Any] | None:
 
 def _git(source: Path) -> dict[str, Any] | None:
     """Return commit and changes of the checkout that `source` is tracked in; None without one."""
-    if _output("git", "-C", source.parent, "ls-files", "--error-unmatch", source.name) is None:
+    if output_of("git", "-C", source.parent, "ls-files", "--error-unmatch", source.name) is None:
         return None  # also a package that is installed inside of another project's checkout
-    commit = _output("git", "-C", source.parent, "rev-parse", "HEAD")
-    diff = _output("git", "-C", source.parent, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD")
+    commit = output_of("git", "-C", source.parent, "rev-parse", "HEAD")
+    diff = output_of("git", "-C", source.parent, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD")
     if commit is None or diff is None:
         return None
-    changed = _output("git", "-C", source.parent, "diff", "--name-only", "-z", "HEAD") or b""
-    remote = _output("git", "-C", source.parent, "config", "--get", "remote.origin.url")
+    changed = output_of("git", "-C", source.parent, "diff", "--name-only", "-z", "HEAD") or b""
+    remote = output_of("git", "-C", source.parent, "config", "--get", "remote.origin.url")
     return {
         "commit": commit.decode().strip(),
         "remote": remote and masked(remote.decode(errors="replace").strip()),
@@ -147,7 +147,7 @@ def _summary(diff: bytes) -> dict[str, Any]:
 @cache
 def _gpus() -> list[dict[str, str]]:
     """Return the host's GPUs as `nvidia-smi` lists them; in a worker that is pinned to some, only those."""
-    table = _output("nvidia-smi", f"--query-gpu={','.join(_GPU_COLUMNS)}", "--format=csv,noheader")
+    table = output_of("nvidia-smi", f"--query-gpu={','.join(_GPU_COLUMNS)}", "--format=csv,noheader")
     if table is None:
         return []
     keys = [column.removesuffix(".total").removesuffix("_version") for column in _GPU_COLUMNS]
@@ -165,7 +165,7 @@ def _devices() -> list[str]:
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
 
 
-def _output(*command: object) -> bytes | None:
+def output_of(*command: object) -> bytes | None:
     """Return what `command` prints; None if it fails."""
     try:
         done = subprocess.run([str(word) for word in command], capture_output=True, timeout=60)

@@ -48,7 +48,11 @@ def main(argv: list[str] | None = None) -> int:
         if args.command == "logs":
             print(log_of(args.run_dir, args.shard))
             return 0
-        return _cancel(args.run_dir) if args.command == "cancel" else _status(args.run_dir)
+        if args.command == "status":
+            return _status(args.run_dir)
+        for line in [*cancel_run(args.run_dir)] or ["nobody works on this run"]:
+            print(line)
+        return 0
     except (LaunchError, SlurmError) as error:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, LaunchError) else 1
@@ -84,7 +88,9 @@ def _status(run_dir: Path) -> int:
         folder = run_dir / "shards" / stage
         now, queue, silence = _standing(folder, keys)
         print(f"{stage}: {now}")
-        _list(run_dir, stage, now)
+        for key, state in now.states.items():
+            if state in ("failed", "lost"):
+                print(f"  {state}: {key}  (python -m launchers logs {shlex.quote(str(run_dir))} {key})")
         if now.workers:
             console.print(workers_table(list(now.workers.values())))
             if note := quiet(now):
@@ -124,18 +130,6 @@ def _counted(queue: Mapping[str, str]) -> str:
     """`2 running, 3 pending`."""
     counts = ", ".join(f"{number} {state.lower()}" for state, number in Counter(queue.values()).most_common())
     return f"{counts} (squeue --me says why)" if "PENDING" in queue.values() else counts
-
-
-def _list(run_dir: Path, stage: str, now: Standing) -> None:
-    for key, state in now.states.items():
-        if state in ("failed", "lost"):
-            print(f"  {state}: {key}  (python -m launchers logs {shlex.quote(str(run_dir))} {key})")
-
-
-def _cancel(run_dir: Path) -> int:
-    for line in [*cancel_run(run_dir)] or ["nobody works on this run"]:
-        print(line)
-    return 0
 
 
 if __name__ == "__main__":

@@ -32,8 +32,7 @@ from generative_auctions.errors import RequestError
 from generative_auctions.files import DamagedFileError
 from generative_auctions.run_directory import check_ended, read_provenance
 from generative_auctions.text import count
-from launchers import completion_of
-from launchers.shards import completion_path
+from launchers import completion_of, completion_path
 
 _MOST_SHOWN = 40
 _NOT_COMPARED = ("config.yaml", "provenance.json", "shards", "logs", ".lock")

@@ -72,7 +72,7 @@ def settles(bench: Bench, **states: int) -> None:
 
 
 def failures(failed: pytest.ExceptionInfo[FailedShardsError]) -> dict[str, tuple[str, Path]]:
-    return {key: (reason, path) for key, reason, path, _ in failed.value.failures}
+    return {key: (reason, path) for key, reason, path, *_ in failed.value.failures}
 
 
 def test_every_shard_is_made_once_by_a_worker_in_its_place(launcher: LauncherConfig, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_worker_that_hangs_is_killed_and_its_shard_has_failed(bench: Bench) ->
     shards = [*shards_of([0], does="hang"), *shards_of(range(1, 4))]
     with pytest.raises(FailedShardsError) as failed:
         bench.launch(shards, local(slots=1, shard_timeout=SHORT))
-    ((key, reason, path, log),) = failed.value.failures
+    ((key, reason, path, log, _),) = failed.value.failures
     assert (key, reason) == (shards[0].key, f"TimeoutError: not done after {SHORT:g} minutes (launcher.shard_timeout)")
     assert path.read_text().splitlines()[1].startswith("workers ")
     assert log is not None
