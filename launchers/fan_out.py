@@ -8,12 +8,11 @@ import shlex
 import shutil
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from generative_auctions.signals import handled
 from launchers.backends import workers_for
 from launchers.config import ExternalConfig, InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError
@@ -107,7 +106,11 @@ def _with_workers(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConf
     keys, run_dir = [shard.key for shard in work.shards], shlex.quote(str(work.folder.parents[1]))
     _check_path(work.folder)
     workers = workers_for(launcher, work)
-    with Watch(work.shards, work.folder, what=what, unit=unit) as watch, _interruptible():
+    ends = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    with (
+        Watch(work.shards, work.folder, what=what, unit=unit) as watch,
+        handled(ends, signal.default_int_handler),  # as Ctrl-C, for nobody else would stop the workers
+    ):
         try:
             finished = supervise(keys, work.folder, workers, watch, wait=launcher.wait)
         except KeyboardInterrupt:
@@ -136,26 +139,3 @@ def _check_path(folder: Path) -> None:
     if found := re.search(r"%[\w%]", str(folder)):
         expected = f"a path without {found[0]}, in the place of which SLURM and submitit write job numbers"
         raise LaunchError(f"run_dir = {folder.parents[1]}: expected {expected}")
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM, and the end of the terminal but under nohup, interrupt as Ctrl-C: nobody else would stop the workers.
-
-    A process that handles these signals itself has to see to that.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
-    for number in numbers:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from generative_auctions.signals import handled
 from launchers.errors import LaunchError
 from launchers.leases import Leases
 from launchers.status import Standing, is_cancelled, stages, standing
@@ -25,7 +26,7 @@ from launchers.worker_record import Presence, own_name
 _POLL_SECONDS = 1.0
 
 _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
-"""What schedulers, shells and terminals send; LSF begins with SIGUSR2."""
+"""The signals that schedulers, shells and terminals send to end a process; LSF begins with SIGUSR2."""
 
 DONE, FAILED, STOPPED = 0, 1, 3
 """Exit statuses: nothing is left to do; shards failed, or this worker cannot work; it was told to end early."""
@@ -40,7 +41,9 @@ def work_on(run_dir: Path, wait_seconds: float) -> int:
     Raises:
         LaunchError: `run_dir` had no work in all that time, or its work cannot be done from here.
     """
-    with _Stop() as stop:
+    stop = _Stop()
+    heeded = [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]  # SIGHUP under nohup is not
+    with handled(heeded, stop.tell):
         status = _work_while_there_is_any(run_dir, wait_seconds, stop)
     if status == DONE and not any(work_path(folder).exists() for folder in _folders(run_dir)):
         raise LaunchError(f"DIR = {run_dir}: expected a run that waits for workers, as one with launcher=external")
@@ -134,16 +137,8 @@ class _Stop:
         self.told = False
         self.process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> _Stop:
-        heeded = [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]  # SIGHUP under nohup is not
-        self._before = {number: signal.signal(number, self._tell) for number in heeded}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _tell(self, number: int, frame: FrameType | None) -> None:
+    def tell(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
         self.told = True
         if self.process is not None:
             self.process.terminate()

@@ -16,7 +16,7 @@ PACKAGES = ("generative_auctions", "launchers", "diffusion_auction", "agt_tourna
 
 ROOMS = {
     "generative_auctions": (
-        *("errors", "text", "terminal", "files", "secrets", "schema", "provenance", "plotting", "page"),
+        *("errors", "signals", "text", "terminal", "files", "secrets", "schema", "provenance", "plotting", "page"),
         *("run_directory", "command_line", "naming"),
     ),
     "launchers": (
