@@ -57,7 +57,7 @@ def _work_while_there_is_any(run_dir: Path, wait_seconds: float, stop: _Stop) ->
     while time.monotonic() <= deadline and not stop.told:
         for folder, keys in _with_work(run_dir).items():
             now, file = _freed(folder, keys), work_path(folder).stat().st_mtime_ns
-            if _free(now) and nothing_left.get(folder) != (file, _free(now)):
+            if now.unleased and nothing_left.get(folder) != (file, now.unleased):
                 ended = _work_apart(folder, _checked(run_dir, folder), stop)
                 if stop.told or is_cancelled(folder):
                     print(f"{folder.name}: told to end", flush=True)
@@ -69,7 +69,7 @@ def _work_while_there_is_any(run_dir: Path, wait_seconds: float, stop: _Stop) ->
                     print(f"{folder.name}: {failed} failed (python -m launchers status {run_dir})", flush=True)
                     status = FAILED
                 if ended >= 0:  # shards that are not in the work file may still be open
-                    nothing_left[folder] = (file, _free(now))
+                    nothing_left[folder] = (file, now.unleased)
                 deadline = time.monotonic() + wait_seconds
             if now.count("running"):  # their worker may be lost
                 deadline = time.monotonic() + wait_seconds
@@ -92,11 +92,6 @@ def _freed(folder: Path, keys: list[str]) -> Standing:
     """Free the shards of dead workers. Returns: how the shards stand then."""
     Leases(folder).free_those_of_the_dead()
     return standing(folder, keys)
-
-
-def _free(now: Standing) -> int:
-    """Return how many shards can be leased."""
-    return now.open - now.count("running")
 
 
 def _checked(run_dir: Path, folder: Path) -> StoredWork:

@@ -32,7 +32,7 @@ _QUIET_SECONDS = 300.0
 
 
 class Watch:
-    """Shows how `shards` stand, each time it is told: ``with Watch(…) as watch: watch.show(standing)``."""
+    """The display of a stage with workers elsewhere: ``with Watch(…) as watch: watch.show(standing)``."""
 
     def __init__(self, shards: Sequence[Shard], folder: Path, *, what: str, unit: str) -> None:
         self._sizes = {shard.key: shard.size for shard in shards}

@@ -46,6 +46,11 @@ class Standing:
         """How many shards are neither done nor failed."""
         return len(self.states) - self.count("done") - self.count("failed")
 
+    @property
+    def unleased(self) -> int:
+        """How many open shards no living worker holds."""
+        return self.open - self.count("running")
+
     def __str__(self) -> str:
         shown = {state: self.count(state) for state in STATES}
         always = ("done", "failed", "pending")

@@ -62,7 +62,7 @@ def supervise(keys: Sequence[str], folder: Path, workers: Workers, watch: Watch,
             for line in departures.seen(now, queue):
                 watch.say(line)
             present, wanted = workers.present(now.workers, queue), workers.wanted(now.open)
-            free = now.open - now.count("running")  # the others have a living worker, wherever it was started
+            free = now.unleased  # the others have a living worker, wherever it was started
             if not present and min(wanted, free):
                 rounds.begin(now)
             if owed is None or not present:  # whoever is not there

@@ -187,15 +187,8 @@ def parameters(options: SlurmConfig, name: str, before: str | None = None) -> di
     if options.memory is not None:
         more["mem"] = f"{round(options.memory * 1024)}M"
     threads = 'export OMP_NUM_THREADS="${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}"'
-    given = {
-        "partition": options.partition,
-        "account": options.account,
-        "qos": options.qos,
-        "gres": options.gres,
-        "constraint": options.constraint,
-        "cpus_per_task": options.cpus,
-        "dependency": before and f"afterany:{before}",
-    }
+    given = {name: getattr(options, name) for name in ("partition", "account", "qos", "gres", "constraint")}
+    given |= {"cpus_per_task": options.cpus, "dependency": before and f"afterany:{before}"}
     return {
         **{key: value for key, value in given.items() if value is not None},
         "job_name": name,
