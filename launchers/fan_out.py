@@ -86,7 +86,7 @@ def _reopen(shards: Sequence[Shard], folder: Path) -> None:
     leases.reopen({shard.key for shard in shards})
     for shard in shards:
         if os.path.lexists(completion_path(folder, shard.key)) and completion_of(folder, shard.key) is None:
-            forget(folder, shard.key)  # a damaged one; asked in this order, for a living worker may be marking it now
+            forget(folder, shard.key)  # a damaged one; asked in this order, for a living worker may complete it now
 
 
 def _inline(work: Work, what: str, unit: str) -> None:

@@ -82,11 +82,9 @@ def open_shards(shards: Sequence[Shard], folder: Path, is_done: Callable[[Shard]
     """Return the shards that are not `is_done`; completion records of such shards are removed."""
     still_open = []
     for shard in shards:
-        marked = (
-            completion_of(folder, shard.key) is not None
-        )  # asked first: a worker of an earlier run may be marking it
+        completed = completion_of(folder, shard.key)  # asked first: a worker of an earlier run may complete it now
         if not is_done(shard):
             still_open.append(shard)
-            if marked:
+            if completed is not None:
                 forget(folder, shard.key)
     return still_open
