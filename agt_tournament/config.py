@@ -11,16 +11,13 @@ from pydantic import Field
 from generative_auctions import schema
 from generative_auctions.errors import RequestError
 from generative_auctions.files import DamagedFileError
-from generative_auctions.run_directory import NOTHING_ELSE_SAYS, read_run
+from generative_auctions.run_directory import GUESSABLE, NOTHING_ELSE_SAYS, read_run
 from generative_auctions.schema import Section, matching
 from launchers import LauncherConfig
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Range = Annotated[list[Number], Field(min_length=2, max_length=2)]
 TEAM_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-
-GUESSABLE = 1 << 64
-"""Seeds below this are few enough for an agent to try, and its rivals' valuations follow from the right one."""
 
 MOST_SEED = 1 << 128
 """Seeds are below this."""
@@ -164,4 +161,4 @@ def choose_seed(tree: dict[str, Any]) -> int:
 
 def identity(config: CompetitionConfig) -> dict[str, Any]:
     """The flat keys that decide what a run makes, but for the submissions."""
-    return schema.identity(config, PRESENTATION)
+    return schema.config_identity(config, PRESENTATION)

@@ -233,4 +233,4 @@ def read_config(tree: dict[str, Any]) -> ExperimentConfig:
 
 def identity(config: ExperimentConfig) -> dict[str, Any]:
     """The flat keys that decide what a run makes: what two runs of one directory must share."""
-    return schema.identity(config, PRESENTATION)
+    return schema.config_identity(config, PRESENTATION)

@@ -1,4 +1,4 @@
-"""The command line of an application: Hydra composes, errors become a line and an exit status."""
+"""The command line of an application: Hydra composes, errors become a message and an exit status."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import re
 import shlex
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,18 +28,19 @@ from omegaconf.errors import OmegaConfBaseException
 
 from generative_auctions.errors import CommandEnd, RequestError
 from generative_auctions.provenance import overridden
+from generative_auctions.signals import handled
 
 _HERE = Path(__file__).resolve().parent
 CONF = _HERE.parent / "conf" if (_HERE.parent / "conf" / "diffusion_auction.yaml").exists() else _HERE / "conf"
 """The Hydra tree: beside the packages in a checkout, inside this one once installed."""
 
 LAUNCHERS = tuple(sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml")))
-"""What runs the jobs of a multirun: options of hydra/launcher."""
+"""The options of hydra/launcher, which run the jobs of a multirun."""
 
 _MULTIRUN = ("-m", "--multirun")
 
 _EXCLUSIVE = ("run", "multirun", "cfg", "info", "shell_completion")
-"""Hydra's options of which each says what is to be done."""
+"""Hydra's options that choose what to do, one at a time."""
 
 _NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 _NO_FILE = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG)
@@ -49,10 +49,10 @@ _NO_DIRECTORY = (errno.ENOTDIR, errno.EEXIST)
 """A file, or a link to nothing, in the place of a directory."""
 
 PATH_KEYS = ("agent", "teams", "teams_dir", "json", "scores", "runs", "images_from", "run_dir", "launcher.stage_dir")
-"""Keys of both applications whose values name files, or lists of them: a user types any path, quoted for the shell."""
+"""Keys of both applications whose values are paths or lists of them, typed as for the shell."""
 
 Act = Callable[[dict[str, Any]], int | None]
-"""What an application does with a composed configuration; its exit status, None for 0."""
+"""Acts on a composed configuration. Returns: the exit status, None for 0."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Application:
 
 
 def run_application(application: Application) -> int:
-    """Compose the application's configuration with the process's arguments and act on it; the exit status.
+    """Compose the application's configuration with the process's arguments and act on it.
 
     Returns:
         The exit status: 0 done; 1 shards or jobs failed; 2 the request is wrong; 130 interrupted. A fault of the
@@ -136,13 +136,13 @@ def refuse_other_bytes(arguments: Sequence[str]) -> None:
 
 
 def _group(entry: Any) -> Iterator[str]:
-    """The config group that an entry of a defaults list chooses from."""
+    """Yield the config group that an entry of a defaults list chooses from."""
     if isinstance(entry, DictConfig):
         yield from (str(group) for group in entry if not str(group).startswith(("override ", "optional ")))
 
 
 def log_warnings() -> None:
-    """What libraries warn of goes to the error output, a line each; for the process of a run."""
+    """Write the warnings of libraries to the error output, a line each; for the process of a run."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
 
@@ -182,7 +182,7 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """`text` as a string of Hydra's grammar; one that is quoted already stays."""
+    """Return `text` as a string of Hydra's grammar; one that is quoted already stays."""
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return text
@@ -191,7 +191,7 @@ def _quoted(text: str) -> str:
 
 
 def config_groups(*names: str) -> str:
-    """Name the options of the groups `names`, a line each: of Hydra's own list half is another application's."""
+    """List the options of the groups `names`, a line each; Hydra's own list has those of both applications."""
     options = {name: sorted(path.stem for path in (CONF / name).glob("*.yaml")) for name in names}
     return "\n".join(f"  {name + ':':<13} {', '.join(found)}" for name, found in options.items())
 
@@ -224,11 +224,11 @@ class Sweep(Protocol):
     """The jobs of a multirun."""
 
     def report(self) -> int:
-        """Print what became of each job; the exit status."""
+        """Print the outcome of each job. Returns: the exit status."""
 
 
 class Task:
-    """What Hydra calls with a composed configuration; in a multirun our launcher makes a `sweep` of it instead."""
+    """The task that Hydra calls with a composed configuration; in a multirun our launcher makes a `sweep` instead."""
 
     def __init__(self, application: Application) -> None:
         self.application = application
@@ -247,7 +247,7 @@ class Task:
 
 
 def _status(work: Callable[[], int | None]) -> int:
-    """Do `work`; a wrong request, failed shards or an interruption become a message and an exit status."""
+    """Do `work`. Returns: the exit status, after a message for a wrong request, failed shards or an interruption."""
     try:
         return work() or 0
     except CommandEnd as end:
@@ -272,13 +272,13 @@ def _status(work: Callable[[], int | None]) -> int:
 
 
 def _no_directory(path: object) -> Path | None:
-    """What is no directory on the way to `path`, or there; None if all is one or absent."""
+    """Return the first of `path` and its parents that exists and is no directory; None if there is none."""
     places = (Path(path), *Path(path).parents) if isinstance(path, str | Path) else ()
     return next((place for place in places if os.path.lexists(place) and not place.is_dir()), None)
 
 
 def _in_our_words(error: HydraException | OmegaConfBaseException) -> str:
-    """One line for a command line that cannot be composed; of a key that there is not, Hydra advises to add it."""
+    """Say in one line why a command line cannot be composed; for an unknown key Hydra would advise to add it."""
     text = " ".join(str(error).split())
     if found := re.match(r"Could not override '([^']+)'", text):
         return f"{found[1]}: expected a key of the configuration, as --help lists them"
@@ -287,29 +287,18 @@ def _in_our_words(error: HydraException | OmegaConfBaseException) -> str:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM, and the end of the terminal but under nohup, interrupt as Ctrl-C: no workers and no files are left.
+    """Make SIGTERM, and the end of the terminal but under nohup, interrupt as Ctrl-C: no workers and no files are left.
 
-    What interrupts is heeded once. Clean-up takes a second, at the exit of the process too, and whoever sees nothing
+    Only the first of them interrupts. Clean-up takes a second, at the exit of the process too, and whoever sees nothing
     happen presses Ctrl-C again.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     names = [signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ())]  # not on Windows
-    before = {each: signal.getsignal(each) for each in names if signal.getsignal(each) != signal.SIG_IGN}
-    interrupted = False
+    heeded = [each for each in names if signal.getsignal(each) != signal.SIG_IGN]
 
     def interrupt(number: int, frame: object) -> None:
-        nonlocal interrupted
-        interrupted = True
-        for each in before:
+        for each in heeded:
             signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for each in before:
-        signal.signal(each, interrupt)
-    try:
+    with handled(heeded, interrupt):
         yield
-    finally:
-        for each, handler in () if interrupted else before.items():
-            signal.signal(each, handler)

@@ -30,7 +30,7 @@ class RequestError(CommandEnd, ValueError):
         super().__init__("\n  ".join([line, *details]))
 
     def __reduce__(self) -> Any:
-        """How it is pickled on its way from another process."""
+        """Pickle the error by its arguments, for it may come from another process."""
         return type(self), (self.key, self.value, self.expected, self.details)
 
 

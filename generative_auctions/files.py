@@ -1,4 +1,4 @@
-"""Write files so that no reader ever sees half of one, and read them back: a damaged file is a one-line error."""
+"""Write files at once or not at all, and read them back: a damaged file is a one-line error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MOST_LETTERS = 200
-"""Of what a library says is wrong with a file: some quote all of it."""
+"""So much is kept of what a library says is wrong with a file: some quote all of it."""
 
 _T = TypeVar("_T")
 
@@ -35,7 +35,7 @@ class DamagedFileError(RequestError):
 
 
 def read_json(path: Path, shape: TypeAdapter[Any], remedy: str | None = None, key: str = "run_dir") -> Any:
-    """Return the JSON value in `path`; raises `DamagedFileError` unless it has that `shape`, which may be a part."""
+    """Return the JSON value in `path`. Raises `DamagedFileError` unless it has that `shape`, which may be a part."""
 
     def parse(content: bytes) -> Any:
         shape.validate_json(content, strict=True)
@@ -45,7 +45,7 @@ def read_json(path: Path, shape: TypeAdapter[Any], remedy: str | None = None, ke
 
 
 def read_yaml(path: Path, shape: TypeAdapter[Any], remedy: str | None = None, key: str = "run_dir") -> Any:
-    """The YAML value in `path`, as `read_json` reads JSON."""
+    """Return the YAML value in `path`, as `read_json` reads JSON."""
 
     def parse(content: bytes) -> Any:
         value = yaml.safe_load(content)
@@ -56,7 +56,7 @@ def read_yaml(path: Path, shape: TypeAdapter[Any], remedy: str | None = None, ke
 
 
 def read_table(path: Path, columns: Iterable[str] = (), key: str = "run_dir") -> pd.DataFrame:
-    """The Parquet table in `path`; raises `DamagedFileError` if it is none, or lacks one of `columns`."""
+    """Return the Parquet table in `path`. Raises `DamagedFileError` if it is none, or lacks one of `columns`."""
 
     def parse(content: bytes) -> pd.DataFrame:
         import pandas as pd
@@ -87,7 +87,7 @@ def _read(path: Path, parse: Callable[[bytes], _T], remedy: str | None, key: str
 
 
 def in_words(error: ValidationError) -> str:
-    """The first thing that is wrong, and where."""
+    """Describe the first thing that is wrong, and where."""
     first = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"]))
     if first["type"] == "missing":
@@ -122,7 +122,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """An `OSError` inside says which path it is about: that of a full disk does not."""
+    """Name `path` in every `OSError` inside: that of a full disk names none."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Directories of commands that name none: readable, and following from what was asked."""
+"""Names of run directories, for commands that name none: readable, and determined by what was asked."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from generative_auctions.command_line import CONF
+from generative_auctions.schema import is_within
 
 MULTIRUNS = "multirun"
-"""The folder of multiruns: their jobs and tables never lie inside a run of its own."""
+"""The folder of multiruns, so that their jobs and tables never lie inside the directory of a single run."""
 
 _LONGEST = 100  # characters of a name; file systems allow 255 bytes
 _NOT_OF_JOBS = ("run_dir", "action", "launcher", "optimize")
@@ -52,7 +53,7 @@ def request_name(
     if named_by is not None and any(each.key == named_by and not each.swept for each in asked):
         name = base
     else:
-        deciding = [each for each in asked if each.swept or not _is_one_of(each.key, unnamed)]
+        deciding = [each for each in asked if each.swept or not is_within(each.key, unnamed)]
         deciding = [each for each in deciding if each[:2] != ("sweep", base)]  # the base says it
         name = _joined(base, [*deciding, *_own_configuration(hydra)], list(versions))
     return f"{MULTIRUNS}/{name}" if hydra.mode == RunMode.MULTIRUN else name
@@ -62,20 +63,20 @@ def job_name(*, _root_: DictConfig) -> str:
     """Name the folder of a job of a multirun, by all that it overrides."""
     hydra = _hydra_of(_root_)
     asked = _asked(hydra.overrides.task) if hydra else []
-    return _joined("", [each for each in asked if not _is_one_of(each.key, _NOT_OF_JOBS)], [])
+    return _joined("", [each for each in asked if not is_within(each.key, _NOT_OF_JOBS)], [])
 
 
 OmegaConf.register_new_resolver("job_name", job_name, replace=True)  # both applications' hydra.sweep.subdir
 
 
 def _hydra_of(root: DictConfig) -> Any:
-    """Hydra's part of the configuration, which in a run is apart from `root`; None if Hydra only composed."""
+    """Return Hydra's part of the configuration, which a run keeps apart from `root`; None if Hydra only composed."""
     inside = OmegaConf.select(root, "hydra", throw_on_resolution_failure=False)
     return inside or (HydraConfig.get() if HydraConfig.initialized() else None)
 
 
 def _asked(overrides: Iterable[str]) -> list[Asked]:
-    """Sorted by key; of a key that is given twice the last counts, as it does for Hydra."""
+    """Parse `overrides`, sorted by key; of a key that is given twice the last counts, as it does for Hydra."""
     found = {}
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         key, swept = override.get_key_element().lstrip("+"), override.is_sweep_override()
@@ -85,7 +86,7 @@ def _asked(overrides: Iterable[str]) -> list[Asked]:
 
 
 def _own_configuration(hydra: Any) -> Iterator[Asked]:
-    """Where a user's own configuration comes from, which decides too what the overrides mean."""
+    """Yield where a user's own configuration comes from, which also decides what the overrides mean."""
     for source in hydra.runtime.config_sources:
         if source.provider not in ("hydra", "schema") and source.path != str(CONF):
             yield Asked("config_dir", os.path.relpath(source.path), False)
@@ -94,14 +95,10 @@ def _own_configuration(hydra: Any) -> Iterator[Asked]:
         yield Asked("config_name", name, False)
 
 
-def _is_one_of(key: str, keys: Collection[str]) -> bool:
-    return any(key == each or key.startswith(f"{each}.") for each in keys)
-
-
 def _joined(base: str, asked: Iterable[Asked], versions: list[str]) -> str:
-    """``base-key_value-key_value``, and a digest where that alone could be the name of another request.
+    """Join the parts as ``base-key_value-key_value``, with a digest where another request could have that name too.
 
-    The characters are those that neither a file system, nor a shell, nor Hydra's grammar of overrides takes amiss.
+    All characters are safe in file systems, shells and Hydra's grammar of overrides.
     """
     asked = list(asked)
     if not (asked or versions):
@@ -120,5 +117,5 @@ def _written(text: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether nothing else is written as `text` is, on file systems too that do not tell A from a."""
+    """Tell whether no other text is written as `text` is, on file systems too that ignore case."""
     return text == _written(text).lower()

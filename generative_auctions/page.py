@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from generative_auctions.text import count, number, words
 
 
 def render(package: str, template: str, **context: Any) -> bytes:
-    """The page that the `template` of `package` makes of `context`; whatever a user wrote into it is escaped."""
+    """Render the `template` of `package` with `context`; whatever a user wrote into it is escaped."""
     return _environment(package).get_template(template).render(**context).encode()
 
 
 @cache
 def _environment(package: str) -> Environment:
-    """One for each package: it keeps compiled templates, and there may be hundreds of pages of one template."""
+    """Make the environment of a package once: it keeps compiled templates, and one may make hundreds of pages."""
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("generative_auctions")]),
         autoescape=True,
@@ -35,12 +35,12 @@ def _environment(package: str) -> Environment:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """An image inlined; `kind` is its media subtype."""
+    """Return an image inlined; `kind` is its media subtype."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def drawings(written: Mapping[str, Mapping[str, Path]]) -> dict[str, str]:
-    """The SVG of each figure inlined, by the figure's name."""
+    """Return the SVG of each figure inlined, by the figure's name."""
     return {name: data_uri(paths["svg"].read_bytes(), "svg+xml") for name, paths in written.items()}
 
 
@@ -49,18 +49,6 @@ def drawings(written: Mapping[str, Mapping[str, Path]]) -> dict[str, str]:
 
 def _plain(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else number(value, f",.{digits}f")
-
-
-def _fine(value: float | None) -> str:
-    return _plain(value, digits=4)
-
-
-def _money(value: float | None) -> str:
-    return _plain(value, digits=2)
-
-
-def _whole(value: float | None) -> str:
-    return _plain(value, digits=0)
 
 
 def _seconds(value: float | None) -> str:
@@ -72,12 +60,8 @@ def _seconds(value: float | None) -> str:
     return f"{value / 1e-6:.0f}\N{NO-BREAK SPACE}µs"
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{number(100 * value, ',.1f')}\N{NO-BREAK SPACE}%"
-
-
-def _gain(value: float | None) -> str:
-    return "–" if value is None else f"{number(100 * value, '+,.1f')}\N{NO-BREAK SPACE}%"
+def _percent(value: float | None, form: str = ",.1f") -> str:
+    return "–" if value is None else f"{number(100 * value, form)}\N{NO-BREAK SPACE}%"
 
 
 def _interval(ends: Sequence[float | None], form: str = "number") -> str:
@@ -91,20 +75,16 @@ def _count(value: int | None, unit: str = "") -> str:
     return count(value, unit) if unit else f"{value:,}"
 
 
-def _bid(value: float) -> str:
-    return f"{value:.4g}"
-
-
 _FILTERS: dict[str, Any] = {
     "number": _plain,
-    "fine": _fine,
-    "money": _money,
-    "whole": _whole,
+    "fine": partial(_plain, digits=4),
+    "money": partial(_plain, digits=2),
+    "whole": partial(_plain, digits=0),
     "seconds": _seconds,
     "percent": _percent,
-    "gain": _gain,
+    "gain": partial(_percent, form="+,.1f"),
     "interval": _interval,
     "count": _count,
-    "bid": _bid,
+    "bid": "{:.4g}".format,
     "words": words,
 }

@@ -1,4 +1,4 @@
-"""What every figure shares: marks that everybody can tell apart, a title, a note, means with intervals, files.
+"""The shared style of all figures: marks that everybody can tell apart, title, note, means with intervals, files.
 
 Drawn without pyplot's global state.
 """
@@ -48,7 +48,7 @@ class Mark(NamedTuple):
 
 
 def mark(index: int) -> Mark:
-    """The mark of the series number `index`, from 0; the first 42 differ."""
+    """Return the mark of the series number `index`, from 0; the first 42 differ."""
     return Mark(COLOURS[index % len(COLOURS)], _MARKERS[index % len(_MARKERS)], _LINES[index % len(_LINES)])
 
 
@@ -61,7 +61,7 @@ class Estimate(NamedTuple):
 
     @classmethod
     def of(cls, part: Mapping[str, Any], mean: str = "mean", low: str = "ci_low", high: str = "ci_high") -> Estimate:
-        """The estimate that `part` of metrics.json holds under these names."""
+        """Read the estimate that `part` of metrics.json holds under these names."""
         return cls(*(np.nan if part.get(name) is None else float(part[name]) for name in (mean, low, high)))
 
     @property
@@ -81,7 +81,7 @@ class Estimate(NamedTuple):
 
 
 def framed(title: str, note: str, width: float = WIDTH, height: float = 4.5) -> Figure:
-    """An empty figure whose title states what is shown, and whose note says from what; `height` is without the note."""
+    """Make an empty figure; its `title` states what is shown, its `note` from what. `height` excludes the note."""
     title, note = fill(title, int(_TITLE_LETTERS * width)), fill(note, int(_LETTERS * width))
     height += 0.16 * (title.count("\n") + note.count("\n") + 1)
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -94,7 +94,7 @@ def framed(title: str, note: str, width: float = WIDTH, height: float = 4.5) -> 
 
 
 def restrain(axes: Axes, grid: str = "both") -> None:
-    """No frame, a faint grid, quiet ticks."""
+    """Style the axes: no frame, a faint grid, quiet ticks."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["bottom", "left"]].set_color(MUTED)
     axes.grid(axis=grid, color=RULE, linewidth=0.6)  # type: ignore[arg-type]
@@ -105,20 +105,20 @@ def restrain(axes: Axes, grid: str = "both") -> None:
 
 
 def in_percent(axis: Any, signed: bool = False) -> None:
-    """Ticks as percentages."""
+    """Write ticks as percentages."""
 
     form = "+.6g" if signed else ".6g"
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, form)} %"))
 
 
 def few_ticks(axis: Any, most: int = 4) -> None:
-    """At most `most` intervals between ticks, for axes that stand close together."""
+    """Set at most `most` intervals between ticks, for axes that stand close together."""
     axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, "g")))
 
 
 def by_samples(axes: Axes, ks: Sequence[int]) -> None:
-    """A logarithmic axis of numbers of samples, with a tick at each of `ks` that has room."""
+    """Make the axis one of numbers of samples, logarithmic, with a tick at each of `ks` that has room."""
     axes.set_xscale("log")
     ticks = [ks[-1]]
     for k in reversed(ks):
@@ -131,24 +131,24 @@ def by_samples(axes: Axes, ks: Sequence[int]) -> None:
 
 
 def absent(axes: Axes, at: float) -> None:
-    """A dash in place of an estimate that there is none of."""
+    """Draw a dash in place of a missing estimate."""
     place: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.get_yaxis_transform()}
     axes.text(0.5, at, "–", color=MUTED, fontsize=14, **place)
 
 
 def legend_inside(axes: Axes) -> None:
-    """A legend where the axes are emptiest."""
+    """Draw a legend where the axes are emptiest."""
     _as_written(axes.legend(frameon=False, loc="best", fontsize=9))
 
 
 def legend_above(axes: Axes, columns: int) -> None:
-    """A legend above the axes."""
+    """Draw a legend above the axes."""
     place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
     _as_written(axes.legend(frameon=False, fontsize=9, ncols=columns, columnspacing=1.5, handletextpad=0.4, **place))
 
 
 def legend_beside(figure: Figure) -> None:
-    """A legend to the right of the axes."""
+    """Draw a legend to the right of the axes."""
     _as_written(figure.legend(frameon=False, loc="outside right center", fontsize=9))
 
 
@@ -158,7 +158,7 @@ def _as_written(legend: Legend) -> None:
 
 
 def zero_line(axes: Axes, vertical: bool = False) -> None:
-    """A line where there is no difference."""
+    """Draw a line at zero."""
     (axes.axvline if vertical else axes.axhline)(0, color=MUTED, linewidth=1)
 
 
@@ -166,7 +166,7 @@ def zero_line(axes: Axes, vertical: bool = False) -> None:
 
 
 def limits(estimates: Iterable[Estimate], floor: float | None = None) -> tuple[float, float]:
-    """The range of an axis that shows zero, every mean and its interval.
+    """Return the range of an axis that shows zero, every mean and its interval.
 
     `floor` is the lowest value there can be. Such a quantity may have a heavy tail: of intervals that dwarf the means
     only a part is shown.
@@ -186,7 +186,7 @@ def limits(estimates: Iterable[Estimate], floor: float | None = None) -> tuple[f
 
 
 def beyond(estimates: Iterable[Estimate], within: tuple[float, float]) -> bool:
-    """Whether an interval goes on above the range `within`."""
+    """Tell whether an interval goes on above the range `within`."""
     return any(estimate.known and estimate.ends[1] > within[1] for estimate in estimates)
 
 
@@ -205,7 +205,7 @@ def draw_estimates(
     hollow: bool = False,
     size: float = 6,
 ) -> None:
-    """Means as markers with their intervals as bars, at `places` of the other axis; the values run `across` or up.
+    """Draw means as markers with their intervals as bars, at `places` of the other axis; values run `across` or up.
 
     An interval that goes on above the range `within` ends there in an arrow head.
     """
@@ -227,7 +227,7 @@ def draw_estimates(
 
 
 def draw_band(axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], style: Mark, label: str) -> None:
-    """A line of means in a band of their intervals; over a single point, a bar."""
+    """Draw a line of means in a band of their intervals; over a single point, a bar."""
     low, high = np.array([estimate.ends for estimate in estimates]).T
     if len(x) == 1:
         axes.vlines(x, low, high, color=style.colour, linewidth=1.5)
@@ -238,7 +238,7 @@ def draw_band(axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], sty
 
 
 def categories(axes: Axes, labels: Sequence[str]) -> None:
-    """One line of the vertical axis for each label, the first on top."""
+    """Give each label one line of the vertical axis, the first on top."""
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_yticks(range(len(labels)), labels, parse_math=False)
     restrain(axes)
@@ -250,7 +250,7 @@ def categories(axes: Axes, labels: Sequence[str]) -> None:
 
 
 def save_figure(figure: Figure, folder: Path, name: str) -> dict[str, Path]:
-    """Write ``folder/name.png`` to look at and ``.svg`` to print, the same bytes each time; their paths by suffix."""
+    """Write ``folder/name.png`` and ``.svg``, the same bytes each time. Returns: their paths by suffix."""
     png, svg = io.BytesIO(), io.BytesIO()
     figure.set_dpi(_DOTS_PER_INCH)
     FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})

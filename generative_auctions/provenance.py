@@ -1,7 +1,7 @@
 """Where a result comes from: versions, commit and changes, host, GPUs, SLURM's numbers, command line.
 
-Secrets have no part in it: of the environment only the variables named here are read, and what looks like a token or
-a password in an argument, an address or a change is masked.
+It holds no secrets: only the variables named here are read from the environment, and what looks like a token or a
+password in an argument, an address or a change is masked.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import csv
 import hashlib
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -25,13 +26,9 @@ from typing import Any
 from generative_auctions.secrets import masked, masked_arguments
 
 LONGEST_DIFF = 200_000
-"""Bytes of changes that are kept as text; of more there is the digest alone."""
+"""Bytes of changes that are kept as text; longer changes are kept as a digest alone."""
 
-_PACKAGES = (
-    *("generative-auctions", "torch", "torchvision", "diffusers", "transformers", "accelerate", "open_clip_torch"),
-    *("safetensors", "huggingface_hub", "pillow", "hydra-core", "omegaconf", "submitit", "pydantic", "numpy", "scipy"),
-    *("pandas", "pyarrow", "matplotlib", "openskill", "pyseccomp"),
-)
+_DISTRIBUTION = "generative-auctions"
 _SLURM = {
     "job_id": "SLURM_JOB_ID",
     "array_job_id": "SLURM_ARRAY_JOB_ID",
@@ -43,7 +40,7 @@ _SLURM = {
     "cluster": "SLURM_CLUSTER_NAME",
 }
 _ROUNDING = ("MKL_CBWR", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""Variables on which it depends how sums are rounded on a CPU."""
+"""Variables that decide how sums are rounded on a CPU."""
 
 _GPU_COLUMNS = ("index", "name", "uuid", "driver_version", "memory.total")
 
@@ -52,7 +49,7 @@ _OVERRIDES: ContextVar[list[str] | None] = ContextVar("overrides", default=None)
 
 @contextmanager
 def overridden(overrides: Sequence[str]) -> Iterator[None]:
-    """Runs inside are those of a configuration with `overrides`: in a multirun each job has others."""
+    """Name `overrides` in the provenance of runs inside: in a multirun each job has others."""
     before = _OVERRIDES.set(masked_arguments(overrides))
     try:
         yield
@@ -61,7 +58,7 @@ def overridden(overrides: Sequence[str]) -> Iterator[None]:
 
 
 def provenance(seed: int) -> dict[str, Any]:
-    """What `provenance.json` says of the run of this process."""
+    """Return what `provenance.json` says of the run of this process."""
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join([*_program(Path(sys.argv[0])), *masked_arguments(sys.argv[1:])]),
@@ -75,7 +72,7 @@ def provenance(seed: int) -> dict[str, Any]:
 
 
 def worker_provenance() -> dict[str, Any]:
-    """What a worker process says of itself beside its work: as `provenance`, the changes by their digest alone."""
+    """Return the provenance of a worker process: as `provenance`, with the changes by their digest alone."""
     git = _own_git()
     if git is not None:
         git = {"commit": git["commit"], "diff": {"sha256": git["diff"]["sha256"], "bytes": git["diff"]["bytes"]}}
@@ -99,14 +96,20 @@ def _program(path: Path) -> list[str]:
 
 @cache
 def _packages() -> dict[str, str | None]:
-    return {name: _version(name) for name in _PACKAGES}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    """Return the version of this distribution and of each that it requires, development aside; None if absent."""
+    found: dict[str, str | None] = {}
+    todo = [_DISTRIBUTION, "omegaconf"]  # the latter comes with hydra-core
+    for name in todo:
+        try:
+            package = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+            continue
+        found[package.name] = package.version
+        if name == _DISTRIBUTION:
+            needed = [each for each in package.requires or [] if not re.search("extra == '(dev|editable)'", each)]
+            todo += [re.split(r"[^\w.-]", each, maxsplit=1)[0] for each in needed]
+    return found
 
 
 @cache
@@ -115,15 +118,15 @@ def _own_git() -> dict[str, Any] | None:
 
 
 def _git(source: Path) -> dict[str, Any] | None:
-    """Commit and changes of the checkout that `source` is tracked in; None without one."""
-    if _output("git", "-C", source.parent, "ls-files", "--error-unmatch", source.name) is None:
+    """Return commit and changes of the checkout that `source` is tracked in; None without one."""
+    if output_of("git", "-C", source.parent, "ls-files", "--error-unmatch", source.name) is None:
         return None  # also a package that is installed inside of another project's checkout
-    commit = _output("git", "-C", source.parent, "rev-parse", "HEAD")
-    diff = _output("git", "-C", source.parent, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD")
+    commit = output_of("git", "-C", source.parent, "rev-parse", "HEAD")
+    diff = output_of("git", "-C", source.parent, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD")
     if commit is None or diff is None:
         return None
-    changed = _output("git", "-C", source.parent, "diff", "--name-only", "-z", "HEAD") or b""
-    remote = _output("git", "-C", source.parent, "config", "--get", "remote.origin.url")
+    changed = output_of("git", "-C", source.parent, "diff", "--name-only", "-z", "HEAD") or b""
+    remote = output_of("git", "-C", source.parent, "config", "--get", "remote.origin.url")
     return {
         "commit": commit.decode().strip(),
         "remote": remote and masked(remote.decode(errors="replace").strip()),
@@ -133,7 +136,7 @@ def _git(source: Path) -> dict[str, Any] | None:
 
 
 def _summary(diff: bytes) -> dict[str, Any]:
-    """Size and digest of `diff` and, if it is not too long, the text; `masked` says that a secret was taken out."""
+    """Return size and digest of `diff` and, if it is not too long, the text; `masked`: a secret was taken out."""
     summary: dict[str, Any] = {"bytes": len(diff), "sha256": hashlib.sha256(diff).hexdigest()}
     if len(diff) > LONGEST_DIFF:
         return summary
@@ -143,8 +146,8 @@ def _summary(diff: bytes) -> dict[str, Any]:
 
 @cache
 def _gpus() -> list[dict[str, str]]:
-    """The host's GPUs as `nvidia-smi` knows them, in a worker that is pinned to some by number or UUID only those."""
-    table = _output("nvidia-smi", f"--query-gpu={','.join(_GPU_COLUMNS)}", "--format=csv,noheader")
+    """Return the host's GPUs as `nvidia-smi` lists them; in a worker that is pinned to some, only those."""
+    table = output_of("nvidia-smi", f"--query-gpu={','.join(_GPU_COLUMNS)}", "--format=csv,noheader")
     if table is None:
         return []
     keys = [column.removesuffix(".total").removesuffix("_version") for column in _GPU_COLUMNS]
@@ -162,8 +165,8 @@ def _devices() -> list[str]:
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
 
 
-def _output(*command: object) -> bytes | None:
-    """What `command` prints; None if it cannot be had."""
+def output_of(*command: object) -> bytes | None:
+    """Return what `command` prints; None if it fails."""
     try:
         done = subprocess.run([str(word) for word in command], capture_output=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""The run directory: what is in it, that one run at a time writes it, and that nothing of it is lost."""
+"""The run directory: which files it holds, and how it is held by one run at a time that can be resumed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from generative_auctions.files import DamagedFileError, read_json, read_yaml, wr
 _MOST_SHOWN = 12  # differing keys
 _MOST_LETTERS = 60  # of a value
 _ABSENT = object()
-_UNGUESSABLE = 1 << 64
-"""Only seeds are as large, and those that nobody can guess are not for a terminal that others may see."""
+GUESSABLE = 1 << 64
+"""Seeds below this are few enough to be tried; larger ones are secret, and are not shown on a terminal."""
 
 MULTIRUN_FILES = ("multirun.yaml", "sweep.parquet", "sweep.csv")
 """What a multirun leaves beside the directories of its jobs."""
@@ -44,7 +44,7 @@ def run_directory(
     Args:
         path: the run directory; it is printed, so that an interrupted run tells where it is.
         config: the resolved configuration.
-        identity: its flat keys that two runs of one directory must share.
+        identity: the config identity, the flat keys that two runs of one directory must share.
         another: how a user asks for another directory.
 
     Raises:
@@ -110,7 +110,7 @@ def check_ended(path: Path) -> None:
 
 
 def _sign(lock: FileLock | SoftFileLock, holder: str) -> None:
-    """Write the `holder` of the lock into its file, as `filelock` does itself on file systems without locks."""
+    """Write the `holder` of the lock into its file, as `filelock` itself does on file systems without locks."""
     if not isinstance(lock, SoftFileLock):
         Path(lock.lock_file).write_text(holder)
 
@@ -120,30 +120,28 @@ def _holder(lock: Path) -> str:
     process, host, since = "another process", "", ""
     with suppress(OSError, ValueError):
         number, host, *_ = lock.read_text().splitlines()
-        process, since = (
-            f"process {int(number)} on {host}",
-            time.strftime(" since %F %T", time.localtime(lock.stat().st_mtime)),
-        )
+        process = f"process {int(number)} on {host}"
+        since = time.strftime(" since %F %T", time.localtime(lock.stat().st_mtime))
     advice = "" if host == socket.gethostname() else "; if it is gone, delete that file"
     return f"{process} holds {lock}{since}{advice}"
 
 
 def _expected_beside(path: Path) -> bool:
-    """What a directory may hold before its first run: what a killed one left, and the jobs of a multirun."""
+    """Tell whether a directory may hold `path` before its first run: a killed run's file, or a job of a multirun."""
     if path.is_dir() and not any(path.iterdir()):  # of a job that was refused
         return True
     return path.name.startswith(".") or path.name in MULTIRUN_FILES or (path / "config.yaml").exists()
 
 
 _PREPARED = ("provenance.json", "plan.parquet", "submissions", "logs")
-"""What a run writes before it makes anything."""
+"""Files that a run writes before it makes anything."""
 
 _OF_NO_RESULT = ("shards.txt", "claims", "lost", "workers")
-"""What a stage may hold of which no shard is done and no worker was started that goes on by itself."""
+"""Files of a stage in which no shard is done and no worker was started that goes on by itself."""
 
 
 def _made(path: Path) -> bool:
-    """Whether the run directory `path` holds anything that its run made, or work that others may still do."""
+    """Tell whether the run directory `path` holds anything that its run made, or work that others may still do."""
     for entry in path.iterdir():
         if entry.name == "shards":
             files = (file for stage in entry.iterdir() for file in stage.iterdir())
@@ -155,7 +153,7 @@ def _made(path: Path) -> bool:
 
 
 def _clear(path: Path) -> None:
-    """Remove what a run left that made nothing; its configuration last, so that a kill on the way is no harm."""
+    """Remove the files of a run that made nothing; the configuration last, so that a kill on the way does no harm."""
     for name in ("shards", *_PREPARED):
         entry = path / name
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
@@ -163,9 +161,9 @@ def _clear(path: Path) -> None:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Say in one line each how two identities differ, their values cut to what tells them apart.
+    """Return a line on each key in which two config identities differ, the values cut to what tells them apart.
 
-    Where a group's option is another one, the keys that only one of the two options has go without saying.
+    Where another option of a group is chosen, keys that only one of the two options has are left out.
     """
     keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key, _ABSENT) != new.get(key, _ABSENT)]
     groups = {key.rpartition(".")[0] for key in keys if key.endswith((".name", ".kind"))}
@@ -192,7 +190,7 @@ def _difference(key: str, old: Any, new: Any) -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, int) and value >= _UNGUESSABLE:
+    if isinstance(value, int) and value >= GUESSABLE:
         return "a seed that is kept secret"
     return "absent" if value is _ABSENT else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
@@ -218,7 +216,7 @@ class _Provenance:
 
 
 _CONFIG, _PROVENANCE = TypeAdapter(_Config), TypeAdapter(_Provenance)
-"""What is read of the files, whoever wrote them; more stands in them."""
+"""The parts of the files that are read here; they hold more."""
 
 NOTHING_ELSE_SAYS = "nothing else says what made the run: put it back from a copy, or choose another run_dir"
 
@@ -230,7 +228,7 @@ def write_config(path: Path, stored: Mapping[str, Any]) -> None:
 
 
 def read_run(path: Path, key: str = "run_dir") -> dict[str, Any]:
-    """The configuration stored in the run directory `path`; raises `RequestError` naming `key` if there is none."""
+    """Return the configuration stored in the run directory `path`. Raises `RequestError` on `key` if there is none."""
     if not (path / "config.yaml").exists():
         raise RequestError(key, path, "the directory of an earlier run (it has no config.yaml)")
     stored: dict[str, Any] = read_yaml(path / "config.yaml", _CONFIG, NOTHING_ELSE_SAYS, key)
@@ -252,7 +250,7 @@ def from_stored(path: Path) -> Iterator[None]:
 
 
 def read_provenance(path: Path, key: str = "run_dir") -> dict[str, Any]:
-    """The provenance of the run directory `path`; raises `RequestError` if it is damaged, or another run's."""
+    """Return the provenance of the run directory `path`. Raises `RequestError` if it is damaged, or another run's."""
     file = path / "provenance.json"
     stored: dict[str, Any] = read_json(file, _PROVENANCE, key=key)
     own = _configuration(path, key)
@@ -280,9 +278,6 @@ def write_provenance(path: Path, content: Mapping[str, Any], *, first: bool) -> 
 
 
 def _configuration(path: Path, key: str = "run_dir") -> str:
-    """A digest of what decides the run in `path`."""
+    """Return a digest of the config identity of the run in `path`."""
     text = json.dumps(read_run(path, key)["identity"], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-# --- files -----------------------------------------------------------------------------------------------

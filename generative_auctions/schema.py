@@ -1,9 +1,9 @@
-"""What a configuration must be: a pydantic model of it, every refusal one line with key, value and what is valid."""
+"""Check configurations by pydantic models: a refusal is one line with the key, its value and what is valid."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
@@ -13,7 +13,7 @@ from generative_auctions.errors import RequestError
 
 
 class Section(BaseModel):
-    """A part of a configuration: no key beside those named, no value of another type, nothing changed later."""
+    """A part of a configuration: frozen, with no other keys and no values of other types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=False)
 
@@ -34,7 +34,7 @@ def read_config(schema: type[_Config], tree: dict[str, Any]) -> _Config:
 
 
 def matching(pattern: str, words: str) -> AfterValidator:
-    """A text that matches `pattern` as a whole; `words` say to users what that means."""
+    """Require a text to match `pattern` as a whole; `words` say to users what that means."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -45,7 +45,7 @@ def matching(pattern: str, words: str) -> AfterValidator:
 
 
 def _key(location: tuple[int | str, ...], tree: dict[str, Any]) -> str:
-    """The key as a user writes it: pydantic also names there the variant that was chosen, and types."""
+    """Return the key as a user writes it, without the variants and types that pydantic names in `location`."""
     key, chosen = str(location[0]), tree.get(str(location[0]))
     if len(location) > 2 and isinstance(chosen, dict) and location[1] in (chosen.get("name"), chosen.get("kind")):
         location = (location[0], *location[2:])
@@ -66,7 +66,7 @@ def _shown(error: Any) -> object:
 
 
 def _expected(error: Any) -> str:
-    """What would be valid, in words of our own for every kind of constraint that a schema here has."""
+    """Say what would be valid, in our own words for every kind of constraint that a schema here has."""
     kind, facts = error["type"], error.get("ctx", {})
     if kind == "union_tag_invalid":
         return f"one of {facts['expected_tags'].replace(chr(39), '')}"
@@ -110,7 +110,7 @@ _EXPECTED = {
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`tree` with nested keys joined by dots."""
+    """Return `tree` with nested keys joined by dots."""
     out: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, dict):
@@ -120,11 +120,15 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def identity(config: Section, presentation: Iterable[str]) -> dict[str, Any]:
-    """The flat keys that decide what a run makes, what two runs of one directory must share: all but `presentation`."""
-    skipped = tuple(presentation)
-    return {
-        key: value
-        for key, value in flat(config.model_dump(mode="json")).items()
-        if not any(key == skip or key.startswith(f"{skip}.") for skip in skipped)
-    }
+def is_within(key: str, groups: Collection[str]) -> bool:
+    """Tell whether the flat `key` is one of `groups`, or a key inside one of them."""
+    return any(key == group or key.startswith(f"{group}.") for group in groups)
+
+
+def config_identity(config: Section, presentation: Collection[str]) -> dict[str, Any]:
+    """Return the config identity: the flat keys that decide what a run makes, all but those of `presentation`.
+
+    Two runs of one directory must share it.
+    """
+    keys = flat(config.model_dump(mode="json"))
+    return {key: value for key, value in keys.items() if not is_within(key, presentation)}

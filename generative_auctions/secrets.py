@@ -1,4 +1,4 @@
-"""What must not be written down: tokens and passwords in arguments, addresses and texts."""
+"""Keep secrets out of files: mask tokens and passwords in arguments, addresses and texts."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _USER_IN_ADDRESS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 
 
 def masked(text: str) -> str:
-    """`text` without what looks like a token, a private key, a password in an address or one that a name gives away."""
+    """Replace likely secrets in `text` with `***`: tokens, private keys, passwords in addresses, values so named."""
     text = _USER_IN_ADDRESS.sub(MASK, _VALUES.sub(MASK, text))
     return _ASSIGNED.sub(lambda found: f"{found['name']}{found['quote'] or ''}{MASK}{found['quote'] or ''}", text)
 
 
 def masked_arguments(arguments: Sequence[str]) -> list[str]:
-    """`masked` arguments, without the values of those ``key=value`` and ``--option value`` that name a secret."""
+    """Mask each argument, and the values of those ``key=value`` and ``--option value`` whose name is a secret's."""
     out, hidden = [], False
     for argument in arguments:
         name, assigned, value = argument.partition("=")

@@ -1,4 +1,4 @@
-"""The terminal: what is printed there stands as it is."""
+"""Print to the terminal literally, without markup."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plain_console(*, soft_wrap: bool = False, **settings: Any) -> Console:
 
 
 def plain_table(title: str, *columns: str) -> Table:
-    """A table without frame; columns of names and items are text, all others numbers."""
+    """Make a table without frame; columns of names and items are text, all others numbers."""
     table = Table(
         title=title, title_justify="left", title_style="bold", header_style="dim", box=box.SIMPLE, pad_edge=False
     )

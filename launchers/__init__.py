@@ -1,9 +1,15 @@
-"""Where work runs: a function, a list of shards, a folder of marks."""
+"""Where work runs: `fan_out` runs a function over shards, in this process, on this host, under SLURM or elsewhere.
+
+A stage of work is a folder of plain files: the list of its shards, and leases, completions, failures and the records of
+the workers.
+"""
 
 from launchers.config import ExternalConfig, InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError, SlurmError
 from launchers.fan_out import check_launcher, fan_out
-from launchers.shards import Shard, mark_of, open_shards, record_of, unmark
+from launchers.shards import Shard, completion_of, completion_path, forget, open_shards, record_of
+from launchers.staging import staged
+from launchers.status import write_manifest
 
 __all__ = [
     "ExternalConfig",
@@ -17,9 +23,12 @@ __all__ = [
     "SlurmConfig",
     "SlurmError",
     "check_launcher",
+    "completion_of",
+    "completion_path",
     "fan_out",
-    "mark_of",
+    "forget",
     "open_shards",
     "record_of",
-    "unmark",
+    "staged",
+    "write_manifest",
 ]

@@ -1,4 +1,4 @@
-"""`python -m launchers status|logs|cancel|work`: runs seen, read, stopped and worked on from their files alone."""
+"""`python -m launchers status|logs|cancel|work`: inspect, stop or join a run by its files alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from launchers.supervisor import last_ends
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Return the exit status: that of `status`; 1 if SLURM does not answer; 2 if DIR or SHARD is none; else 0."""
+    """Run the command that `argv` names.
+
+    Returns:
+        The exit status: that of `status` or `work`; 1 if SLURM does not answer; 2 if DIR or SHARD is wrong; else 0.
+    """
     parser = argparse.ArgumentParser(prog="python -m launchers", description="Runs whose work was handed out.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in {
@@ -44,19 +48,23 @@ def main(argv: list[str] | None = None) -> int:
         if args.command == "logs":
             print(log_of(args.run_dir, args.shard))
             return 0
-        return _cancel(args.run_dir) if args.command == "cancel" else _status(args.run_dir)
+        if args.command == "status":
+            return _status(args.run_dir)
+        for line in [*cancel_run(args.run_dir)] or ["nobody works on this run"]:
+            print(line)
+        return 0
     except (LaunchError, SlurmError) as error:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, LaunchError) else 1
 
 
 def _is_run(folder: Path) -> bool:
-    """Whether `folder` is that of a run, which has a configuration before it has shards."""
+    """Tell whether `folder` is that of a run, which has a configuration before it has shards."""
     return (folder / "config.yaml").exists() or (folder / ".lock").exists()
 
 
 def _work(run_dir: Path, minutes: float) -> int:
-    """Be a worker; the exit status."""
+    """Be a worker. Returns: the exit status."""
     from launchers.join import work_on  # submitit, only where there is work
 
     try:
@@ -80,7 +88,9 @@ def _status(run_dir: Path) -> int:
         folder = run_dir / "shards" / stage
         now, queue, silence = _standing(folder, keys)
         print(f"{stage}: {now}")
-        _list(run_dir, stage, now)
+        for key, state in now.states.items():
+            if state in ("failed", "lost"):
+                print(f"  {state}: {key}  (python -m launchers logs {shlex.quote(str(run_dir))} {key})")
         if now.workers:
             console.print(workers_table(list(now.workers.values())))
             if note := quiet(now):
@@ -101,7 +111,7 @@ def _status(run_dir: Path) -> int:
 
 
 def _standing(folder: Path, keys: list[str]) -> tuple[Standing, Mapping[str, str], str]:
-    """Ask the files of a stage and, while it has open shards, SLURM's queue.
+    """Read the files of a stage and, while it has open shards, SLURM's queue.
 
     Returns:
         How the stage stands; the state of its jobs by id; why SLURM does not tell, "" if it does.
@@ -120,18 +130,6 @@ def _counted(queue: Mapping[str, str]) -> str:
     """`2 running, 3 pending`."""
     counts = ", ".join(f"{number} {state.lower()}" for state, number in Counter(queue.values()).most_common())
     return f"{counts} (squeue --me says why)" if "PENDING" in queue.values() else counts
-
-
-def _list(run_dir: Path, stage: str, now: Standing) -> None:
-    for key, state in now.states.items():
-        if state in ("failed", "lost"):
-            print(f"  {state}: {key}  (python -m launchers logs {shlex.quote(str(run_dir))} {key})")
-
-
-def _cancel(run_dir: Path) -> int:
-    for line in [*cancel_run(run_dir)] or ["nobody works on this run"]:
-        print(line)
-    return 0
 
 
 if __name__ == "__main__":

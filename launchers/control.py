@@ -11,17 +11,22 @@ from pathlib import Path
 
 from generative_auctions.files import write_atomic
 from launchers.errors import LaunchError, SlurmError
-from launchers.leases import Claims
-from launchers.shards import error_path, mark_of
+from launchers.failures import error_path, failure_of
+from launchers.leases import Leases
+from launchers.shards import completion_of
 from launchers.squeue import cancel
 from launchers.status import CANCELLED, queue_of, stages, submitted
-from launchers.worker_record import is_here, living, workers_of
+from launchers.worker_record import living, workers_of
 
 _TAIL = 40
 
 
 def log_of(run_dir: Path, start: str) -> str:
-    """Why the shard whose key begins with `start` failed, and the end of its worker's log. Raises `LaunchError`."""
+    """Return why the shard whose key begins with `start` failed, and the end of its worker's log.
+
+    Raises:
+        LaunchError: there is no such shard, or several.
+    """
     found = [(stage, key) for stage, keys in stages(run_dir).items() for key in keys if key.startswith(start)]
     if len(found) != 1:
         some = f"one of {len(found)} that begin so" if found else "the key of a shard, as shards/*/shards.txt list them"
@@ -36,11 +41,10 @@ def log_of(run_dir: Path, start: str) -> str:
 
 
 def _workers(folder: Path, key: str) -> list[str]:
-    """Who made the shard, has it in the making, or was lost with it."""
-    claims = Claims(folder, make=False)
-    names = [*claims.losses().get(key, []), claims.holders().get(key), (mark_of(folder, key) or {}).get("worker")]
-    with suppress(OSError, IndexError):
-        names.append(error_path(folder, key).read_text(errors="replace").splitlines()[1].split()[1].rstrip(","))
+    """Return the workers that made the shard, have it in the making, failed on it or were lost with it."""
+    leases, failure = Leases(folder, make=False), failure_of(folder, key)
+    names = [*leases.losses().get(key, []), leases.holders().get(key), (completion_of(folder, key) or {}).get("worker")]
+    names.append(failure and failure.worker)
     return list(dict.fromkeys(name for name in names if name))
 
 
@@ -48,19 +52,19 @@ def _tail_of(folder: Path, worker: str) -> str:
     record = workers_of(folder).get(worker)
     if record is None:
         return f"worker {worker}: it left no record"
-    if not record.get("log"):
+    if not record.log:
         where = "its words are where it was started: the launching process, or `python -m launchers work`"
-        return f"worker {worker} on {record['host']}: {where}"
-    heading = f"worker {worker} on {record['host']}, {record['log']}"
+        return f"worker {worker} on {record.host}: {where}"
+    heading = f"worker {worker} on {record.host}, {record.log}"
     try:
-        with Path(record["log"]).open(errors="replace") as log:
+        with Path(record.log).open(errors="replace") as log:
             return f"{heading}:\n" + "".join(deque(log, _TAIL)).rstrip()
     except (OSError, ValueError) as error:
         return f"{heading}: {getattr(error, 'strerror', error)}"
 
 
 def cancel_run(run_dir: Path) -> Iterator[str]:
-    """Stop the workers of a run, those that wait in SLURM's queue too; a line on each. Raises `LaunchError`."""
+    """Stop the workers of a run, those in SLURM's queue too. Yields: a line on each. Raises `LaunchError`."""
     for stage in stages(run_dir):
         folder = run_dir / "shards" / stage
         queue, jobs = _known_queue(folder), submitted(folder)
@@ -74,18 +78,18 @@ def cancel_run(run_dir: Path) -> Iterator[str]:
             cancel(jobs)
             yield f"{stage}: cancelled SLURM's jobs {', '.join(sorted(jobs))}"
         for record in there.values():
-            if record.get("job"):
+            if record.job:
                 continue
-            if is_here(record):
+            if record.is_here:
                 with suppress(ProcessLookupError):
-                    os.kill(record["pid"], signal.SIGTERM)
-                yield f"{stage}: stopped worker {record['name']}"
+                    os.kill(record.pid, signal.SIGTERM)
+                yield f"{stage}: stopped worker {record.name}"
             else:
-                yield f"{stage}: worker {record['name']} on {record['host']} ends after its shard"
+                yield f"{stage}: worker {record.name} on {record.host} ends after its shard"
 
 
 def _known_queue(folder: Path) -> Mapping[str, str] | None:
-    """SLURM's queue, None if it is not known: then every job that was ever submitted is to be cancelled."""
+    """Return SLURM's queue; None if it is not known, so that every job that was ever submitted must be cancelled."""
     with suppress(LaunchError, SlurmError):
         return queue_of(folder)
     return None

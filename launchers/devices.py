@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from generative_auctions.provenance import output_of
 
 _MIG = re.compile(r"^\s+MIG .*\(UUID: (MIG-[^)]+)\)")
 _GPU = re.compile(r"^GPU (\d+):.*\(UUID: (GPU-[^)]+)\)")
@@ -21,25 +22,25 @@ class Slot:
     cpus: tuple[int, ...]
 
     def environment(self) -> dict[str, str]:
-        """The variables that pin a worker to its place before anything is imported.
+        """Return the variables that pin a worker to its place before anything is imported.
 
-        Of those that count threads OMP_NUM_THREADS alone is set, unless the user has: MKL, OpenBLAS and torch follow
-        it, but for a variable of their own, which is left as the user has it. So a worker computes with the threads
-        that the launching process itself would.
+        Of the variables that count threads only OMP_NUM_THREADS is set, unless the user has set it: MKL, OpenBLAS and
+        torch follow it, and their own variables stay as the user has them. So a worker computes with as many threads
+        as the launching process itself would.
         """
         threads = os.environ.get("OMP_NUM_THREADS", str(len(self.cpus)))
         return {"CUDA_VISIBLE_DEVICES": self.gpu, "OMP_NUM_THREADS": threads}
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them: numbers, UUIDs or MIG names.
+    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them: numbers, UUIDs or MIG names.
 
-    What the variable says is respected, an empty one too; as CUDA does, names after -1 are ignored. Without it every
-    GPU of the host counts, one divided by MIG by its parts.
+    An empty variable means no GPU; as CUDA does, names after -1 are ignored. Without the variable every GPU of the host
+    counts, and of a GPU that MIG divides each part.
     """
     listed = environment.get("CUDA_VISIBLE_DEVICES")
     if listed is None:
-        return _all_gpus()
+        return parse_gpu_list((output_of("nvidia-smi", "-L") or b"").decode(errors="replace"))
     gpus = []
     for name in (part.strip() for part in listed.split(",")):
         if not name or name == "-1":
@@ -48,16 +49,8 @@ def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
     return gpus
 
 
-def _all_gpus() -> list[str]:
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return parse_gpu_list(listed.stdout) if listed.returncode == 0 else []
-
-
 def parse_gpu_list(text: str) -> list[str]:
-    """The devices of `nvidia-smi -L`: the UUID of each GPU, of a divided one those of its MIG parts."""
+    """Return the devices of `nvidia-smi -L`: the UUID of each GPU, of a divided one those of its MIG parts."""
     found: list[list[str]] = []
     for line in text.splitlines():
         if gpu := _GPU.match(line):
@@ -70,7 +63,7 @@ def parse_gpu_list(text: str) -> list[str]:
 def slots_of(
     gpus: Sequence[str], cpus: Sequence[int], *, workers_per_gpu: int = 1, most: int | None = None
 ) -> list[Slot]:
-    """The places of workers: `workers_per_gpu` on each of `gpus`, without any one per two CPUs or `most` of them.
+    """Return the places of workers: `workers_per_gpu` on each of `gpus`; without GPUs `most`, or one per two CPUs.
 
     Neighbours are on different GPUs, so that a few workers spread over all; the CPUs are divided evenly.
     """
@@ -80,14 +73,14 @@ def slots_of(
 
 
 def _share(cpus: Sequence[int], number: int, parts: int) -> tuple[int, ...]:
-    """The `number`-th of `parts` runs of CPUs, at least one CPU each."""
+    """Return the `number`-th of `parts` runs of CPUs, at least one CPU each."""
     if parts >= len(cpus):
         return (cpus[number % len(cpus)],)
     return tuple(cpus[number * len(cpus) // parts : (number + 1) * len(cpus) // parts])
 
 
 def usable_cpus() -> list[int]:
-    """The CPUs that this process may run on."""
+    """Return the CPUs that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))

@@ -10,22 +10,9 @@ CommandEnd
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
 
 from generative_auctions.errors import CommandEnd
-
-
-class Failure(NamedTuple):
-    """A failed shard: the first line of its error, the path of its traceback, and its worker's log if it has one."""
-
-    key: str
-    reason: str
-    path: Path
-    log: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.reason} ({self.path}{f'; log {self.log}' if self.log else ''})"
+from launchers.failures import Failure
 
 
 class FailedShardsError(CommandEnd, RuntimeError):
@@ -38,8 +25,7 @@ class FailedShardsError(CommandEnd, RuntimeError):
         self.failures, self.ends = list(failures), list(ends)
         lines = []
         if failures:
-            lines += [f"{len(failures)} of {total} shards failed:"]
-            lines += [f"  {failure}" for failure in failures]
+            lines += [f"{len(failures)} of {total} shards failed:", *(f"  {failure}" for failure in failures)]
         if unmade:
             lines += [f"{unmade} of {total} shards were not made, for no worker stayed alive:"]
             lines += [f"  {line}" for line in ends]

@@ -1,4 +1,4 @@
-"""The one call: run a function over shards, wherever that is, and see every failure."""
+"""`fan_out`: run a function over shards, in this process or wherever a launcher says."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import shlex
 import shutil
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from generative_auctions.signals import handled
+from launchers.backends import workers_for
 from launchers.config import ExternalConfig, InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError
-from launchers.leases import Claims
+from launchers.failures import failure_of
+from launchers.leases import Leases
 from launchers.progress import Bar, Watch
-from launchers.shards import Shard, mark_of, mark_path, unmark
-from launchers.status import CANCELLED, failure_of, is_cancelled, standing
-from launchers.supervisor import Crew, NoWorkersError, see_through
+from launchers.shards import Shard, completion_of, completion_path, forget
+from launchers.status import CANCELLED, is_cancelled, standing
+from launchers.supervisor import NoWorkersError, supervise
 from launchers.worker import Work, Worker, take_shards
-from launchers.worker_record import Presence, living, own_name
+from launchers.worker_record import Presence, own_name
 
 _INLINE = InlineConfig()
 _GO_ON = "the workers were started and go on"
@@ -39,13 +40,25 @@ def fan_out(
 ) -> None:
     """Run `make_worker()(shard)` once for each of `shards`, in this process or where `launcher` says.
 
-    A worker is made where it works, loads its model once and takes many shards; it marks each in `folder` when done.
-    Workers of an earlier call that are still at it are joined, not doubled. A shard that raises does not stop the
+    A worker is made where it works, loads its model once and takes many shards; it completes each in `folder`. Living
+    workers of an earlier call are joined, not doubled. A shard that raises does not stop the
     others: its traceback goes to `folder`, and all failures are raised at the end as one `FailedShardsError`, as is
     that no worker stayed alive. With no shards the worker is never made.
 
-    Raises `NotWaitedError` after starting workers that are not waited for, `LaunchError` if the launcher cannot do
-    what it is asked, `OSError` where the disk is full, and `KeyboardInterrupt` when interrupted or cancelled.
+    Args:
+        make_worker: is called once in each worker process, and returns the function that makes a shard.
+        shards: what to make.
+        folder: where completions, failures and the workers' records go, `RUN_DIR/shards/STAGE`.
+        what: a name for the progress display; "" for no display of work in this process.
+        unit: the name of what a shard's `size` counts.
+        launcher: where to run.
+
+    Raises:
+        FailedShardsError: shards failed, or no worker stayed alive.
+        NotWaitedError: workers were started that are not waited for.
+        LaunchError: the launcher cannot do what it is asked.
+        OSError: the disk is full.
+        KeyboardInterrupt: the work was interrupted or cancelled.
     """
     if not shards:
         return
@@ -56,7 +69,7 @@ def fan_out(
         if isinstance(launcher, InlineConfig):
             _inline(work, what, unit)
         else:
-            _with_crew(work, launcher, what, unit)
+            _with_workers(work, launcher, what, unit)
     except NoWorkersError as error:
         ends = error.ends
     failures = [failure for shard in shards if (failure := failure_of(folder, shard.key))]
@@ -66,15 +79,14 @@ def fan_out(
 
 
 def _reopen(shards: Sequence[Shard], folder: Path) -> None:
-    """These shards are to be made, whatever became of them before."""
-    claims = Claims(folder)
+    """Make the shards open again, whatever became of them before."""
+    leases = Leases(folder)
     (folder / CANCELLED).unlink(missing_ok=True)
-    held = claims.holders()
-    claims.free(held, living(folder))
-    claims.reopen({shard.key for shard in shards})
+    leases.free_those_of_the_dead()
+    leases.reopen({shard.key for shard in shards})
     for shard in shards:
-        if os.path.lexists(mark_path(folder, shard.key)) and mark_of(folder, shard.key) is None:
-            unmark(folder, shard.key)  # a damaged one; asked in this order, for a living worker may be marking it now
+        if os.path.lexists(completion_path(folder, shard.key)) and completion_of(folder, shard.key) is None:
+            forget(folder, shard.key)  # a damaged one; asked in this order, for a living worker may complete it now
 
 
 def _inline(work: Work, what: str, unit: str) -> None:
@@ -87,18 +99,22 @@ def _inline(work: Work, what: str, unit: str) -> None:
                 raise KeyboardInterrupt
             if not standing(work.folder, keys).open:
                 return
-            time.sleep(1)  # in the hands of workers of an earlier call
+            time.sleep(1)  # workers of an earlier call hold the rest
 
 
-def _with_crew(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig, what: str, unit: str) -> None:
+def _with_workers(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig, what: str, unit: str) -> None:
     keys, run_dir = [shard.key for shard in work.shards], shlex.quote(str(work.folder.parents[1]))
     _check_path(work.folder)
-    crew = _crew(work, launcher)
-    with Watch(work.shards, work.folder, what=what, unit=unit) as watch, _interruptible():
+    workers = workers_for(launcher, work)
+    ends = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    with (
+        Watch(work.shards, work.folder, what=what, unit=unit) as watch,
+        handled(ends, signal.default_int_handler),  # as Ctrl-C, for nobody else would stop the workers
+    ):
         try:
-            finished = see_through(keys, work.folder, crew, watch, wait=launcher.wait)
+            finished = supervise(keys, work.folder, workers, watch, wait=launcher.wait)
         except KeyboardInterrupt:
-            print(f"{crew.stop()} (python -m launchers status {run_dir})", file=sys.stderr)
+            print(f"{workers.stop()} (python -m launchers status {run_dir})", file=sys.stderr)
             raise
     if not finished:
         is_external = isinstance(launcher, ExternalConfig)
@@ -119,46 +135,7 @@ def check_launcher(launcher: LauncherConfig, run_dir: Path) -> None:
 
 
 def _check_path(folder: Path) -> None:
-    """Refuse a path in which submitit and SLURM would put the number of a job. Raises `LaunchError`."""
+    """Refuse a path in which submitit and SLURM would replace `%j` by the number of a job. Raises `LaunchError`."""
     if found := re.search(r"%[\w%]", str(folder)):
         expected = f"a path without {found[0]}, in the place of which SLURM and submitit write job numbers"
         raise LaunchError(f"run_dir = {folder.parents[1]}: expected {expected}")
-
-
-def _crew(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig) -> Crew:
-    from launchers.worker_process import write_work  # submitit, only where it starts workers
-
-    if isinstance(launcher, ExternalConfig):
-        from launchers.backends.external import ExternalCrew
-
-        return ExternalCrew(write_work(work))
-    if isinstance(launcher, LocalConfig):
-        from launchers.backends.local import LocalCrew
-
-        return LocalCrew(write_work(work), launcher)
-    from launchers.backends.slurm import SlurmCrew
-
-    return SlurmCrew(write_work(work), launcher)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM, and the end of the terminal but under nohup, interrupt as Ctrl-C: nobody else would stop the workers.
-
-    A process that handles these signals itself has to see to that.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
-    for number in numbers:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)

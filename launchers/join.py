@@ -1,7 +1,7 @@
 """One more worker for a run, started by whatever there is: a shell on another host, or a scheduler not known here.
 
-The process that is started lets another do the work of each stage, and sees to it: the first process of a container
-must do that, and what a worker held of a GPU is free when the next stage begins.
+The process that is started runs another one for the work of each stage: the first process of a container must watch
+others, and what a worker held of a GPU is free when the next stage begins.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from generative_auctions.signals import handled
 from launchers.errors import LaunchError
-from launchers.leases import Claims
+from launchers.leases import Leases
 from launchers.status import Standing, is_cancelled, stages, standing
 from launchers.worker_process import Bell, StoredWork, read_work, take_until_told, work_path
-from launchers.worker_record import Presence, living, own_name
+from launchers.worker_record import Presence, own_name
 
 _POLL_SECONDS = 1.0
 
 _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
-"""What schedulers, shells and terminals send; LSF begins with SIGUSR2."""
+"""The signals that schedulers, shells and terminals send to end a process; LSF begins with SIGUSR2."""
 
 DONE, FAILED, STOPPED = 0, 1, 3
 """Exit statuses: nothing is left to do; shards failed, or this worker cannot work; it was told to end early."""
@@ -40,7 +41,9 @@ def work_on(run_dir: Path, wait_seconds: float) -> int:
     Raises:
         LaunchError: `run_dir` had no work in all that time, or its work cannot be done from here.
     """
-    with _Stop() as stop:
+    stop = _Stop()
+    heeded = [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]  # SIGHUP under nohup is not
+    with handled(heeded, stop.tell):
         status = _work_while_there_is_any(run_dir, wait_seconds, stop)
     if status == DONE and not any(work_path(folder).exists() for folder in _folders(run_dir)):
         raise LaunchError(f"DIR = {run_dir}: expected a run that waits for workers, as one with launcher=external")
@@ -48,13 +51,13 @@ def work_on(run_dir: Path, wait_seconds: float) -> int:
 
 
 def _work_while_there_is_any(run_dir: Path, wait_seconds: float, stop: _Stop) -> int:
-    """See `work_on`."""
+    """Take shards as `work_on` says, until `stop` is told to. Returns: the exit status."""
     status, nothing_left = DONE, dict[Path, tuple[int, int]]()
     deadline = time.monotonic() + wait_seconds
     while time.monotonic() <= deadline and not stop.told:
         for folder, keys in _with_work(run_dir).items():
             now, file = _freed(folder, keys), work_path(folder).stat().st_mtime_ns
-            if _free(now) and nothing_left.get(folder) != (file, _free(now)):
+            if now.unleased and nothing_left.get(folder) != (file, now.unleased):
                 ended = _work_apart(folder, _checked(run_dir, folder), stop)
                 if stop.told or is_cancelled(folder):
                     print(f"{folder.name}: told to end", flush=True)
@@ -66,7 +69,7 @@ def _work_while_there_is_any(run_dir: Path, wait_seconds: float, stop: _Stop) ->
                     print(f"{folder.name}: {failed} failed (python -m launchers status {run_dir})", flush=True)
                     status = FAILED
                 if ended >= 0:  # shards that are not in the work file may still be open
-                    nothing_left[folder] = (file, _free(now))
+                    nothing_left[folder] = (file, now.unleased)
                 deadline = time.monotonic() + wait_seconds
             if now.count("running"):  # their worker may be lost
                 deadline = time.monotonic() + wait_seconds
@@ -75,27 +78,20 @@ def _work_while_there_is_any(run_dir: Path, wait_seconds: float, stop: _Stop) ->
 
 
 def _folders(run_dir: Path) -> dict[Path, list[str]]:
-    """The keys of the shards of each stage by its folder."""
+    """Return the keys of the shards of each stage by its folder."""
     return {run_dir / "shards" / stage: keys for stage, keys in stages(run_dir).items()}
 
 
 def _with_work(run_dir: Path) -> dict[Path, list[str]]:
-    """The stages that have a work file and were not cancelled."""
+    """Return the stages that have a work file and were not cancelled."""
     folders = _folders(run_dir).items()
     return {folder: keys for folder, keys in folders if work_path(folder).exists() and not is_cancelled(folder)}
 
 
 def _freed(folder: Path, keys: list[str]) -> Standing:
-    """How the shards stand once those of workers that are gone are free again."""
-    claims = Claims(folder)
-    held = claims.holders()
-    claims.free(held, living(folder))
+    """Free the shards of dead workers. Returns: how the shards stand then."""
+    Leases(folder).free_those_of_the_dead()
     return standing(folder, keys)
-
-
-def _free(now: Standing) -> int:
-    """How many shards can be claimed."""
-    return now.open - now.count("running")
 
 
 def _checked(run_dir: Path, folder: Path) -> StoredWork:
@@ -122,7 +118,7 @@ def _checked(run_dir: Path, folder: Path) -> StoredWork:
 
 
 def _work_apart(folder: Path, stored: StoredWork, stop: _Stop) -> int:
-    """Work on one stage in a process of its own; its exit status, negative if a signal ended it."""
+    """Work on one stage in a process of its own. Returns: its exit status, negative if a signal ended it."""
     stop.process = subprocess.Popen([sys.executable, "-m", "launchers.join", folder], cwd=stored.directory)
     if stop.told:  # meanwhile
         stop.process.terminate()
@@ -130,29 +126,21 @@ def _work_apart(folder: Path, stored: StoredWork, stop: _Stop) -> int:
 
 
 class _Stop:
-    """Heeds the signals that end a worker: the process that works is told, and gives its shard back."""
+    """Passes the signals that end a worker on to the process that works, which gives its shard back."""
 
     def __init__(self) -> None:
         self.told = False
         self.process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> _Stop:
-        heeded = [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]  # SIGHUP under nohup is not
-        self._before = {number: signal.signal(number, self._tell) for number in heeded}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _tell(self, number: int, frame: FrameType | None) -> None:
+    def tell(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
         self.told = True
         if self.process is not None:
             self.process.terminate()
 
 
 def main() -> None:
-    """What the process that works does."""
+    """Work on the stage that the command line names, as `_work_apart` starts it."""
     folder, bell = Path(sys.argv[1]), Bell(0.0)
     with Presence(folder, own_name(), gpu=os.environ.get("CUDA_VISIBLE_DEVICES", "")) as me, bell:
         failed = take_until_told(work_path(folder), me, bell)

@@ -1,9 +1,9 @@
-"""Who makes which shard: a symbolic link per shard, so that no two workers make the same one.
+"""Leases on shards: a symbolic link per shard, so that no two workers make the same one.
 
 A link appears whole or not at all and only once under its name, on network file systems too; it points to the record
 of its worker. It stays when the shard is done or has failed: a network file system may answer from its cache for
-seconds that there is no mark yet, but it never makes a link where there is one. The links of workers that ended without
-a word are moved to `lost`, and their shards are free again.
+seconds that there is no completion record yet, but it never makes a link where there is one. The links of dead workers
+are moved to `lost`, and their shards are free again.
 """
 
 from __future__ import annotations
@@ -14,56 +14,59 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from generative_auctions.files import naming, write_atomic
-from launchers.shards import claim_path, error_path, mark_path
-from launchers.worker_record import workers_of
+from generative_auctions.files import naming
+from launchers.failures import error_path, write_failure
+from launchers.shards import completion_path, lease_path
+from launchers.worker_record import living, workers_of
 
 MOST_LOST = 3
 """A shard that so many workers did not survive is given up."""
 
 
-class Claims:
-    """The claims on the shards of one stage, `folder`."""
+class Leases:
+    """The leases on the shards of one stage, `folder`."""
 
     def __init__(self, folder: Path, make: bool = True) -> None:
         self.folder = folder
-        self._claims, self._lost = folder / "claims", folder / "lost"
-        for place in (self._claims, self._lost) if make else ():
+        self._leases, self._lost = folder / "claims", folder / "lost"
+        for place in (self._leases, self._lost) if make else ():
             with naming(place):
                 place.mkdir(parents=True, exist_ok=True)
 
     def take(self, key: str, worker: str) -> bool:
-        """Claim the shard for `worker`; False if another has claimed it, or it is done or has failed already."""
+        """Lease the shard to `worker`; False if another holds its lease, or it is done or has failed already."""
         if self.is_settled(key):
             return False
-        link = claim_path(self.folder, key)
+        link = lease_path(self.folder, key)
         try:
             with naming(link):
                 link.symlink_to(f"../workers/{worker}.json")
         except FileExistsError:
             return _holder(link) == worker  # a network file system may ask twice, and be told that it has been made
-        if self.is_settled(key):  # by a mark that came without a claim, from another run
+        if self.is_settled(key):  # by a completion record that came without a lease, from another run
             self.release(key, worker)
             return False
         return True
 
     def release(self, key: str, worker: str) -> None:
         """Give the shard back, if it is `worker` that has it."""
-        released = self._claims / f".{key}.{worker}"
+        released = self._leases / f".{key}.{worker}"
         if self._move(key, worker, released):
             released.unlink(missing_ok=True)
 
     def holders(self) -> dict[str, str]:
-        """The worker of each shard that is claimed and neither done nor failed."""
-        claimed = [key for key in _names(self._claims) if not key.startswith(".")]
-        settled = {name.partition(".")[0] for name in _names(self.folder)}  # after the claims, and from no cache
-        links = {key: claim_path(self.folder, key) for key in claimed if key not in settled}
+        """Return the worker of each shard that is leased and neither done nor failed."""
+        leased = [key for key in _names(self._leases) if not key.startswith(".")]
+        settled = {name.partition(".")[0] for name in _names(self.folder)}  # after the leases, and from no cache
+        links = {key: lease_path(self.folder, key) for key in leased if key not in settled}
         return {key: name for key, link in links.items() if (name := _holder(link)) is not None}
 
     def free(self, held: Mapping[str, str], there: Collection[str]) -> None:
-        """Take the shards away from workers that are gone; one that too many did not survive is marked as failed.
+        """Take shards away from dead workers; a shard that `MOST_LOST` workers did not survive has failed.
 
-        `held` is what `holders` said before it was asked who is `there`: a worker that has begun meanwhile is not gone.
+        Args:
+            held: the `holders`, as read before the living workers: a worker that began in between is not dead.
+            there: the names of the living workers.
         """
         for key, worker in held.items():
             if worker not in there:
@@ -72,48 +75,52 @@ class Claims:
             if len(workers) >= MOST_LOST and not self.is_settled(key):
                 self.give_up(key, f"{len(workers)} workers ended while they worked on it", workers)
 
+    def free_those_of_the_dead(self) -> None:
+        """Free the shards of dead workers, as far as this host can tell without SLURM's queue."""
+        held = self.holders()
+        self.free(held, living(self.folder))
+
     def lose(self, key: str, worker: str) -> None:
-        """Take the shard away from `worker`, which has ended with it in the making."""
+        """Take the shard away from `worker`, which ended before it was done."""
         self._move(key, worker, self._lost / f"{key}.{worker}")
 
     def give_up(self, key: str, reason: str, workers: Sequence[str]) -> None:
-        """Mark the shard as failed for `reason`, after the loss of `workers`."""
-        last = workers_of(self.folder).get(workers[-1], {}).get("log")
-        names = ", ".join(workers) + (f", log {last}" if last else "")
-        write_atomic(error_path(self.folder, key), f"{reason}\nworkers {names}\n".encode())
+        """Record that the shard failed for `reason`, after the loss of `workers`."""
+        last = workers_of(self.folder).get(workers[-1])
+        write_failure(self.folder, key, reason, f"workers {', '.join(workers)}", last and last.log)
 
     def _move(self, key: str, worker: str, to: Path) -> bool:
-        """Move the claim of `worker` on the shard to the path `to`; False if it has none."""
-        link = claim_path(self.folder, key)
+        """Move the lease of `worker` on the shard to the path `to`; False if it has none."""
+        link = lease_path(self.folder, key)
         if _holder(link) != worker:
             return False
         with suppress(FileNotFoundError):  # another was quicker
             link.rename(to)
             if _holder(to) == worker:
                 return True
-            to.rename(link)  # a third has claimed it since: give it back
+            to.rename(link)  # a third has leased it since: give it back
         return False
 
     def losses(self) -> dict[str, list[str]]:
-        """The workers that each shard was lost with since it was last asked for."""
+        """Return the workers that each shard was lost with since it was last asked for."""
         out: dict[str, list[str]] = {}
         for name in _names(self._lost):
             out.setdefault(name.partition(".")[0], []).append(name.partition(".")[2])
         return out
 
     def reopen(self, keys: Collection[str]) -> None:
-        """Forget that the shards failed or were lost: they are asked for again."""
+        """Forget that the shards failed or were lost, for they are asked for again."""
         for key in keys:
             if (failure := error_path(self.folder, key)).exists():
-                claim_path(self.folder, key).unlink(missing_ok=True)
+                lease_path(self.folder, key).unlink(missing_ok=True)
                 failure.unlink(missing_ok=True)
         for name in _names(self._lost):
             if name.partition(".")[0] in keys:
                 (self._lost / name).unlink(missing_ok=True)
 
     def is_settled(self, key: str) -> bool:
-        """Whether the shard is done or has failed; on a network file system, whether it was some seconds ago."""
-        return mark_path(self.folder, key).exists() or error_path(self.folder, key).exists()
+        """Tell whether the shard is done or has failed; on a network file system, whether it was some seconds ago."""
+        return completion_path(self.folder, key).exists() or error_path(self.folder, key).exists()
 
 
 def _names(folder: Path) -> list[str]:
@@ -123,7 +130,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _holder(link: Path) -> str | None:
-    """The worker that a claim names; "" for a file in the place of a link: nobody's, and so free again."""
+    """Return the worker that a lease names; "" for a file in the place of a link, which is nobody's and so free."""
     try:
         return Path(os.readlink(link)).name.removesuffix(".json")
     except FileNotFoundError:

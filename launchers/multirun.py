@@ -1,4 +1,4 @@
-"""A multirun: the jobs that Hydra's sweeper makes of one command, each a shard of work, and what became of them."""
+"""A multirun: the jobs that Hydra's sweeper makes of one command, each a shard of work, and their outcomes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import difflib
 import hashlib
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobStatus, run_job, setup_globals
+from hydra.core.utils import run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import TypeAdapter
@@ -27,11 +26,20 @@ from generative_auctions.files import write_atomic
 from generative_auctions.provenance import overridden
 from generative_auctions.schema import Section, read_config
 from generative_auctions.terminal import plain_console
-from launchers import FailedShardsError, LauncherConfig, NotWaitedError, Shard, fan_out, mark_of, record_of, unmark
+from launchers import (
+    FailedShardsError,
+    LauncherConfig,
+    NotWaitedError,
+    Shard,
+    completion_of,
+    fan_out,
+    forget,
+    record_of,
+)
 from launchers.config import InlineConfig
-from launchers.shards import error_path
+from launchers.failures import failure_of
 from launchers.status import write_manifest
-from launchers.sweep_table import override_values, read_rows, scalar_metrics, write_sweep_table
+from launchers.sweep_table import override_values, scalar_metrics, store_rows, write_sweep_table
 
 
 class _Hydra(Section):
@@ -39,7 +47,7 @@ class _Hydra(Section):
 
 
 def launcher_options(options: Mapping[str, Any]) -> LauncherConfig:
-    """The launcher that the keys `hydra.launcher` describe; raises `RequestError` naming the first that is wrong."""
+    """Return the launcher that the keys `hydra.launcher` describe. Raises `RequestError` naming the first wrong one."""
     plain = OmegaConf.to_container(OmegaConf.create(dict(options)))
     try:
         return read_config(_Hydra, {"launcher": plain}).launcher
@@ -49,7 +57,7 @@ def launcher_options(options: Mapping[str, Any]) -> LauncherConfig:
 
 @contextmanager
 def _hydra_config(config: DictConfig) -> Iterator[None]:
-    """Inside, what asks Hydra for its part of the configuration gets that of `config`."""
+    """Make Hydra's part of `config` the one that Hydra gives out inside."""
     before = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(config)
     try:
@@ -75,13 +83,13 @@ class Job:
         return Path(self.tree["run_dir"])
 
     def shard(self) -> Shard:
-        """The job as a piece of work; its configuration as text, which JSON does not refuse for a NaN in it."""
+        """Return the job as a piece of work; its configuration is text, in which JSON allows a NaN."""
         return Shard.of({"job": self.number, "overrides": list(self.overrides), "tree": json.dumps(self.tree)})
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of `job`: done, failed, refused (the request is wrong) or, so far, not finished.
+    """The outcome of `job`: done, failed, refused (the request is wrong) or, so far, not finished.
 
     `metrics` are the single numbers of its metrics.json, by their keys joined with dots.
     """
@@ -92,12 +100,12 @@ class Outcome:
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
-        """The job in the table of the sweep, without the metrics."""
+        """Return the job in the table of the sweep, without the metrics."""
         asked = {key: value for key, value in override_values(self.job.overrides).items() if key != "run_dir"}
         return {"job": self.job.number, **asked, "run_dir": str(self.job.run_dir), "status": self.state}
 
     def value(self, wanted: str | Sequence[str] | None) -> Any:
-        """The metric `wanted`, or a list of several; None where there is none, as of a job that failed."""
+        """Return the metric `wanted`, or a list of several; None where there is none, as of a job that failed."""
         if wanted is None or self.state != "done":
             return None
         if not isinstance(wanted, str):
@@ -167,7 +175,7 @@ class Sweep:
         return self._own / "finished"
 
     def _compose(self, overrides: list[str], number: int) -> Job:
-        """The job's configuration, as Hydra composes it; the job gets a directory of its own in that of the sweep."""
+        """Compose the job's configuration, with a directory of its own in that of the sweep."""
         config = self._hydra.config_loader.load_sweep_config(self._config, overrides)
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
@@ -189,7 +197,7 @@ class Sweep:
         return Job(number, overrides, config, tree)
 
     def _check(self, jobs: Sequence[Job]) -> None:
-        """Refuse wrong requests here, before any job is in a queue; raises one `RequestError` for all of them."""
+        """Refuse wrong requests before any job is in a queue. Raises one `RequestError` for all of them."""
         wrong: dict[str, RequestError] = {}
         for job in jobs:
             try:
@@ -208,24 +216,21 @@ class Sweep:
             raise RequestError(first.key, first.value, first.expected, details) from None
 
     def _write_table(self) -> None:
-        """Write what this command's jobs gave, and the table of all commands that share the directory."""
-        stored = self._own / "rows.json"
-        rows = [{"row": outcome.row(), "metrics": dict(outcome.metrics)} for outcome in self._outcomes]
-        begun = (read_rows(stored) or {"begun": time.time()})["begun"]
-        write_atomic(stored, json.dumps({"begun": begun, "rows": rows}).encode())
+        """Store the outcomes of this command's jobs, and write the table of all commands that share the directory."""
+        store_rows(self._own, [{"row": each.row(), "metrics": dict(each.metrics)} for each in self._outcomes])
         write_sweep_table(self._directory, self._application.headline)
 
     def _forget(self, jobs: Sequence[Job], shards: Sequence[Shard], folder: Path) -> None:
-        """Take back the marks that do not count: of a finished command, of work left going, of deleted runs."""
+        """Forget completions that do not count: of a finished command, of work left going, of deleted runs."""
         finished = self._finished.exists()
         self._finished.unlink(missing_ok=True)
         for job, shard in zip(jobs, shards, strict=True):
-            marked, record = mark_of(folder, shard.key), record_of(folder, shard, _RECORD)
-            if marked and (finished or record is None or record.status is None or not job.run_dir.exists()):
-                unmark(folder, shard.key)
+            completed, record = completion_of(folder, shard.key), record_of(folder, shard, _RECORD)
+            if completed and (finished or record is None or record.status is None or not job.run_dir.exists()):
+                forget(folder, shard.key)
 
     def report(self) -> int:
-        """Print what became of each job, the failures by themselves; the exit status of the command."""
+        """Print the outcome of each job, then the failures. Returns: the exit status of the command."""
         title = f"{self._config.hydra.job.name}, {len(self._outcomes)} jobs"
         table = Table(title=title, title_justify="left", box=None)
         for heading in ("job", "overrides", "status", "run directory"):
@@ -248,17 +253,17 @@ class Sweep:
         return 2 if all(outcome.state == "refused" for outcome in bad) else 1
 
     def _below(self, run_dir: Path) -> Path:
-        """`run_dir`, shortened where it lies in the directory of the sweep."""
+        """Return `run_dir`, shortened where it lies in the directory of the sweep."""
         return run_dir.relative_to(self._directory) if run_dir.is_relative_to(self._directory) else run_dir
 
 
 def job_worker(
     application: Application, hydra: HydraContext, configs: Mapping[str, DictConfig], folder: Path
 ) -> Callable[[Shard], None]:
-    """What runs a job wherever it is; its mark holds the exit status and the metrics.
+    """Return the function that runs a job; the completion record holds the exit status and the metrics.
 
-    Hydra's `run_job` is around it, so that callbacks, `hydra.job.env_set`, `hydra.job.chdir` and `hydra.output_subdir`
-    do what Hydra promises. The status is None if the job left work going that it does not wait for.
+    Hydra's `run_job` calls it, so that callbacks, `hydra.job.env_set`, `hydra.job.chdir` and `hydra.output_subdir` do
+    what Hydra promises. The status is None if the job left work going that it does not wait for.
     """
 
     log_warnings()
@@ -267,21 +272,24 @@ def job_worker(
     def work(shard: Shard) -> None:
         overrides, tree = shard.payload["overrides"], json.loads(shard.payload["tree"])
         print(f"job {shard.payload['job']}: {' '.join(overrides)}", flush=True)
-        status, metrics = None, {}
+        status, metrics, failure = None, {}, None
 
         def task(_: DictConfig) -> Any:
-            nonlocal status, metrics
+            nonlocal status, metrics, failure
             try:
                 status = application.act(tree) or 0
             except NotWaitedError as started:
                 print(started, flush=True)
                 return None
+            except Exception as error:  # Hydra gives it back with a message on the error output beside it
+                failure = error
+                raise
             metrics = scalar_metrics(Path(tree["run_dir"]))
             wanted = tree.get("optimize")
             return metrics.get(wanted) if isinstance(wanted, str) else None
 
         with overridden(overrides):
-            done = run_job(
+            run_job(
                 hydra_context=hydra,
                 task_function=task,
                 config=configs[shard.key],
@@ -289,16 +297,16 @@ def job_worker(
                 job_subdir_key="hydra.sweep.subdir",
                 configure_logging=False,
             )
-        if done.status != JobStatus.COMPLETED:
-            raise done._return_value  # the property would print beside it
-        shard.mark(folder, {"status": status, "metrics": metrics})
+        if failure:
+            raise failure
+        shard.complete(folder, {"status": status, "metrics": metrics})
 
     return work
 
 
 @dataclass(frozen=True)
 class _Record:
-    """What the mark of a job says: its exit status, None if it left work going, and its metrics."""
+    """The completion record of a job: its exit status, None if it left work going, and its metrics."""
 
     status: int | None
     metrics: dict[str, Any]
@@ -308,14 +316,13 @@ _RECORD = TypeAdapter(_Record)
 
 
 def _outcome(job: Job, shard: Shard, folder: Path, ends: Sequence[str]) -> Outcome:
-    """What the files of the sweep say of `job`; `ends` how its workers ended, if no worker stayed alive."""
-    record, failure = record_of(folder, shard, _RECORD), error_path(folder, shard.key)
+    """Read the outcome of `job`; `ends` says how its workers ended, if no worker stayed alive."""
+    record, failure = record_of(folder, shard, _RECORD), failure_of(folder, shard.key)
     if record is not None and record.status is not None:
         state = "failed" if record.status else "done"
         return Outcome(job, state, f"it ended with status {record.status} ({job.run_dir})", record.metrics)
-    if record is None and failure.exists():
-        reason = failure.read_text(errors="replace").partition("\n")[0] if failure.is_file() else "no regular file"
-        if reason.startswith(refused := f"{RequestError.__name__}: "):
-            return Outcome(job, "refused", reason.removeprefix(refused))
-        return Outcome(job, "failed", f"{reason} ({failure})")
+    if record is None and failure:
+        if failure.reason.startswith(refused := f"{RequestError.__name__}: "):
+            return Outcome(job, "refused", failure.reason.removeprefix(refused))
+        return Outcome(job, "failed", f"{failure.reason} ({failure.path})")
     return Outcome(job, "failed" if ends else "not finished", "; ".join(ends))

@@ -1,13 +1,11 @@
-"""What one sees while workers work: a table that renews itself, on no terminal a line now and then."""
+"""The progress display: a table that renews itself; where there is no terminal, a line now and then."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 from rich.live import Live
 from rich.progress import (
@@ -23,9 +21,10 @@ from rich.table import Table
 from rich.text import Text
 
 from generative_auctions.terminal import plain_console
+from launchers.failures import failure_of
 from launchers.shards import Shard
-from launchers.status import Standing, failure_of
-from launchers.worker_record import seconds_on_shard
+from launchers.status import Standing
+from launchers.worker_record import WorkerRecord
 
 _LINE_SECONDS = 30.0
 _MOST_WORKERS_SHOWN = 24
@@ -33,7 +32,7 @@ _QUIET_SECONDS = 300.0
 
 
 class Watch:
-    """Shows how `shards` stand, each time it is told: ``with Watch(…) as watch: watch.show(standing)``."""
+    """The display of a stage with workers elsewhere: ``with Watch(…) as watch: watch.show(standing)``."""
 
     def __init__(self, shards: Sequence[Shard], folder: Path, *, what: str, unit: str) -> None:
         self._sizes = {shard.key: shard.size for shard in shards}
@@ -47,7 +46,7 @@ class Watch:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live:
             self._live.stop()
 
@@ -75,7 +74,7 @@ class Watch:
 
     def _pace(self, standing: Standing) -> str:
         """`12.3 images/s, 0:01:40 left`, by the workers that are there."""
-        rate = sum(_rate(record) for record in standing.workers.values())
+        rate = sum(record.rate for record in standing.workers.values())
         if not rate:
             return ""
         left = sum(self._sizes[key] for key, state in standing.states.items() if state not in ("done", "failed"))
@@ -94,39 +93,27 @@ class Watch:
 
 def quiet(standing: Standing) -> str:
     """`no shard ended for 12 minutes`, by the records of the workers; "" while some end or nobody works."""
-    seconds = min(map(seconds_on_shard, standing.workers.values()), default=0.0)
+    seconds = min((record.seconds_on_shard() for record in standing.workers.values()), default=0.0)
     return f"no shard ended for {seconds / 60:.0f} minutes" if standing.open and seconds >= _QUIET_SECONDS else ""
 
 
-def workers_table(records: Sequence[Mapping[str, Any]], unit: str = "units") -> Table:
-    """One row for each worker."""
+def workers_table(records: Sequence[WorkerRecord], unit: str = "units") -> Table:
+    """Make a table with one row for each worker."""
     table = Table(box=None, title_justify="left", caption_justify="left")
     for heading in ("worker", "state", "done", "failed", f"{unit}/s", "this shard", "GPU", "host"):
         table.add_column(heading, no_wrap=True)
     table.add_column("log", overflow="fold")
     for record in records:
-        rate = _rate(record)
+        on_shard = str(timedelta(seconds=round(record.seconds_on_shard()))) if record.shard else ""
         table.add_row(
-            *(record["name"], record["state"], str(record["done"]), str(record["failed"])),
-            *(f"{rate:.1f}" if rate else "", _time_on_shard(record), record.get("gpu") or ""),
-            *(record["host"], record.get("log") or ""),
+            *(record.name, record.state, str(record.done), str(record.failed)),
+            *(f"{record.rate:.1f}" if record.rate else "", on_shard, record.gpu or "", record.host, record.log or ""),
         )
     return table
 
 
-def _time_on_shard(record: Mapping[str, Any]) -> str:
-    """`0:12:31`; "" without a shard in the making."""
-    return str(timedelta(seconds=round(seconds_on_shard(record)))) if record["shard"] else ""
-
-
-def _rate(record: Mapping[str, Any]) -> float:
-    """Units a second of a worker, since it had loaded."""
-    seconds = record["seen"] - record.get("working_since", record["seen"])
-    return record["units"] / seconds if seconds > 0 else 0.0
-
-
 class Bar:
-    """A progress bar of work in this process; of work without a name nothing is shown."""
+    """A progress bar of work in this process; work without a name shows nothing."""
 
     def __init__(self, shards: Sequence[Shard], *, what: str, unit: str) -> None:
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), _RateColumn())
@@ -138,17 +125,17 @@ class Bar:
         self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def loaded(self, make_worker: Callable[[], Callable[[Shard], None]]) -> Callable[[Shard], None]:
-        """What `make_worker()` makes; the rate counts from now on."""
+        """Return what `make_worker()` makes; the rate counts from now on."""
         worker = make_worker()
         self._progress.reset(self._task)
         return worker
 
     def advance(self, shard: Shard, done: bool) -> None:
-        """One more shard has ended."""
+        """Count one more shard that has ended."""
         self._progress.advance(self._task, shard.size)
 
 

@@ -1,4 +1,4 @@
-"""Shards of work and the marks that they leave on disk."""
+"""Shards of work and the completion records that they leave on disk."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from generative_auctions.files import write_atomic
+from launchers.failures import error_path
 
 _Record = TypeVar("_Record")
 
@@ -23,7 +24,7 @@ KEY = r"[0-9a-f]{20}"
 class Shard:
     """A piece of work: `payload` says all that its result depends on, `key` is its digest, `size` its units.
 
-    `worker` is who makes it, by the name of a file in `workers`; the mark says it.
+    `worker` is the name of the worker that makes it, which the completion record repeats.
     """
 
     key: str
@@ -33,68 +34,57 @@ class Shard:
 
     @classmethod
     def of(cls, payload: dict[str, Any], size: int = 1) -> Shard:
-        """A shard keyed by the content of its JSON-able `payload`."""
+        """Make a shard that is keyed by the content of its JSON-able `payload`."""
         text = json.dumps(payload, sort_keys=True, allow_nan=False)
         return cls(hashlib.sha256(text.encode()).hexdigest()[:20], payload, size)
 
-    def mark(self, folder: Path, record: dict[str, Any]) -> None:
-        """Say that the shard is done: write `folder/<key>.json` at once or not at all."""
+    def complete(self, folder: Path, record: dict[str, Any]) -> None:
+        """Record that the shard is done: write `folder/<key>.json` at once or not at all."""
         by = {"worker": self.worker} if self.worker else {}
-        write_atomic(mark_path(folder, self.key), json.dumps({"key": self.key, **by, **record}).encode())
+        write_atomic(completion_path(folder, self.key), json.dumps({"key": self.key, **by, **record}).encode())
         error_path(folder, self.key).unlink(missing_ok=True)
 
 
-def mark_of(folder: Path, key: str) -> dict[str, Any] | None:
-    """The record with which the shard was marked done in `folder`, or None; a damaged mark is none."""
-    record = read_record(mark_path(folder, key))
-    return record if record is not None and record.get("key") == key else None
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """The JSON object in `path`; None if there is none, or no whole one."""
+def completion_of(folder: Path, key: str) -> dict[str, Any] | None:
+    """Return the completion record of the shard in `folder`; None if there is none, or it is damaged."""
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(completion_path(folder, key).read_bytes())
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) else None
+    return record if isinstance(record, dict) and record.get("key") == key else None
 
 
-def unmark(folder: Path, key: str) -> None:
-    """Take the mark back: what the shard made is not there any more, and whoever made it claims it no longer."""
-    claim_path(folder, key).unlink(missing_ok=True)
-    mark_path(folder, key).unlink(missing_ok=True)
+def forget(folder: Path, key: str) -> None:
+    """Forget that the shard is done, for what it made is not there any more; its lease ends too."""
+    lease_path(folder, key).unlink(missing_ok=True)
+    completion_path(folder, key).unlink(missing_ok=True)
 
 
-def mark_path(folder: Path, key: str) -> Path:
-    """Where it says that the shard is done."""
+def completion_path(folder: Path, key: str) -> Path:
+    """Return the path of the completion record of a shard."""
     return folder / f"{key}.json"
 
 
-def claim_path(folder: Path, key: str) -> Path:
-    """The link to the worker that has the shard in the making, or that made it."""
+def lease_path(folder: Path, key: str) -> Path:
+    """Return the path of the link to the worker that has the shard in the making, or that made it."""
     return folder / "claims" / key
 
 
-def error_path(folder: Path, key: str) -> Path:
-    """Where the traceback of a failed shard is kept."""
-    return folder / f"{key}.error.txt"
-
-
 def record_of(folder: Path, shard: Shard, shape: TypeAdapter[_Record]) -> _Record | None:
-    """What the completion of `shard` was marked with, as that type; None without a mark, and if it is damaged."""
+    """Return the completion record of `shard` as that type; None if there is none, or it is damaged."""
     try:
-        return shape.validate_python(mark_of(folder, shard.key))
+        return shape.validate_python(completion_of(folder, shard.key))
     except ValidationError:
         return None
 
 
 def open_shards(shards: Sequence[Shard], folder: Path, is_done: Callable[[Shard], bool]) -> list[Shard]:
-    """The shards that are not done: those that are marked and not `is_done` lose their marks."""
+    """Return the shards that are not `is_done`; completion records of such shards are removed."""
     still_open = []
     for shard in shards:
-        marked = mark_of(folder, shard.key) is not None  # asked first: a worker of an earlier run may be marking it
+        completed = completion_of(folder, shard.key)  # asked first: a worker of an earlier run may complete it now
         if not is_done(shard):
             still_open.append(shard)
-            if marked:
-                unmark(folder, shard.key)
+            if completed is not None:
+                forget(folder, shard.key)
     return still_open

@@ -20,13 +20,13 @@ _UNREACHABLE = (
     *("Unable to contact", "Unable to establish control machine address", "Connection refused", "authentication error"),
     *("Socket timed out", "Zero Bytes", "temporarily", "no answer within"),
 )
-"""What SLURM's commands say when the controller, or the munge daemon, is away; anything else is a refusal."""
+"""Texts of SLURM's commands when the controller, or the munge daemon, is away; anything else is a refusal."""
 
 _LONGEST_ANSWER = 60.0
-"""Seconds that one command of SLURM's may take."""
+"""Seconds that one command of SLURM may take."""
 
 _MOST_LINES = 4
-"""Of an error of SLURM so many lines are shown, the last ones: the cause stands among them."""
+"""So many lines of an error of SLURM are shown, the last ones: the cause stands among them."""
 
 
 def queued() -> dict[str, str]:
@@ -46,7 +46,7 @@ def queued() -> dict[str, str]:
 
 
 def max_array_size() -> int:
-    """How many tasks an array may have here."""
+    """Return how many tasks an array may have here."""
     text = patiently(lambda: _run("scontrol", "show", "config"))
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", text, re.MULTILINE)
     return max(1, int(found[1])) if found else 1001
@@ -58,7 +58,7 @@ def requeue(job: str) -> None:
 
 
 def preempted(job: str) -> bool:
-    """Whether SLURM wants the place of `job` for another."""
+    """Tell whether SLURM preempts `job` for another."""
     found = re.search(r"PreemptTime=(\S+)", patiently(lambda: _run("scontrol", "show", "job", job)))
     return found is not None and found[1] not in ("None", "N/A", "Unknown")
 
@@ -70,9 +70,11 @@ def cancel(jobs: set[str], patience: float | None = None) -> None:
 
 
 def _run(*command: str) -> str:
-    """Return what a command of SLURM's prints.
+    """Return what a command of SLURM prints.
 
-    Raises `SlurmError` with its own words, `LaunchError` if it is not there or is told of a configuration that is not.
+    Raises:
+        SlurmError: the command fails; the text has its own words.
+        LaunchError: there is no such command here, or no file where SLURM_CONF says.
     """
     name, conf = command[0], os.environ.get("SLURM_CONF")
     if conf and not os.path.exists(conf):  # each command would look for it for a minute
@@ -92,9 +94,11 @@ def _run(*command: str) -> str:
 
 
 def patiently(ask: Callable[[], _T], patience: float | None = None) -> _T:
-    """What `ask()` returns, asked again for `patience` seconds while the controller does not answer.
+    """Return `ask()`, asked again for `patience` seconds while the controller does not answer.
 
-    Raises `SlurmError` when it never does, `LaunchError` with SLURM's own words when it refuses.
+    Raises:
+        SlurmError: the controller never answers.
+        LaunchError: SLURM refuses; the text has its own words.
     """
     deadline = time.monotonic() + (PATIENCE_SECONDS if patience is None else patience)
     while True:

@@ -20,13 +20,21 @@ _LOG = logging.getLogger(__name__)
 
 
 def staged(source: Path, stage_dir: str | Path, names: Collection[str] | None = None) -> Path:
-    """A copy of the folder `source` below `stage_dir`, made by the first worker of a node that asks for it.
+    """Copy the folder `source` below `stage_dir`, once per node: the first worker that asks for it makes the copy.
 
-    `stage_dir` may hold variables of the node's environment, as `$TMPDIR`. `names` are the files to copy, relative to
-    `source`; all of them without. Links are copied as what they point to. A copy is known by the path of its source
-    and the names, sizes and times of the files: weights that changed are copied anew, the older copy is left. Where
-    there is no room, `source` itself is returned, with a warning. Raises `RequestError` if a variable is not set or
-    the folder cannot be written.
+    A copy is known by the path of its source and the names, sizes and times of the files: weights that changed are
+    copied anew, and the older copy is left. Links are copied as what they point to.
+
+    Args:
+        source: the folder to copy.
+        stage_dir: where to, with variables of the node's environment such as `$TMPDIR`.
+        names: the files to copy, relative to `source`; None for all of them.
+
+    Returns:
+        The copy; where there is no room `source` itself, with a warning.
+
+    Raises:
+        RequestError: a variable is not set, or the folder cannot be written.
     """
     root = _expanded(stage_dir)
     sizes, identity = _contents(source.resolve(), names)
@@ -55,7 +63,7 @@ def _expanded(stage_dir: str | Path) -> Path:
 
 
 def _contents(source: Path, names: Collection[str] | None) -> tuple[dict[str, int], str]:
-    """Bytes by the name of each file, and the identity of a copy."""
+    """Return the bytes of each file by its name, and a digest that identifies the copy."""
     if names is None:
         names = [str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()]
     stats = {name: (source / name).stat() for name in sorted(names)}
@@ -65,7 +73,7 @@ def _contents(source: Path, names: Collection[str] | None) -> tuple[dict[str, in
 
 
 def _complete(target: Path, sizes: dict[str, int]) -> bool:
-    """Whether the copy is whole: after a crash of the node, a renamed folder may hold files that are not."""
+    """Tell whether the copy is whole: after a crash of the node, a renamed folder may hold files that are not."""
     try:
         return all((target / name).stat().st_size == size for name, size in sizes.items()) and target.is_dir()
     except FileNotFoundError:

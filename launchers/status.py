@@ -1,4 +1,4 @@
-"""How a stage stands, from its files: which shards are done, failed, in the making, lost, pending, and who works."""
+"""The status of a stage, from its files: which shards are done, failed, running, lost or pending, and who works."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from generative_auctions.files import write_atomic
-from launchers.errors import Failure, LaunchError
-from launchers.leases import Claims
-from launchers.shards import KEY, error_path, mark_path
+from launchers.errors import LaunchError
+from launchers.failures import error_path
+from launchers.leases import Leases
+from launchers.shards import KEY, completion_path
 from launchers.squeue import queued
-from launchers.worker_record import BEAT_SECONDS, LOST_AFTER_SECONDS, living, may_be_silent
+from launchers.worker_record import BEAT_SECONDS, LOST_AFTER_SECONDS, WorkerRecord, living
 
 CANCELLED = "cancelled"
 """The file by which `python -m launchers cancel` tells the launching process and the workers of a stage."""
@@ -25,26 +25,31 @@ STATES = ("done", "running", "pending", "failed", "lost")
 
 
 def write_manifest(folder: Path, keys: list[str]) -> None:
-    """Say which shards `folder` will hold the marks of, so that what is pending can be counted."""
+    """List the shards of the stage `folder`, so that those that are pending can be counted."""
     write_atomic(folder / _MANIFEST, ("\n".join(keys) + "\n").encode())
 
 
 @dataclass(frozen=True)
 class Standing:
-    """`states` of the shards by key; `losses` so far; the records of the `workers` that are there."""
+    """The `states` of the shards by key, the number of `losses` so far, and the records of the living `workers`."""
 
     states: Mapping[str, str]
     losses: int
-    workers: Mapping[str, Mapping[str, Any]]
+    workers: Mapping[str, WorkerRecord]
 
     def count(self, state: str) -> int:
-        """How many shards are in `state`."""
+        """Return how many shards are in `state`."""
         return sum(own == state for own in self.states.values())
 
     @property
     def open(self) -> int:
         """How many shards are neither done nor failed."""
         return len(self.states) - self.count("done") - self.count("failed")
+
+    @property
+    def unleased(self) -> int:
+        """How many open shards no living worker holds."""
+        return self.open - self.count("running")
 
     def __str__(self) -> str:
         shown = {state: self.count(state) for state in STATES}
@@ -58,19 +63,23 @@ def standing(
     queue: Mapping[str, str] | None = None,
     patience: float = LOST_AFTER_SECONDS,
 ) -> Standing:
-    """How the shards `keys` of the stage `folder` stand; `queue` is the state of SLURM's jobs, where that is known.
+    """Return how the shards `keys` of the stage `folder` stand.
 
-    Workers of whom only that could tell are gone after `patience` seconds of silence.
+    Args:
+        folder: the folder of the stage.
+        keys: the keys of the shards.
+        queue: the state of each job in SLURM's queue by its id; None if it is not known.
+        patience: seconds of silence after which a worker of whom nothing else tells is dead.
     """
-    claims = Claims(folder, make=False)
-    holders, losses = claims.holders(), claims.losses()  # before it is asked who is there and what is done
+    leases = Leases(folder, make=False)
+    holders, losses = leases.holders(), leases.losses()  # before it is asked who is there and what is done
     there = living(folder, queue, patience)
     names = set(os.listdir(folder)) if folder.is_dir() else set()
 
     def state(key: str) -> str:
         if error_path(folder, key).name in names:
             return "failed"
-        if mark_path(folder, key).name in names:
+        if completion_path(folder, key).name in names:
             return "done"
         if key in holders:
             return "running" if holders[key] in there else "lost"
@@ -80,10 +89,10 @@ def standing(
 
 
 def watched(folder: Path, keys: Sequence[str], queue: Mapping[str, str] | None = None) -> Standing:
-    """How the shards stand, after a look of some seconds at whether workers on other hosts still write."""
+    """Return how the shards stand, after watching for some seconds whether workers on other hosts still write."""
     now, deadline = standing(folder, keys, queue), time.monotonic() + 2.4 * BEAT_SECONDS
-    first = {name: record["seen"] for name, record in now.workers.items() if may_be_silent(record, queue)}
-    while now.open and any(now.workers.get(name, {}).get("seen") == seen for name, seen in first.items()):
+    first = {name: record.seen for name, record in now.workers.items() if record.may_be_silent(queue)}
+    while now.open and any(name in now.workers and now.workers[name].seen == seen for name, seen in first.items()):
         if time.monotonic() > deadline:
             return standing(folder, keys, queue, patience=2 * BEAT_SECONDS)
         time.sleep(0.2)
@@ -91,46 +100,37 @@ def watched(folder: Path, keys: Sequence[str], queue: Mapping[str, str] | None =
     return now
 
 
-def failure_of(folder: Path, key: str) -> Failure | None:
-    """Why the shard failed, by the first two lines of its file; None if it has not."""
-    path = error_path(folder, key)
-    if not path.exists():
-        return None
-    text = path.read_text(errors="replace") if path.is_file() else ""
-    reason, where = [*text.splitlines(), "", ""][:2]
-    return Failure(key, reason or "nothing stands in its file", path, where.partition(", log ")[2] or None)
-
-
 def queue_of(folder: Path) -> Mapping[str, str] | None:
-    """State of the user's jobs in SLURM's queue by id; None if the stage `folder` has submitted none.
+    """Return the state of the user's jobs in SLURM's queue by id; None if the stage `folder` has submitted none.
 
-    Raises `SlurmError` if SLURM does not answer, `LaunchError` if it cannot be asked from here.
+    Raises:
+        SlurmError: SLURM does not answer.
+        LaunchError: SLURM cannot be asked from here.
     """
-    if not submitted(folder):
-        return None
-    return queued()
+    return queued() if submitted(folder) else None
 
 
 def jobs_in(queue: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Those jobs of `queue` that the stage `folder` submitted."""
+    """Return those jobs of `queue` that the stage `folder` submitted."""
     mine = submitted(folder)
     return {job: state for job, state in queue.items() if job.partition("_")[0] in mine}
 
 
 def is_cancelled(folder: Path) -> bool:
-    """Whether the work of the stage `folder` was called off."""
+    """Tell whether the work of the stage `folder` was cancelled."""
     return (folder / CANCELLED).exists()
 
 
 def submitted(folder: Path) -> set[str]:
-    """The ids of the jobs and arrays that the stage `folder` submitted, by the files that submitit leaves."""
+    """Return the ids of the jobs and arrays that the stage `folder` submitted, by the files that submitit leaves."""
     return {path.name.partition("_")[0] for path in folder.glob("jobs/*_submission.sh")}
 
 
 def stages(run_dir: Path) -> dict[str, list[str]]:
-    """The keys of the shards of each stage (folder of `run_dir/shards`) by its name.
+    """Return the keys of the shards of each stage (folder of `run_dir/shards`) by its name.
 
-    Raises `LaunchError` naming the file that lists the shards of a stage if it is damaged.
+    Raises:
+        LaunchError: the file that lists the shards of a stage is damaged; it is named.
     """
     try:
         manifests = sorted(run_dir.glob(f"shards/*/{_MANIFEST}"))
@@ -144,12 +144,9 @@ def _keys(manifest: Path) -> list[str]:
         keys = manifest.read_text(encoding="ascii").split()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "other bytes stand there"
-        raise _damaged(manifest, reason) from None
-    if not keys or not all(re.fullmatch(KEY, key) for key in keys):
-        raise _damaged(manifest, "other text stands there" if keys else "it is empty")
-    return keys
-
-
-def _damaged(manifest: Path, reason: object) -> LaunchError:
+    else:
+        if keys and all(re.fullmatch(KEY, key) for key in keys):
+            return keys
+        reason = "other text stands there" if keys else "it is empty"
     expected = f"a line with the key of each shard ({reason}); the command that made the run writes it again"
-    return LaunchError(f"DIR = {manifest}: expected {expected}")
+    raise LaunchError(f"DIR = {manifest}: expected {expected}")

@@ -1,8 +1,9 @@
-"""The table of a sweep: a row for each job, with its overrides, what became of it, and its metrics."""
+"""The table of a sweep: a row for each job, with its overrides, its status and its metrics."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from pydantic import TypeAdapter
 from generative_auctions.files import read_json, write_atomic, write_table
 from generative_auctions.schema import flat
 
+Row = Mapping[str, Mapping[str, Any]]
+"""One job: `row`, its overrides, directory and status, and `metrics`, by their keys joined with dots."""
+
 _METRICS = TypeAdapter(dict[str, Any])
 
 Headline = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""From the single numbers of a metrics.json, by their keys joined with dots, the few that runs are compared by."""
+"""Picks the few metrics that runs are compared by, from those of a metrics.json by their keys joined with dots."""
 
 
 def write_sweep_table(directory: Path, headline: Headline) -> None:
@@ -26,21 +30,25 @@ def write_sweep_table(directory: Path, headline: Headline) -> None:
     A row is a job: what it overrides, its run_dir, its status, and in sweep.csv the `headline` of its metrics, in
     sweep.parquet all of them. Of two commands with the same job the later one's row counts.
     """
-    stored = [content for path in directory.glob(".sweep/*/rows.json") if (content := read_rows(path))]
+    stored = [content for path in directory.glob(".sweep/*/rows.json") if (content := _read_rows(path))]
     rows: dict[str, Any] = {}
     for content in sorted(stored, key=lambda content: content["begun"]):
         for entry in content["rows"]:
             rows[entry["row"]["run_dir"]] = entry
-    full = _table([{**entry["row"], **entry["metrics"]} for entry in rows.values()])
-    write_table(full, directory / "sweep.parquet")
-    few = _table(
-        [{**entry["row"], **(headline(entry["metrics"]) if entry["metrics"] else {})} for entry in rows.values()]
-    )
+    write_table(_table([{**entry["row"], **entry["metrics"]} for entry in rows.values()]), directory / "sweep.parquet")
+    few = _table([{**e["row"], **(headline(e["metrics"]) if e["metrics"] else {})} for e in rows.values()])
     write_atomic(directory / "sweep.csv", few.to_csv(index=False, lineterminator="\n").encode())
 
 
-def read_rows(path: Path) -> dict[str, Any] | None:
-    """What one command stored of its jobs; None if there is nothing that can be read."""
+def store_rows(folder: Path, rows: Sequence[Row]) -> None:
+    """Store what became of the jobs of one command in its `folder`, with the time at which it was first stored."""
+    path = folder / "rows.json"
+    begun = (_read_rows(path) or {"begun": time.time()})["begun"]
+    write_atomic(path, json.dumps({"begun": begun, "rows": rows}).encode())
+
+
+def _read_rows(path: Path) -> dict[str, Any] | None:
+    """Return what one command stored of its jobs; None if there is nothing that can be read."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -49,13 +57,13 @@ def read_rows(path: Path) -> dict[str, Any] | None:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """`rows` as a table; a key that a row lacks is an empty cell."""
+    """Return `rows` as a table; a key that a row lacks is an empty cell."""
     keys = dict.fromkeys(key for row in rows for key in row)
     return pd.DataFrame({key: _column([row.get(key) for row in rows]) for key in keys})
 
 
 def _column(values: Sequence[Any]) -> pd.Series:
-    """Numbers as numbers if all are, or else everything as text: a column of a file has one type."""
+    """Return numbers as numbers if all are, else everything as text: a column of a file has one type."""
     kinds = {type(value) for value in values if value is not None}
     if kinds == {bool}:
         return pd.Series(values, dtype="boolean")
@@ -67,7 +75,7 @@ def _column(values: Sequence[Any]) -> pd.Series:
 
 
 def override_values(overrides: Iterable[str]) -> dict[str, Any]:
-    """The values of Hydra's `overrides` by key, typed as Hydra reads them; lists and mappings as text."""
+    """Return the values of Hydra's `overrides` by key, typed as Hydra reads them; lists and mappings as text."""
     values = {}
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         value = override.value()
@@ -78,7 +86,7 @@ def override_values(overrides: Iterable[str]) -> dict[str, Any]:
 
 
 def scalar_metrics(run_dir: Path) -> dict[str, Any]:
-    """The single values of the run's metrics.json by their keys joined with dots; none where there is no such file."""
+    """Return the single values of the run's metrics.json by their keys joined with dots; none without that file."""
     file = run_dir / "metrics.json"
     metrics = read_json(file, _METRICS) if file.exists() else {}
     return {key: value for key, value in flat(metrics).items() if not isinstance(value, list)}

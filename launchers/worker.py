@@ -1,4 +1,4 @@
-"""What every worker does, wherever it runs: load once, take shards while there are any, leave a record of each end."""
+"""The loop of a worker, wherever it runs: load once, process shards while there are any, record how each ended."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from generative_auctions.files import write_atomic
-from launchers.leases import Claims
-from launchers.shards import Shard, error_path, mark_of
-from launchers.worker_record import Presence, living
+from launchers.failures import write_failure
+from launchers.leases import Leases
+from launchers.shards import Shard, completion_of
+from launchers.worker_record import Presence
 
 Worker = Callable[[Shard], None]
 
@@ -27,7 +27,7 @@ class StoppedError(BaseException):
 
 @dataclass(frozen=True)
 class Work:
-    """What the workers of a stage share: `make_worker()` loads what they need, then takes one shard after the other.
+    """What the workers of a stage share: `make_worker()` loads what they need, its result makes one shard a call.
 
     `shard_timeout` is in minutes, None for no limit.
     """
@@ -47,13 +47,27 @@ def take_shards(
     enough: Callable[[], bool] = lambda: False,
     report: Callable[[Shard, bool], None] = lambda shard, done: None,
 ) -> int:
-    """Make shards of `work` that nobody else has until none is left, `most` are made or it is `enough`; how many fail.
+    """Process shards of `work` that no other worker holds until none remain, `most` are made or `enough()`.
 
-    Each is marked done by the worker function itself, or failed with its traceback; `report` hears of both. The worker
-    function is made when there is a shard for it. Raises what making it raises, and `OSError` where there is no room.
+    The worker function is made once there is a shard for it. It records itself that a shard is done; here it is
+    recorded that one failed, with its traceback.
+
+    Args:
+        work: what to do.
+        me: the record of this process.
+        most: how many shards to process at most; None for all.
+        enough: is asked before each shard whether to stop.
+        report: is told of each shard that ended, and whether it is done.
+
+    Returns:
+        The number of failed shards.
+
+    Raises:
+        Exception: what making the worker function raises.
+        OSError: there is no room on the disk.
     """
-    claims, make, failed = Claims(work.folder), None, 0
-    for made, shard in enumerate(_claimed(work, claims, me, enough), start=1):
+    leases, make, failed = Leases(work.folder), None, 0
+    for made, shard in enumerate(_leased(work, leases, me, enough), start=1):
         try:
             _begin(shard, work, me)
             if make is None:
@@ -62,8 +76,8 @@ def take_shards(
                 _begin(shard, work, me)
             done = _try(make, replace(shard, worker=me.name), work, me)
         except BaseException:
-            if not claims.is_settled(shard.key):
-                claims.release(shard.key, me.name)
+            if not leases.is_settled(shard.key):
+                leases.release(shard.key, me.name)
             raise
         failed += not done
         me.count(shard.size if done else 0, done)
@@ -73,35 +87,34 @@ def take_shards(
     return failed
 
 
-def _claimed(work: Work, claims: Claims, me: Presence, enough: Callable[[], bool]) -> Iterator[Shard]:
-    """Shards as they are claimed; at the end once more those that were given back or whose worker is gone."""
+def _leased(work: Work, leases: Leases, me: Presence, enough: Callable[[], bool]) -> Iterator[Shard]:
+    """Yield shards as they are leased; at the end once more those that were given back or whose worker died."""
     found = True
     while found:
         found = False
         for shard in work.shards:
             if enough():
                 return
-            if claims.take(shard.key, me.name):
+            if leases.take(shard.key, me.name):
                 found = True
                 yield shard
-        held = claims.holders()
-        claims.free(held, living(work.folder))
+        leases.free_those_of_the_dead()
 
 
 def _begin(shard: Shard, work: Work, me: Presence) -> None:
-    """From now on time counts; the log shows where it was spent if there is a limit and that is reached."""
+    """Start the time of `shard`; if its limit is reached, the log shows where the time was spent."""
     me.begin(shard.key)
     if work.shard_timeout is not None:
         faulthandler.dump_traceback_later(60 * work.shard_timeout)
 
 
 def _try(make: Worker, shard: Shard, work: Work, me: Presence) -> bool:
-    """Make `shard`, again if it fails and may be tried again; whether it was made."""
+    """Make `shard`, again if it fails and may be tried again. Returns: whether it was made."""
     attempts = work.max_retries + 1
     for _ in range(attempts):
         try:
             make(shard)
-            if mark_of(work.folder, shard.key) is None:
+            if completion_of(work.folder, shard.key) is None:
                 raise RuntimeError("the worker function left no mark that the shard is done")
             return True
         except (Exception, SystemExit) as error:
@@ -109,12 +122,10 @@ def _try(make: Worker, shard: Shard, work: Work, me: Presence) -> bool:
                 raise
             failure, text = error, traceback.format_exc()
     tried = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-    where = f"worker {me.name}, after {tried}" + (f", log {me.log}" if me.log else "")
-    report = f"{reason(failure)}\n{where}\n\n{text}"
-    write_atomic(error_path(work.folder, shard.key), report.encode(errors="backslashreplace"))
+    write_failure(work.folder, shard.key, reason(failure), f"worker {me.name}, after {tried}", me.log, text)
     return False
 
 
 def reason(error: BaseException) -> str:
-    """The error in one line."""
+    """Describe the error in one line."""
     return f"{type(error).__name__}: {error}".strip().splitlines()[0]

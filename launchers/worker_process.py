@@ -27,6 +27,9 @@ from launchers.worker_record import Presence, local_name
 _OF_THE_NOTICE = 0.75
 """The part of the notice before a time limit in which the shard in the making may still be finished."""
 
+_TIME_IS_SHORT = signal.Signals[f"SIG{submitit.JobEnvironment.USR_SIG}"]
+"""The signal by which submitit says that the time limit is near."""
+
 _TOO_SHORT = "its time was over before it had made one shard (launcher.time, launcher.signal_delay)"
 
 
@@ -42,12 +45,12 @@ class StoredWork:
 
 
 def work_path(folder: Path) -> Path:
-    """Where the work of the stage `folder` lies for workers."""
+    """Return the path of the work file of the stage `folder`."""
     return folder / "jobs" / "work.pkl"
 
 
 def write_work(work: Work) -> Path:
-    """Store `work` for the workers; where it lies."""
+    """Store `work` for the workers. Returns: the path of the work file."""
     path = work_path(work.folder)
     stored = StoredWork(work.folder, Path.cwd(), platform.python_version(), cloudpickle.dumps(work))
     write_atomic(path, pickle.dumps(stored))
@@ -55,14 +58,14 @@ def write_work(work: Work) -> Path:
 
 
 def read_work(path: Path) -> StoredWork:
-    """The work file at `path`, which is trusted as code is."""
+    """Read the work file at `path`, which is trusted as code is."""
     stored: StoredWork = pickle.loads(path.read_bytes())
     return stored
 
 
 @dataclass(frozen=True)
 class WorkerProcess:
-    """What submitit calls in a new process. It ends with status 1 if one of its shards failed.
+    """The function that submitit calls in a new process, which ends with status 1 if one of its shards failed.
 
     `notice` is how many seconds before its time limit the process is told, by submitit's signal.
     """
@@ -83,8 +86,10 @@ class WorkerProcess:
         with _presence(self.work_file.parents[1], job, self.slot) as me, bell:
             failed = take_until_told(self.work_file, me, bell, self.most)
         try:
-            if (bell.rung and me.ended) or ((bell.rung or bell.stopped) and _is_preempted(job)):
-                _queue_again(job)
+            is_slurm = job.cluster == "slurm"
+            if (bell.rung and me.ended) or ((bell.rung or bell.stopped) and is_slurm and preempted(job.job_id)):
+                if is_slurm:
+                    requeue(job.job_id)
             elif bell.rung:  # as it would be the next time
                 _fail(me, _TOO_SHORT)
         except (LaunchError, SlurmError) as error:  # in a container, say, that has no scontrol
@@ -121,7 +126,7 @@ def _fail(me: Presence, why: str) -> NoReturn:
 
 
 class Bell:
-    """Heeds the signals: SIGTERM and SIGINT end the work now, submitit's says that time will soon be over."""
+    """Handles the signals: SIGTERM and SIGINT end the work now, submitit's says that the time limit is near."""
 
     def __init__(self, notice: float) -> None:
         self.rung = self.stopped = False
@@ -131,12 +136,12 @@ class Bell:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        signal.signal(submitit.JobEnvironment._usr_sig(), self._ring)
+        signal.signal(_TIME_IS_SHORT, self._ring)
         signal.signal(signal.SIGALRM, self._stop)
 
     def __exit__(self, *_: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for number in (signal.SIGTERM, signal.SIGINT, submitit.JobEnvironment._usr_sig()):
+        for number in (signal.SIGTERM, signal.SIGINT, _TIME_IS_SHORT):
             signal.signal(number, signal.SIG_IGN)  # this process is about to end, and has said so
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
@@ -161,12 +166,3 @@ def _presence(folder: Path, job: submitit.JobEnvironment, slot: Slot | None) -> 
         slot=slot.number if slot else None,
         gpu=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
     )
-
-
-def _is_preempted(job: submitit.JobEnvironment) -> bool:
-    return job.cluster == "slurm" and preempted(job.job_id)
-
-
-def _queue_again(job: submitit.JobEnvironment) -> None:
-    if job.cluster == "slurm":
-        requeue(job.job_id)

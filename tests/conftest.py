@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import diffusion_auction  # noqa: F401  (before torch: it has MKL repeat its results to the bit)
-from launchers.backends.slurm import SlurmCrew
+from launchers.backends.slurm import SlurmWorkers
 from tests.launching import REPO, Bench
 from tests.slurm_lab import SlurmLab, missing_programs
 
@@ -49,6 +49,6 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 def cluster(slurm_lab: SlurmLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmLab]:
     """The laboratory cluster as this process's own; a launching process that asks it often."""
     monkeypatch.setenv("SLURM_CONF", slurm_lab.environment["SLURM_CONF"])
-    monkeypatch.setattr(SlurmCrew, "poll_seconds", 0.2)
+    monkeypatch.setattr(SlurmWorkers, "poll_seconds", 0.2)
     yield slurm_lab
     slurm_lab.clear()

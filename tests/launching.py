@@ -29,7 +29,7 @@ from launchers import (
     SlurmConfig,
     fan_out,
 )
-from launchers.shards import mark_of
+from launchers.shards import completion_of
 from launchers.status import write_manifest
 
 REPO = Path(__file__).parents[1]
@@ -103,7 +103,7 @@ class Bench:
 
     def results(self, shards: Iterable[Shard]) -> dict[int, Any]:
         """What each shard that is done was marked with, by its number; nothing of who made it."""
-        marks = {shard.payload["number"]: mark_of(self.folder, shard.key) for shard in shards}
+        marks = {shard.payload["number"]: completion_of(self.folder, shard.key) for shard in shards}
         return {
             number: {name: value for name, value in mark.items() if name != "worker"}
             for number, mark in marks.items()
@@ -184,7 +184,7 @@ def work(bench: Bench, shard: Shard, fills: str | None = None) -> None:
         _fail(does, number, bench.begun()[number])
         if fills and number == 2:
             _fill(Path(fills))
-        shard.mark(bench.folder, {"square": number**2})
+        shard.complete(bench.folder, {"square": number**2})
     finally:
         time.sleep(shard.payload.get("lingers", 0))
         bench.note("end", number=number)
@@ -218,9 +218,9 @@ def _until(moment: Callable[[], object]) -> None:
 def main() -> None:
     """What `launch_apart` starts: the exit status is that of the applications."""
     from launchers.backends import local as on_this_host  # with submitit, which workers need not wait for
-    from launchers.backends.slurm import SlurmCrew
+    from launchers.backends.slurm import SlurmWorkers
 
-    SlurmCrew.poll_seconds, on_this_host._GRACE_SECONDS = 0.2, 3.0
+    SlurmWorkers.poll_seconds, on_this_host._GRACE_SECONDS = 0.2, 3.0
     spec = json.loads(sys.argv[1])
     launcher: LauncherConfig = TypeAdapter(LauncherConfig).validate_python(spec["launcher"])
     run_dir, notes, stage = spec["place"]

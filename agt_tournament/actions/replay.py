@@ -32,8 +32,7 @@ from generative_auctions.errors import RequestError
 from generative_auctions.files import DamagedFileError
 from generative_auctions.run_directory import check_ended, read_provenance
 from generative_auctions.text import count
-from launchers import mark_of
-from launchers.shards import mark_path
+from launchers import completion_of, completion_path
 
 _MOST_SHOWN = 40
 _NOT_COMPARED = ("config.yaml", "provenance.json", "shards", "logs", ".lock")
@@ -247,8 +246,8 @@ def _of_digests(run_dir: Path, games: Sequence[StoredGame], rules: TournamentCon
             arena_id = f"arena_{block.payload['arena']}"
             places = [place_of_game(stage.number, arena_id, number) for number in range(first, last + 1)]
             there = [place for place in places if (run_dir / place).exists()]
-            shard = mark_path(marks, block.key).relative_to(run_dir)
-            digests = (mark_of(marks, block.key) or {}).get("files")
+            shard = completion_path(marks, block.key).relative_to(run_dir)
+            digests = (completion_of(marks, block.key) or {}).get("files")
             if there and (not isinstance(digests, list) or len(digests) != len(places)):
                 yield Remark(_span(there), f"no digest in {shard}: times, errors and output cannot be checked")
                 continue

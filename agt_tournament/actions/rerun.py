@@ -18,7 +18,7 @@ from agt_tournament.game.seeding import GameSeeds
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 from agt_tournament.tournament.submissions import read_submission, store_submission
 from agt_tournament.tournament.tournament_manager import TournamentStage, open_agents
-from launchers import Shard, fan_out, mark_of
+from launchers import Shard, completion_of, fan_out
 
 ReadGame = Callable[[int, int, int], tuple[str, Mapping[str, Any]] | None]
 """From stage, arena and game to the game file's name and content; None without one."""
@@ -84,7 +84,7 @@ def rerun(
                 agent.take_output()
                 if seat.deviations:
                     found.append([file, team, *seat.deviations[0], len(seat.deviations) - 1])
-        shard.mark(marks, {"deviations": found})
+        shard.complete(marks, {"deviations": found})
 
     with tempfile.TemporaryDirectory() as folder:
         marks, copies = Path(folder) / "shards" / "rerun", Path(folder).resolve() / "submissions"
@@ -92,7 +92,7 @@ def rerun(
             store_submission(read_submission(submissions / team, "run_dir").files, copies / team)
         fan_out(lambda: play, blocks, marks, what=what, unit="games")
         for shard in blocks:
-            record = mark_of(marks, shard.key)
+            record = completion_of(marks, shard.key)
             assert record is not None, "`fan_out` raises unless every block is done"
             yield from (Deviation(*deviation) for deviation in record["deviations"])
 

@@ -36,8 +36,7 @@ from agt_tournament.tournament.tournament_manager import (
 )
 from generative_auctions.errors import RequestError
 from generative_auctions.run_directory import check_writable, read_run
-from launchers import Shard, fan_out
-from launchers.status import write_manifest
+from launchers import Shard, fan_out, write_manifest
 
 
 def run(config: CompetitionConfig) -> int:

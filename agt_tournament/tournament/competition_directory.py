@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agt_tournament.config import GUESSABLE, CompetitionConfig, SandboxConfig, TournamentConfig, identity
+from agt_tournament.config import CompetitionConfig, SandboxConfig, TournamentConfig, identity
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 from agt_tournament.tournament import messages
 from agt_tournament.tournament.admission import read_submissions, refusal
@@ -19,6 +19,7 @@ from generative_auctions.errors import RequestError
 from generative_auctions.files import DamagedFileError, in_words
 from generative_auctions.provenance import provenance
 from generative_auctions.run_directory import (
+    GUESSABLE,
     NOTHING_ELSE_SAYS,
     from_stored,
     read_run,

@@ -19,7 +19,7 @@ from agt_tournament.game.seeding import GameSeeds, Purpose, stream
 from agt_tournament.sandbox.agent_process import AgentProcess, Limits, one_cpu
 from agt_tournament.sandbox.walls.sandbox import NONE, Sandbox
 from generative_auctions.files import DamagedFileError
-from launchers import Shard, mark_of, unmark
+from launchers import Shard, completion_of, forget
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def block_player(
                 log_game_result(run_dir / place_of_game(stage, arena_id, game), result, outputs)
                 log(log_file, *told(game, result))
         digests = [game_digests(path) for path in _games(run_dir, shard)]
-        shard.mark(folder, {"files": digests, "sandbox": sandbox.name})
+        shard.complete(folder, {"files": digests, "sandbox": sandbox.name})
 
     return play
 
@@ -157,7 +157,7 @@ def open_agents(
 
 def is_played(run_dir: Path, folder: Path, shard: Shard) -> bool:
     """Whether the block is marked and its files are as they were marked."""
-    mark = mark_of(folder, shard.key)
+    mark = completion_of(folder, shard.key)
     return mark is not None and mark.get("files") == [game_digests(path) for path in _games(run_dir, shard)]
 
 
@@ -175,14 +175,16 @@ def unplayed(run_dir: Path, folder: Path, shards: Iterable[Shard]) -> list[Shard
     """
     out = []
     for shard in shards:
-        marked = mark_of(folder, shard.key) is not None  # asked first: a worker of an earlier run may be playing it
+        marked = (
+            completion_of(folder, shard.key) is not None
+        )  # asked first: a worker of an earlier run may be playing it
         if not is_played(run_dir, folder, shard):
             out.append(shard)
             for error in damaged_games(run_dir, folder, shard) if marked else ():
                 first, last = shard.payload["games"]
                 print(f"{error.value}: {error.problem}; games {first} to {last} are played again", file=sys.stderr)
             if marked:
-                unmark(folder, shard.key)
+                forget(folder, shard.key)
     return out
 
 
@@ -199,6 +201,6 @@ _DIGESTS = TypeAdapter(list[tuple[str | None, str | None]])
 def _digests(folder: Path, shard: Shard) -> list[tuple[str | None, str | None]] | None:
     """The digests of its games that a block is marked with; None without a mark, and if it is damaged."""
     try:
-        return _DIGESTS.validate_python((mark_of(folder, shard.key) or {}).get("files"))
+        return _DIGESTS.validate_python((completion_of(folder, shard.key) or {}).get("files"))
     except ValidationError:
         return None

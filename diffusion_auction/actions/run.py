@@ -22,8 +22,7 @@ from generative_auctions.files import write_json, write_table
 from generative_auctions.provenance import provenance
 from generative_auctions.run_directory import run_directory, write_provenance
 from generative_auctions.terminal import plain_console
-from launchers import fan_out
-from launchers.status import write_manifest
+from launchers import fan_out, write_manifest
 
 _OUT = plain_console(soft_wrap=True)
 

@@ -19,7 +19,7 @@ from diffusion_auction.generation.loading import load_pipeline
 from diffusion_auction.generation.plan import in_parts, row_values
 from diffusion_auction.generation.store import Images
 from diffusion_auction.market.scenarios import Scenario
-from launchers import Shard, mark_of, open_shards, record_of
+from launchers import Shard, completion_of, open_shards, record_of
 
 GENERATE = "shards/generate"
 """Folder of the marks, below the run directory."""
@@ -98,7 +98,7 @@ class Generator:
             "sample_passes": sum(passes),
             "device": str(self._pipe.device),
         }
-        shard.mark(self._run_dir / GENERATE, record)
+        shard.complete(self._run_dir / GENERATE, record)
         files.publish()
 
     def _make(self, rows: Sequence[dict[str, Any]], composition: str) -> list[Image.Image]:
@@ -138,10 +138,10 @@ def take_over(shards: list[Shard], source: Path, run_dir: Path) -> list[Shard]:
     """
     rest = []
     for shard in shards:
-        record, mark = mark_of(source / GENERATE, shard.key), made_of(source, shard)
+        record, mark = completion_of(source / GENERATE, shard.key), made_of(source, shard)
         files = _images(shard, run_dir)
         if record is not None and mark is not None and files.link(source, mark.sha256):
-            shard.mark(run_dir / GENERATE, record)
+            shard.complete(run_dir / GENERATE, record)
             files.publish()
         else:
             rest.append(shard)

@@ -19,7 +19,7 @@ from diffusion_auction.tiny_flux import WEIGHTS
 from diffusion_auction.weights.hub import adopt_token
 from diffusion_auction.weights.sources import Source, cached, pipeline_files
 from generative_auctions.errors import RequestError
-from launchers.staging import staged
+from launchers import staged
 
 
 def load_pipeline(config: ModelConfig, stage_dir: str | None = None) -> FluxPipelineAuction:

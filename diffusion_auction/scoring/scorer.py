@@ -115,7 +115,7 @@ class Scorer:
     def __call__(self, shard: Shard) -> None:
         """Score the 8-bit images of `shard` as they are stored, and mark it with the scores."""
         aligned, quality = zip(*self._in_parts(self._score, shard.payload["images"]), strict=True)
-        shard.mark(self._run_dir / SCORE, {"alignments": aligned, "quality": quality})
+        shard.complete(self._run_dir / SCORE, {"alignments": aligned, "quality": quality})
 
     def _score(self, rows: Sequence[dict[str, Any]]) -> list[tuple[list[float], float]]:
         """Alignments and quality of each image."""

@@ -15,13 +15,13 @@ from omegaconf import DictConfig
 
 
 class JobsLauncher(Launcher):
-    """Runs each job of a multirun where `options`, those of a launcher of this project, say."""
+    """Runs each job of a multirun by a launcher of this project, with these `options`."""
 
     def __init__(self, **options: Any) -> None:
         self._options = options
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Begin a sweep; raises `RequestError` if an option is wrong."""
+        """Begin a sweep. Raises `RequestError` if an option is wrong."""
         from launchers.multirun import Sweep, launcher_options
 
         options = launcher_options(self._options)
@@ -35,7 +35,7 @@ class JobsLauncher(Launcher):
             What the key `optimize` names in the metrics of each, None of one that failed: the sweep lists the failures.
         """
         values = self._sweep.run(job_overrides, initial_job_idx)
-        return [
-            JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED, _return_value=value)
-            for overrides, value in zip(job_overrides, values, strict=True)
-        ]
+        jobs = [JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED) for overrides in job_overrides]
+        for job, value in zip(jobs, values, strict=True):
+            job.return_value = value
+        return jobs

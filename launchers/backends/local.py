@@ -10,77 +10,50 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import submitit
 from filelock import FileLock
 
 from generative_auctions.files import naming
+from launchers.backends.workers import Workers
 from launchers.config import LocalConfig
 from launchers.devices import Slot, slots_of, usable_cpus, visible_gpus
 from launchers.worker_process import WorkerProcess
-from launchers.worker_record import announce, is_here, living, local_name
+from launchers.worker_record import WorkerRecord, announce, living, local_name
 
 _A_YEAR_IN_MINUTES = 365 * 24 * 60
 _GRACE_SECONDS = 10.0
 
 
-class LocalCrew:
+class LocalWorkers(Workers):
     """The workers of a stage on this host, never more than there are slots."""
 
     poll_seconds = 0.2
 
     def __init__(self, work_file: Path, options: LocalConfig) -> None:
         gpus = visible_gpus() if options.gpus else []
-        places = slots_of(gpus, usable_cpus(), workers_per_gpu=options.workers_per_gpu, most=options.slots)
-        self._slots = {slot.number: slot for slot in places}
-        self._work_file = work_file
+        self._slots = slots_of(gpus, usable_cpus(), workers_per_gpu=options.workers_per_gpu, most=options.slots)
+        self.capacity = len(self._slots)
+        self._work_file, self._stage = work_file, work_file.parents[1]
         self._running: dict[int, submitit.Job[None]] = {}
         self._taken: set[int] = set()
 
-    @property
-    def capacity(self) -> int:
-        """How many workers may work at once."""
-        return len(self._slots)
-
-    def wanted(self, shards: int) -> int:
-        """Workers for `shards` shards."""
-        return min(shards, len(self._slots))
-
-    def queue(self) -> Mapping[str, str] | None:
-        """There is no queue on a host."""
-        return {}
-
-    def note(self, queue: Mapping[str, str] | None) -> str:
-        """Nothing is to be known of it."""
-        return ""
-
-    def present(self, there: Mapping[str, Mapping[str, Any]], queue: Mapping[str, str]) -> int:
-        """How many slots are taken, by workers of other launching processes too."""
+    def present(self, there: Mapping[str, WorkerRecord], queue: Mapping[str, str]) -> int:
+        """Return how many slots are taken, by workers of other launching processes too."""
         self._running = {number: job for number, job in self._running.items() if not job.done()}
-        others = {record["slot"] for record in there.values() if is_here(record) and record.get("slot") is not None}
+        others = {record.slot for record in there.values() if record.is_here and record.slot is not None}
         self._taken = self._running.keys() | others
         return len(self._taken)
 
     def start(self, number: int) -> None:
         """Start workers in free slots, `number` less those that another launching process has started meanwhile."""
-        folder = self._work_file.parents[1]
         with FileLock(self._work_file.with_name(".slots.lock")):
             known = len(self._taken)
-            number -= self.present(living(folder), {}) - known
-            for slot in [slot for slot in self._slots.values() if slot.number not in self._taken][: max(0, number)]:
-                with naming(self._work_file.parent), _apart():
-                    job = self._running[slot.number] = self._submit(slot)
+            number -= self.present(living(self._stage), {}) - known
+            for slot in [slot for slot in self._slots if slot.number not in self._taken][: max(0, number)]:
+                job = self._running[slot.number] = _submit(WorkerProcess(self._work_file, Path.cwd(), slot), slot)
                 facts = {"log": str(job.paths.stdout), "slot": slot.number, "gpu": slot.gpu}
-                announce(folder, local_name(job.job_id), int(job.job_id), **facts)
-
-    def _submit(self, slot: Slot) -> submitit.Job[None]:
-        variables = [f"{name}={value}" for name, value in slot.environment().items()]
-        executor = submitit.LocalExecutor(
-            folder=self._work_file.parent, python=shlex.join(["env", *variables, sys.executable])
-        )
-        executor.update_parameters(timeout_min=_A_YEAR_IN_MINUTES, stderr_to_stdout=True)
-        return executor.submit(WorkerProcess(self._work_file, Path.cwd(), slot))
+                announce(self._stage, local_name(job.job_id), int(job.job_id), **facts)
 
     def dismiss(self) -> None:
         """Wait until the workers have ended: what they hold of a GPU is free then."""
@@ -89,7 +62,7 @@ class LocalCrew:
             time.sleep(0.05)
 
     def stop(self) -> str:
-        """Stop the workers on this host, those of an earlier launch too; what became of them."""
+        """Stop the workers on this host, those of an earlier launch too. Returns: a message for the user."""
         deadline = time.monotonic() + _GRACE_SECONDS
         while alive := self._alive():
             for process in alive:  # again and again: one that has just started may not heed it yet
@@ -99,17 +72,34 @@ class LocalCrew:
         return "the workers on this host were stopped"
 
     def _alive(self) -> set[int]:
-        """The processes of the workers, and those that submitit has put over ours."""
-        over = {int(job.job_id) for job in self._running.values() if not job.done()}
-        there = living(self._work_file.parents[1]).values()
-        return over | {record["pid"] for record in there if is_here(record) and record.get("slot") is not None}
+        """Return the processes of the workers, and those by which submitit watches ours."""
+        watching = {int(job.job_id) for job in self._running.values() if not job.done()}
+        there = living(self._stage).values()
+        return watching | {record.pid for record in there if record.is_here and record.slot is not None}
+
+
+# --- what submitit's LocalExecutor does not do by itself ----------------------------------------------
+
+
+def _submit(process: WorkerProcess, slot: Slot) -> submitit.Job[None]:
+    """Start `process` in its slot by submitit's `LocalExecutor`, which has to be worked around in three ways.
+
+    It gives a job the environment of this process: `env` sets the variables of the slot. It ends every job after a
+    time limit: that is a year away. It lets a job share this process's terminal: see `_without_terminal`.
+    """
+    folder = process.work_file.parent
+    variables = [f"{name}={value}" for name, value in slot.environment().items()]
+    executor = submitit.LocalExecutor(folder=folder, python=shlex.join(["env", *variables, sys.executable]))
+    executor.update_parameters(timeout_min=_A_YEAR_IN_MINUTES, stderr_to_stdout=True)
+    with naming(folder), _without_terminal():
+        return executor.submit(process)
 
 
 @contextmanager
-def _apart() -> Iterator[None]:
-    """What is started inside has no part in the terminal: it keeps no pipe open and hears no Ctrl-C.
+def _without_terminal() -> Iterator[None]:
+    """Keep what is started inside away from the terminal: it holds no pipe open and hears no Ctrl-C.
 
-    Its signals would reach submitit's processes too, which kill workers instead of letting them clean up.
+    The terminal's signals would reach submitit's processes too, which kill workers instead of letting them clean up.
     """
     kept = [(number, os.dup(number)) for number in (0, 1, 2)]
     nothing = os.open(os.devnull, os.O_RDWR)

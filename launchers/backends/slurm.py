@@ -16,24 +16,24 @@ from submitit.core.utils import FailedJobError
 
 from generative_auctions.files import naming
 from launchers import squeue
+from launchers.backends.workers import Workers
 from launchers.config import SlurmConfig
 from launchers.errors import LaunchError, SlurmError
 from launchers.status import jobs_in, submitted
 from launchers.worker_process import WorkerProcess
-from launchers.worker_record import living
+from launchers.worker_record import WorkerRecord, living
 
 _LONGEST_NAME = 60
-"""Of a run's name so many characters go into the name of its jobs."""
-
+"""So many characters of a run's name go into the name of its jobs."""
 
 _OF_THE_USER = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT")
-"""Variables of SLURM's that its jobs set for nobody: whoever submits from within a job needs them."""
+"""SLURM's variables that users set and jobs do not: whoever submits from within a job needs them."""
 
 _OF_GPUS = ("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
 """Variables by which a job knows the GPUs that SLURM gave it."""
 
 
-class SlurmCrew:
+class SlurmWorkers(Workers):
     """The workers of a stage in SLURM's queue, those of earlier launches of the same stage included."""
 
     poll_seconds = 5.0
@@ -42,21 +42,16 @@ class SlurmCrew:
         if not shutil.which("sbatch"):
             raise LaunchError("launcher = slurm: expected a host with SLURM's commands (there is no sbatch here)")
         self._jobs, self._options = work_file.parent, options
-        self.stage = self._jobs.parent
+        self.stage, self.capacity = self._jobs.parent, options.max_concurrent
         self._process = WorkerProcess(
             work_file, Path.cwd(), most=options.shards_per_worker, notice=float(options.signal_delay)
         )
         self._answered, self._silent_since, self._silence = False, 0.0, ""
 
-    @property
-    def capacity(self) -> int:
-        """How many workers may work at once."""
-        return self._options.max_concurrent
-
     def wanted(self, shards: int) -> int:
-        """Workers for `shards` shards, those that wait for their turn included."""
+        """Return how many workers `shards` shards need, those that wait for their turn included."""
         each = self._options.shards_per_worker
-        return -(-shards // each) if each else min(shards, self._options.max_concurrent)
+        return -(-shards // each) if each else super().wanted(shards)
 
     def queue(self) -> Mapping[str, str] | None:
         """Return the state of each job in the queue by its id; None if SLURM does not answer at this moment.
@@ -95,20 +90,23 @@ class SlurmCrew:
         self._silence = f"SLURM does not answer ({error}); {how_long}"
 
     def note(self, queue: Mapping[str, str] | None) -> str:
-        """How many workers wait for a place, or what SLURM says instead of an answer."""
+        """Say how many workers wait for a place, or what SLURM says instead of an answer."""
         if queue is None:
             return self._silence
         waiting = len(self._waiting(queue))
         return f"{waiting} in SLURM's queue (squeue --me says why)" if waiting else ""
 
-    def present(self, there: Mapping[str, Mapping[str, Any]], queue: Mapping[str, str]) -> int:
-        """How many workers are in the queue, running or not."""
+    def present(self, there: Mapping[str, WorkerRecord], queue: Mapping[str, str]) -> int:
+        """Return how many workers are in the queue, running or not."""
         return len(jobs_in(queue, self.stage))
 
     def start(self, number: int) -> None:
         """Queue `number` workers in arrays that SLURM takes, one after the other.
 
-        Raises `LaunchError` if SLURM refuses them, `SlurmError` if it is silent, `OSError` where the disk is full.
+        Raises:
+            LaunchError: SLURM refuses them.
+            SlurmError: SLURM is silent.
+            OSError: the disk is full.
         """
         before: str | None = None
         most = squeue.max_array_size()
@@ -136,11 +134,11 @@ class SlurmCrew:
             squeue.cancel(self._waiting(squeue.queued()), patience=0)
 
     def _waiting(self, queue: Mapping[str, str]) -> set[str]:
-        """Those of its jobs that wait for a place."""
+        """Return the jobs of this stage that wait for a place."""
         return {job for job, state in jobs_in(queue, self.stage).items() if state == "PENDING"}
 
     def stop(self) -> str:
-        """Cancel the jobs if an interruption is configured to; what became of them."""
+        """Cancel the jobs if `on_interrupt` says so. Returns: a message for the user."""
         jobs = submitted(self.stage)
         if not jobs:
             return "nothing was submitted to SLURM"
@@ -165,7 +163,7 @@ def job_name(stage: Path) -> str:
 def _outside_of_any_job() -> Iterator[None]:
     """Hide the variables of the job that this process may be part of from what is submitted inside.
 
-    They would go on into the new job, whose srun takes them for its own: memory by CPU beside memory by node, more
+    The new job would inherit them, and its srun would take them for its own: memory by CPU beside memory by node, more
     CPUs than there are, another job's restarts.
     """
     hidden = {name: os.environ.pop(name) for name in _variables_of_this_job()}
@@ -184,20 +182,13 @@ def _variables_of_this_job() -> list[str]:
 
 
 def parameters(options: SlurmConfig, name: str, before: str | None = None) -> dict[str, Any]:
-    """What submitit is told: `options` by the names of sbatch; `before` is the array that must end first."""
+    """Return `options` by the names that submitit and sbatch use; `before` is the array that must end first."""
     more = {"requeue": True, **options.additional}
     if options.memory is not None:
         more["mem"] = f"{round(options.memory * 1024)}M"
     threads = 'export OMP_NUM_THREADS="${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}"'
-    given = {
-        "partition": options.partition,
-        "account": options.account,
-        "qos": options.qos,
-        "gres": options.gres,
-        "constraint": options.constraint,
-        "cpus_per_task": options.cpus,
-        "dependency": before and f"afterany:{before}",
-    }
+    given = {name: getattr(options, name) for name in ("partition", "account", "qos", "gres", "constraint")}
+    given |= {"cpus_per_task": options.cpus, "dependency": before and f"afterany:{before}"}
     return {
         **{key: value for key, value in given.items() if value is not None},
         "job_name": name,

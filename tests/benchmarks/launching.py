@@ -49,4 +49,4 @@ def _call(work: Callable[[Shard], None], shards: Sequence[Shard]) -> None:
 
 def marker(folder: Path) -> Callable[[Shard], None]:
     """A worker that does nothing but mark its shards."""
-    return lambda shard: shard.mark(folder, {})
+    return lambda shard: shard.complete(folder, {})

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from launchers import FailedShardsError, NotWaitedError
-from launchers.leases import Claims
+from launchers.leases import Leases
 from launchers.status import standing
 from launchers.worker_record import living, workers_of
 from tests.launching import REPO, Bench, expected, local, shards_of, slurm
@@ -71,8 +71,8 @@ def marked_processes(mark: str) -> list[str]:
 
 def job_of(bench: Bench, number: int) -> str:
     """The id of the job that makes the shard."""
-    holder = Claims(bench.folder).holders()[SHARDS[number].key]
-    return str(workers_of(bench.folder)[holder]["job"])
+    holder = Leases(bench.folder).holders()[SHARDS[number].key]
+    return str(workers_of(bench.folder)[holder].job)
 
 
 def test_a_killed_launching_process_leaves_workers_that_the_next_one_joins(bench: Bench) -> None:
@@ -93,7 +93,7 @@ def test_everything_on_this_host_is_killed(bench: Bench) -> None:
     begun(bench)
     first.kill()
     for record in living(bench.folder).values():
-        os.kill(record["pid"], signal.SIGKILL)
+        os.kill(record.pid, signal.SIGKILL)
     first.communicate(timeout=10)
     bench.release()
     keys = [shard.key for shard in SHARDS]
@@ -132,7 +132,7 @@ def test_an_interruption_stops_every_worker_on_this_host(
     assert "the workers on this host were stopped" in words
     assert len(bench.events("end")) == 2  # each had the time to clean up
     assert not marked_processes(str(bench.run_dir))
-    assert not Claims(bench.folder).holders()
+    assert not Leases(bench.folder).holders()
     assert not list(bench.folder.glob("*.error.txt"))
     bench.release()
     bench.launch(shards, local(slots=2))
@@ -149,7 +149,7 @@ def test_an_interruption_reaches_workers_that_were_joined(bench: Bench) -> None:
     process.send_signal(signal.SIGINT)
     ends(process, 130)
     assert not living(bench.folder)
-    assert not Claims(bench.folder).holders()
+    assert not Leases(bench.folder).holders()
     bench.release()
     bench.launch(SHARDS, local(slots=2))
     complete(bench, 0, 1)
@@ -218,10 +218,10 @@ def test_time_for_less_than_a_shard_is_said_not_repeated_for_ever(bench: Bench) 
     begun(bench, 1)
     os.kill(bench.worker_of(0), signal.SIGUSR2)
     wait_until(lambda: not living(bench.folder), "the worker ends")
-    wait_until(lambda: "error" in next(iter(workers_of(bench.folder).values())), "it says why", seconds=5)
+    wait_until(lambda: next(iter(workers_of(bench.folder).values())).error, "it says why", seconds=5)
     (record,) = workers_of(bench.folder).values()
-    assert record["error"].startswith("its time was over before it had made one shard")
-    assert not Claims(bench.folder).holders()
+    assert record.error.startswith("its time was over before it had made one shard")
+    assert not Leases(bench.folder).holders()
 
 
 def test_seven_of_ten_are_done_on_the_cluster(cluster: SlurmLab, bench: Bench) -> None:
@@ -246,7 +246,7 @@ def test_a_worker_that_hangs_on_the_cluster_is_killed(cluster: SlurmLab, bench: 
     bench.launch(shards, slurm(max_concurrent=1, shard_timeout=0.05, max_retries=1))
     assert bench.results(shards) == expected(shards)
     assert bench.begun() == {**dict.fromkeys(range(4), 1), 0: 2}
-    ends = [record.get("error") for record in workers_of(bench.folder).values()]
+    ends = [record.error for record in workers_of(bench.folder).values()]
     assert ends == ["TimeoutError: not done after 0.05 minutes (launcher.shard_timeout)", None]
 
 
@@ -286,7 +286,7 @@ def test_a_job_that_is_queued_again_goes_on_itself(how: str, cluster: SlurmLab, 
         cluster.run("scontrol", "requeue", job)
     else:
         cluster.run("sbatch", "--partition=urgent", "--gres=gpu:4", "--output=/dev/null", "--wrap=sleep 1")
-    wait_until(lambda: not Claims(bench.folder).holders(), "the worker lets go")
+    wait_until(lambda: not Leases(bench.folder).holders(), "the worker lets go")
     bench.release()
     ends(process)
     complete(bench, 0)
@@ -299,7 +299,7 @@ def test_a_cancelled_task_loses_only_its_shard_and_is_said(cluster: SlurmLab, be
     job = job_of(bench, 0)
     assert "_" in job
     cluster.run("scancel", job)
-    wait_until(lambda: SHARDS[0].key not in Claims(bench.folder).holders(), "the worker lets go")
+    wait_until(lambda: SHARDS[0].key not in Leases(bench.folder).holders(), "the worker lets go")
     assert process.stdout
     said = next(line for line in process.stdout if line.startswith("worker "))
     assert said.startswith(f"worker {job}-0: was stopped by a signal, as scancel sends it (")
@@ -380,7 +380,7 @@ def test_an_interruption_does_with_the_jobs_as_asked(on_interrupt: str, cluster:
     else:
         assert "the jobs were cancelled" in words
         wait_until(lambda: not cluster.jobs(), "the queue is empty")
-        assert not Claims(bench.folder).holders()
+        assert not Leases(bench.folder).holders()
     bench.release()
     bench.launch(SHARDS, launcher)
     complete(bench, *(() if on_interrupt == "leave" else (0, 1)))
@@ -394,4 +394,4 @@ def test_a_job_whose_time_is_over_is_queued_again(cluster: SlurmLab, bench: Benc
     ends(process)
     assert bench.results(shards) == expected(shards)
     assert bench.begun() == dict.fromkeys(range(300), 1)
-    assert len({record["job"] for record in workers_of(bench.folder).values()}) == 1
+    assert len({record.job for record in workers_of(bench.folder).values()}) == 1

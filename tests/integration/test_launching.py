@@ -26,11 +26,11 @@ from launchers import (
     LaunchError,
     NotWaitedError,
     SlurmError,
-    mark_of,
+    completion_of,
 )
 from launchers.__main__ import main
-from launchers.backends.local import LocalCrew
-from launchers.leases import Claims
+from launchers.backends.local import LocalWorkers
+from launchers.leases import Leases
 from launchers.status import CANCELLED
 from launchers.worker import Work
 from launchers.worker_process import write_work
@@ -72,7 +72,7 @@ def settles(bench: Bench, **states: int) -> None:
 
 
 def failures(failed: pytest.ExceptionInfo[FailedShardsError]) -> dict[str, tuple[str, Path]]:
-    return {key: (reason, path) for key, reason, path, _ in failed.value.failures}
+    return {key: (reason, path) for key, reason, path, *_ in failed.value.failures}
 
 
 def test_every_shard_is_made_once_by_a_worker_in_its_place(launcher: LauncherConfig, tmp_path: Path) -> None:
@@ -88,14 +88,14 @@ def test_every_shard_is_made_once_by_a_worker_in_its_place(launcher: LauncherCon
     assert bench.most_at_once() == len(bench.events("load")) == at_once
     workers = workers_of(bench.folder)
     assert len(workers) == at_once
-    assert {(mark_of(bench.folder, shard.key) or {})["worker"] for shard in shards} == set(workers)
+    assert {(completion_of(bench.folder, shard.key) or {})["worker"] for shard in shards} == set(workers)
     assert not living(bench.folder)
-    assert not Claims(bench.folder).holders()
+    assert not Leases(bench.folder).holders()
     if launcher.name != "inline":
         assert sorted(note["gpu"] for note in bench.events("load")) == ["0", "1", "2", "3"]
-        assert sorted(record["gpu"] for record in workers.values()) == ["0", "1", "2", "3"]
+        assert sorted(record.gpu for record in workers.values()) == ["0", "1", "2", "3"]
         assert len({(note["pid"], note["gpu"]) for note in bench.events("begin")}) == 4
-        assert all(Path(record["log"]).is_file() for record in workers.values())
+        assert all(Path(record.log).is_file() for record in workers.values())
     assert main(["status", str(bench.run_dir)]) == 0
 
 
@@ -168,7 +168,7 @@ def test_a_worker_that_hangs_is_killed_and_its_shard_has_failed(bench: Bench) ->
     shards = [*shards_of([0], does="hang"), *shards_of(range(1, 4))]
     with pytest.raises(FailedShardsError) as failed:
         bench.launch(shards, local(slots=1, shard_timeout=SHORT))
-    ((key, reason, path, log),) = failed.value.failures
+    ((key, reason, path, log, _),) = failed.value.failures
     assert (key, reason) == (shards[0].key, f"TimeoutError: not done after {SHORT:g} minutes (launcher.shard_timeout)")
     assert path.read_text().splitlines()[1].startswith("workers ")
     assert log is not None
@@ -198,14 +198,14 @@ def test_two_launching_processes_of_the_same_work_share_its_slots(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     bench.notes.mkdir()
     work = Work(partial(make_worker, bench), shards_of(8, waits=True), bench.folder)
-    crews = [LocalCrew(write_work(work), local()) for _ in range(2)]
-    assert [crew.present({}, {}) for crew in crews] == [0, 0]  # both look before either starts
-    for crew in crews:
-        crew.start(2)
+    both = [LocalWorkers(write_work(work), local()) for _ in range(2)]
+    assert [workers.present({}, {}) for workers in both] == [0, 0]  # both look before either starts
+    for workers in both:
+        workers.start(2)
     wait_until(lambda: len(bench.begun()) == 2, "the workers have begun")
-    assert sorted(record["gpu"] for record in living(bench.folder).values()) == ["0", "1"]
-    assert [crew.present(living(bench.folder), {}) for crew in crews] == [2, 2]
-    crews[1].stop()  # those of the other too
+    assert sorted(record.gpu for record in living(bench.folder).values()) == ["0", "1"]
+    assert [workers.present(living(bench.folder), {}) for workers in both] == [2, 2]
+    both[1].stop()  # those of the other too
     assert not living(bench.folder)
 
 
@@ -216,10 +216,10 @@ def test_workers_that_cannot_be_made_are_given_up(bench: Bench) -> None:
     words = str(failed.value)
     assert words.startswith("4 of 4 shards were not made")
     assert "RuntimeError: device  is broken" in words
-    logs = [record["log"] for record in workers_of(bench.folder).values()]
+    logs = [record.log for record in workers_of(bench.folder).values()]
     assert 2 <= len(logs) <= 4
     assert all(log in words and "device  is broken" in Path(log).read_text() for log in logs)
-    assert not Claims(bench.folder).holders()
+    assert not Leases(bench.folder).holders()
     bench.launch(shards_of(4), local(slots=2))
     assert bench.begun() == dict.fromkeys(range(4), 1)
 
@@ -230,7 +230,7 @@ def test_a_broken_device_stops_only_its_own_worker(bench: Bench, monkeypatch: py
     bench.launch(shards, local(), broken="2")
     assert bench.begun() == dict.fromkeys(range(8), 1)
     assert {note["gpu"] for note in bench.events("begin")} == {"0", "1", "3"}
-    (error,) = (record["error"] for record in workers_of(bench.folder).values() if "error" in record)
+    (error,) = (record.error for record in workers_of(bench.folder).values() if record.error)
     assert error == "RuntimeError: device 2 is broken"
 
 
@@ -259,7 +259,7 @@ def test_places_that_are_free_are_filled_when_a_run_is_joined(bench: Bench) -> N
         bench.launch(shards_of(3, meet=3), local(slots=1, wait=False))
     bench.launch(shards_of(3, meet=3), local(slots=3))
     assert bench.begun() == dict.fromkeys(range(3), 1)
-    assert sorted(record["slot"] for record in workers_of(bench.folder).values()) == [0, 1, 2]
+    assert sorted(record.slot for record in workers_of(bench.folder).values()) == [0, 1, 2]
 
 
 def test_a_launching_process_that_does_not_wait_holds_nobody_up(bench: Bench) -> None:
@@ -281,7 +281,7 @@ def test_cancel_stops_workers_and_a_later_run_goes_on(bench: Bench, capsys: pyte
     assert {line.split()[-1] for line in capsys.readouterr().out.splitlines()} == names
     wait_until(lambda: not living(bench.folder), "the workers end")
     settles(bench, pending=4, done=0, failed=0)
-    assert all(record["stopped"] for record in workers_of(bench.folder).values())
+    assert all(record.stopped for record in workers_of(bench.folder).values())
     assert main(["cancel", str(bench.run_dir)]) == 0
     assert capsys.readouterr().out == "nobody works on this run\n"
     bench.release()
@@ -328,7 +328,7 @@ def test_logs_of_every_state(bench: Bench, capsys: pytest.CaptureFixture[str]) -
     settles(bench, failed=1, running=1)
     dead = "gone-1"
     announce(bench.folder, dead, os.getpid(), log=str(bench.run_dir / "no.log"))
-    Claims(bench.folder).take(lost.key, dead)
+    Leases(bench.folder).take(lost.key, dead)
     record = bench.folder / "workers" / f"{dead}.json"
     record.write_text(record.read_text().replace('"pid_started": ', '"pid_started": 1'))
     (bench.folder / "shards.txt").write_text("\n".join(shard.key for shard in shards))
@@ -349,7 +349,7 @@ def test_logs_of_every_state(bench: Bench, capsys: pytest.CaptureFixture[str]) -
     assert logs(pends.key) == f"make {pends.key}\n"
     assert "no.log: No such file" in logs(lost.key)
     bench.release()
-    wait_until(lambda: mark_of(bench.folder, runs.key), "the work is done")
+    wait_until(lambda: completion_of(bench.folder, runs.key), "the work is done")
     assert "Starting with JobEnvironment" in logs(runs.key)
     for wrong in ("", "zz"):
         assert main(["logs", str(bench.run_dir), wrong]) == 2
@@ -361,7 +361,7 @@ def test_work_lost_by_a_worker_without_a_process_is_made_by_the_next_run(bench: 
     announce(bench.folder, "gone-1", os.getpid())
     record = bench.folder / "workers" / "gone-1.json"
     record.write_text(record.read_text().replace('"pid_started": ', '"pid_started": 1'))
-    Claims(bench.folder).take(shards[1].key, "gone-1")
+    Leases(bench.folder).take(shards[1].key, "gone-1")
     bench.launch(shards, InlineConfig())
     assert bench.begun() == dict.fromkeys(range(3), 1)
 
@@ -465,7 +465,7 @@ def test_arrays_stay_below_the_longest_and_follow_each_other(
     first, second = (script.read_text() for script in scripts)
     assert "--array=0-2%2" in first
     assert f"--dependency=afterany:{scripts[0].name.partition('_')[0]}" in second
-    assert {record["job"].partition("_")[0] for record in workers_of(bench.folder).values()} == {
+    assert {record.job.partition("_")[0] for record in workers_of(bench.folder).values()} == {
         script.name.partition("_")[0] for script in scripts
     }
 
@@ -497,7 +497,7 @@ def test_a_slurm_that_never_answers_is_given_up(
     no_munge: None, bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("launchers.squeue.PATIENCE_SECONDS", 0.1)
-    monkeypatch.setattr("launchers.backends.slurm.SlurmCrew.poll_seconds", 0.2)
+    monkeypatch.setattr("launchers.backends.slurm.SlurmWorkers.poll_seconds", 0.2)
     with pytest.raises(SlurmError, match=r"this command submitted nothing: squeue: .*Munge encode failed"):
         bench.launch(shards_of(2), slurm())
     assert re.search(
@@ -566,7 +566,7 @@ def test_a_worker_that_cannot_queue_itself_again_says_so(
     assert "its time was over, and it could not be queued again: " in out
     assert "no scontrol here" in out
     (record,) = workers_of(bench.folder).values()
-    assert "no scontrol here" in Path(record["log"]).read_text()
+    assert "no scontrol here" in Path(record.log).read_text()
     bench.launch(shards, slurm(max_concurrent=1))
     assert bench.results(shards) == expected(shards)
     assert main(["status", str(bench.run_dir)]) == 0

@@ -83,7 +83,7 @@ def shard_keys(run_dir: Path, *overrides: str) -> tuple[list[str], list[str]]:
     config, images, scenarios = experiment.config, experiment.plan.images, experiment.scenarios
     made = generation_shards(images, scenarios, config.composition.name, config.model)
     for shard in made:
-        shard.mark(run_dir / GENERATE, {"sha256": ["0" * 64] * shard.size, "seconds": 0.0})
+        shard.complete(run_dir / GENERATE, {"sha256": ["0" * 64] * shard.size, "seconds": 0.0})
     scored = scoring_shards(images, scenarios, config.alignment, config.quality, run_dir, made)
     return [shard.key for shard in made], [shard.key for shard in scored]
 

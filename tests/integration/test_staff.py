@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from agt_tournament.__main__ import perform
-from agt_tournament.config import GUESSABLE
 from agt_tournament.tournament.registration import examples
 from generative_auctions.errors import RequestError
+from generative_auctions.run_directory import GUESSABLE
 from tests.support import auction
 from tests.tournament import competition_tree, submission
 

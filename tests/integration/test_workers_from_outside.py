@@ -18,7 +18,7 @@ import pytest
 
 from launchers import NotWaitedError
 from launchers.__main__ import main
-from launchers.leases import Claims
+from launchers.leases import Leases
 from launchers.worker_record import living, workers_of
 from tests.launching import Bench, expected, external, local, shards_of
 from tests.nobody import as_nobody, nobodys_environment
@@ -66,7 +66,7 @@ def test_a_worker_goes_from_stage_to_stage(bench: Bench, capsys: pytest.CaptureF
         shown = capsys.readouterr().out
         (record,) = living(bench.folder).values()
         assert "1 running, 2 pending" in shown
-        assert record["name"] in shown
+        assert record.name in shown
         bench.release()
         ends(first, 0)
         ends(scoring.launch_apart(shards, external()), 0)
@@ -110,9 +110,9 @@ def test_a_worker_that_is_stopped_gives_its_shard_back(bench: Bench) -> None:
         wait_until(lambda: bench.begun(), "it has begun")
         process.send_signal(signal.SIGTERM)
         ends(process, 3)
-    assert not Claims(bench.folder).holders()
+    assert not Leases(bench.folder).holders()
     (record,) = workers_of(bench.folder).values()
-    assert record["stopped"]
+    assert record.stopped
     with worker(bench) as process:
         wait_until(lambda: len(bench.events("begin")) == 2, "another has begun")
         assert main(["cancel", str(bench.run_dir)]) == 0
@@ -166,8 +166,8 @@ def test_a_worker_of_another_user_in_another_namespace(shared: Bench) -> None:
     inside = subprocess.Popen([*NAMESPACE, *as_nobody(*command(shared, 0.05))], env=nobodys_environment())
     wait_until(lambda: shared.begun()[3], "the last shard has begun")
     (record,) = living(shared.folder).values()
-    assert (shared.folder / "workers" / f"{record['name']}.json").stat().st_uid == 65534
-    assert record["pid"] < 100  # by the numbers of its own namespace
+    assert (shared.folder / "workers" / f"{record.name}.json").stat().st_uid == 65534
+    assert record.pid < 100  # by the numbers of its own namespace
     shared.release()
     ends(process, 0)
     assert inside.wait(timeout=60) == 0
@@ -181,7 +181,7 @@ def test_the_first_process_of_a_container_heeds_sigterm(shared: Bench) -> None:
         (first,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(first), signal.SIGTERM)
         ends(process, 3)
-    assert not Claims(shared.folder).holders()
+    assert not Leases(shared.folder).holders()
 
 
 def test_the_record_of_a_worker_on_another_host_is_watched(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,11 +190,11 @@ def test_the_record_of_a_worker_on_another_host_is_watched(bench: Bench, capsys:
         wait_until(lambda: bench.begun(), "it has begun")
         (record,) = living(bench.folder).values()
         path = bench.folder / "workers" / "dead.json"
-        elsewhere = {"name": "dead", "host": "node-7", "kernel": "another boot", "seen": record["seen"] + 3600}
-        path.write_text(json.dumps({**record, **elsewhere}))
+        elsewhere = {"name": "dead", "host": "node-7", "kernel": "another boot", "seen": record.seen + 3600}
+        path.write_text(json.dumps({**record.model_dump(), **elsewhere}))
         assert main(["status", str(bench.run_dir)]) == 0
         shown = capsys.readouterr().out
-        assert record["name"] in shown
+        assert record.name in shown
         assert "dead" not in shown
         process.terminate()
         ends(process, 3)

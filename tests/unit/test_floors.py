@@ -16,13 +16,13 @@ PACKAGES = ("generative_auctions", "launchers", "diffusion_auction", "agt_tourna
 
 ROOMS = {
     "generative_auctions": (
-        *("errors", "text", "terminal", "files", "secrets", "schema", "provenance", "plotting", "page"),
+        *("errors", "signals", "text", "terminal", "files", "secrets", "schema", "provenance", "plotting", "page"),
         *("run_directory", "command_line", "naming"),
     ),
     "launchers": (
-        *("errors", "config", "shards", "devices", "worker_record", "leases", "squeue", "status", "progress", "worker"),
-        *("time_limit", "supervisor", "worker_process", "staging", "backends", "fan_out", "join", "control"),
-        *("sweep_table", "multirun", "__main__"),
+        *("failures", "errors", "config", "shards", "devices", "worker_record", "leases", "squeue", "status"),
+        *("progress", "worker", "time_limit", "worker_process", "staging", "backends", "supervisor", "fan_out"),
+        *("join", "control", "sweep_table", "multirun", "__main__"),
     ),
     "diffusion_auction": (
         *("rounding", "images_extra", "config", "market", "mechanisms", "tiny_flux", "pipelines", "weights"),

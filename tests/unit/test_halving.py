@@ -18,7 +18,7 @@ from diffusion_auction.generation.generator import GENERATE, Generator, generati
 from diffusion_auction.pipelines import FluxPipelineAuction
 from diffusion_auction.scoring.alignment import ClipAlignment
 from diffusion_auction.scoring.scorer import SCORE, Scorer, scoring_shards
-from launchers import Shard, mark_of
+from launchers import Shard, completion_of
 from tests.support import configured
 
 REASON = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB"
@@ -104,7 +104,7 @@ def test_a_generator_on_a_small_gpu_makes_the_same_shard(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(FluxPipelineAuction, "__call__", small)
     Generator(config, tmp_path / "small")(shard)
-    large, small_record = (mark_of(tmp_path / name / GENERATE, shard.key) for name in ("large", "small"))
+    large, small_record = (completion_of(tmp_path / name / GENERATE, shard.key) for name in ("large", "small"))
     assert small_record["sample_passes"] == large["sample_passes"]
     assert len(small_record["sha256"]) == shard.size
     assert np.abs(pixels(tmp_path / "large", shard) - pixels(tmp_path / "small", shard)).max() <= 1
@@ -118,7 +118,7 @@ def test_an_image_that_does_not_fit_says_what_to_try(tmp_path: Path, monkeypatch
     shard = one_shard(tmp_path)
     with pytest.raises(MemoryError, match=r"model\.offload=true, smaller model\.height .* model\.max_branches=1"):
         Generator(configured(*REQUEST).model, tmp_path / "run")(shard)
-    assert mark_of(tmp_path / "run" / GENERATE, shard.key) is None
+    assert completion_of(tmp_path / "run" / GENERATE, shard.key) is None
 
 
 def test_a_scorer_on_a_small_gpu_gives_the_same_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_a_scorer_on_a_small_gpu_gives_the_same_scores(tmp_path: Path, monkeypat
     settings = (config.alignment, config.quality, tmp_path)
     (scoring,) = scoring_shards(experiment.plan.images, experiment.scenarios, *settings, [shard])
     Scorer(*settings)(scoring)
-    large = mark_of(tmp_path / SCORE, scoring.key)
+    large = completion_of(tmp_path / SCORE, scoring.key)
 
     def small(self: ClipAlignment, images: Any) -> torch.Tensor:
         if len(images) > 4:
@@ -137,6 +137,6 @@ def test_a_scorer_on_a_small_gpu_gives_the_same_scores(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(ClipAlignment, "embed", small)
     Scorer(*settings)(scoring)
-    halved = mark_of(tmp_path / SCORE, scoring.key)
+    halved = completion_of(tmp_path / SCORE, scoring.key)
     for column in ("alignments", "quality"):
         np.testing.assert_allclose(halved[column], large[column], rtol=1e-4, atol=1e-5)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from generative_auctions.files import write_atomic
-from launchers import FailedShardsError, InlineConfig, Shard, fan_out, mark_of
+from launchers import FailedShardsError, InlineConfig, Shard, completion_of, fan_out
 from launchers.__main__ import main
-from launchers.leases import Claims
-from launchers.shards import error_path
+from launchers.failures import error_path
+from launchers.leases import Leases
 from launchers.status import CANCELLED, write_manifest
 from launchers.worker_record import workers_of
 
@@ -30,7 +30,7 @@ def worker(folder: Path, broken: set[int], seen: list[int] | None = None) -> Cal
             seen.append(number)
         if number in broken:
             raise ValueError(f"number {number}\nsecond line")
-        shard.mark(folder, {"square": number**2})
+        shard.complete(folder, {"square": number**2})
 
     return lambda: work
 
@@ -47,7 +47,7 @@ def test_all_shards_run_in_order_and_are_marked(tmp_path: Path) -> None:
     fan_out(worker(tmp_path, set(), seen), SHARDS, tmp_path, what="testing")
     assert seen == [0, 1, 2, 3]
     for shard in SHARDS:
-        record = mark_of(tmp_path, shard.key)
+        record = completion_of(tmp_path, shard.key)
         assert record is not None
         assert record.pop("worker") in workers_of(tmp_path)
         assert record == {"key": shard.key, "square": shard.payload["number"] ** 2}
@@ -72,7 +72,7 @@ def test_a_failing_shard_stops_no_other_and_all_failures_are_listed(tmp_path: Pa
         assert f"ValueError: number {number}" in line
         assert str(path) in line
         assert "Traceback" in path.read_text()
-    assert [mark_of(tmp_path, shard.key) is not None for shard in SHARDS] == [False, True, False, True]
+    assert [completion_of(tmp_path, shard.key) is not None for shard in SHARDS] == [False, True, False, True]
 
 
 def test_an_exception_without_words_is_listed_too(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_the_ways_in_which_a_shard_fails_in_this_process(tmp_path: Path) -> None
         if number == 1:
             sys.exit("enough")
         if number == 3:
-            shard.mark(tmp_path, {})  # number 2 forgets to
+            shard.complete(tmp_path, {})  # number 2 forgets to
 
     with pytest.raises(FailedShardsError) as failed:
         fan_out(lambda: work, SHARDS, tmp_path, what="testing")
@@ -109,7 +109,7 @@ def test_the_ways_in_which_a_shard_fails_in_this_process(tmp_path: Path) -> None
         SHARDS[1].key: "SystemExit: enough",
         SHARDS[2].key: "RuntimeError: the worker function left no mark that the shard is done",
     }
-    assert mark_of(tmp_path, SHARDS[3].key) is not None
+    assert completion_of(tmp_path, SHARDS[3].key) is not None
 
 
 @pytest.mark.parametrize(("max_retries", "attempts"), [(0, 1), (1, 2), (2, 3), (5, 3)])
@@ -121,13 +121,13 @@ def test_a_failing_shard_is_tried_again_on_the_spot(max_retries: int, attempts: 
         seen.append(number)
         if number == 1 and seen.count(1) < 3:
             raise ValueError(f"attempt {seen.count(1)}")
-        shard.mark(tmp_path, {})
+        shard.complete(tmp_path, {})
 
     try:
         fan_out(lambda: work, SHARDS, tmp_path, what="testing", launcher=InlineConfig(max_retries=max_retries))
     except FailedShardsError as failed:
         assert max_retries < 2
-        ((_, reason, path, _),) = failed.failures
+        ((_, reason, path, *_),) = failed.failures
         assert reason == f"ValueError: attempt {attempts}"
         assert f"after {attempts} attempt" in path.read_text()
     assert seen == [0, *[1] * attempts, 2, 3]
@@ -155,7 +155,7 @@ def test_a_worker_that_cannot_be_made_here_says_why_itself(tmp_path: Path) -> No
 
     with pytest.raises(ValueError, match="no model"):
         fan_out(broken, SHARDS, tmp_path, what="testing")
-    assert not Claims(tmp_path).holders()
+    assert not Leases(tmp_path).holders()
     fan_out(worker(tmp_path, set()), SHARDS, tmp_path, what="testing")
 
 
@@ -166,20 +166,20 @@ def test_a_full_disk_is_no_failure_of_a_shard(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
         fan_out(lambda: work, SHARDS, tmp_path, what="testing")
     assert not list(tmp_path.glob("*.error.txt"))
-    assert not Claims(tmp_path).holders()
+    assert not Leases(tmp_path).holders()
 
 
 def test_work_that_was_called_off_stops_here_too(tmp_path: Path) -> None:
     def work(shard: Shard) -> None:
-        shard.mark(tmp_path, {})
+        shard.complete(tmp_path, {})
         if shard == replace(SHARDS[1], worker=shard.worker):
             (tmp_path / CANCELLED).touch()
 
     with pytest.raises(KeyboardInterrupt):
         fan_out(lambda: work, SHARDS, tmp_path, what="testing")
-    assert [mark_of(tmp_path, shard.key) is not None for shard in SHARDS] == [True, True, False, False]
+    assert [completion_of(tmp_path, shard.key) is not None for shard in SHARDS] == [True, True, False, False]
     fan_out(worker(tmp_path, set()), SHARDS, tmp_path, what="testing")
-    assert mark_of(tmp_path, SHARDS[3].key)
+    assert completion_of(tmp_path, SHARDS[3].key)
 
 
 def test_success_clears_the_error(tmp_path: Path) -> None:
@@ -191,10 +191,10 @@ def test_success_clears_the_error(tmp_path: Path) -> None:
 
 
 def test_no_mark_and_a_damaged_mark_are_none(tmp_path: Path) -> None:
-    assert mark_of(tmp_path, "absent") is None
+    assert completion_of(tmp_path, "absent") is None
     for content in (b'{"key": ', b"", b"\xff\xfe\x00"):
         (tmp_path / "bad.json").write_bytes(content)
-        assert mark_of(tmp_path, "bad") is None
+        assert completion_of(tmp_path, "bad") is None
 
 
 def test_write_atomic_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +224,7 @@ def run_dir(tmp_path: Path) -> Path:
     with pytest.raises(FailedShardsError):
         fan_out(worker(generate, {0}), SHARDS[:3], generate, what="testing")
     fan_out(worker(score, set()), SHARDS[:2], score, what="testing")
-    Shard.of({"of": "an earlier plan"}).mark(generate, {})
+    Shard.of({"of": "an earlier plan"}).complete(generate, {})
     return tmp_path
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from launchers import LaunchError, SlurmError, squeue
-from launchers.backends.slurm import SlurmCrew, job_name, parameters
+from launchers.backends.slurm import SlurmWorkers, job_name, parameters
 from launchers.squeue import cancel, max_array_size, preempted, queued
 from launchers.worker_record import announce
 from tests.launching import slurm as options
@@ -102,55 +102,55 @@ def slow(command: Any, **more: Any) -> Any:
 
 
 @pytest.fixture
-def crew(commands: Commands, tmp_path: Path) -> SlurmCrew:
+def workers(commands: Commands, tmp_path: Path) -> SlurmWorkers:
     """Workers of the stage `make`, none of which has been submitted."""
     commands["sbatch"] = ""
     jobs = tmp_path / "run" / "shards" / "make" / "jobs"
     jobs.mkdir(parents=True)
-    return SlurmCrew(jobs / "work.pkl", options(on_interrupt="cancel"))
+    return SlurmWorkers(jobs / "work.pkl", options(on_interrupt="cancel"))
 
 
 def test_silence_is_borne_for_three_minutes_by_who_has_nothing_to_wait_for(
-    crew: SlurmCrew, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    workers: SlurmWorkers, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     commands["squeue"] = AWAY
     for left in (180, 60):
-        assert crew.queue() is None
-        note = crew.note(None)
+        assert workers.queue() is None
+        note = workers.note(None)
         assert note.startswith("SLURM does not answer (squeue: slurm_load_jobs error: Unable to contact")
         assert note.endswith(f"asking again for {left} s")
         now[0] += 120
     with pytest.raises(SlurmError, match=r"did not answer for 180 s, this command submitted nothing: .*Unable to con"):
-        crew.queue()
-    assert crew.stop() == "nothing was submitted to SLURM"
+        workers.queue()
+    assert workers.stop() == "nothing was submitted to SLURM"
 
-    announce(crew.stage, "w", os.getpid())
-    assert crew.queue() is None
-    assert crew.note(None).endswith("asking again, workers of an earlier launch go on")
+    announce(workers.stage, "w", os.getpid())
+    assert workers.queue() is None
+    assert workers.note(None).endswith("asking again, workers of an earlier launch go on")
 
 
-def test_silence_is_borne_for_ever_after_an_answer(crew: SlurmCrew, commands: Commands) -> None:
+def test_silence_is_borne_for_ever_after_an_answer(workers: SlurmWorkers, commands: Commands) -> None:
     commands["squeue"] = NOT_CONFIGURED
     with pytest.raises(LaunchError, match=r"^launcher = slurm: expected a host where SLURM is configured \(squeue: "):
-        crew.queue()
+        workers.queue()
     commands["squeue"] = "echo '1|RUNNING'"
-    assert crew.queue() == {"1": "RUNNING"}
+    assert workers.queue() == {"1": "RUNNING"}
     for words in (NOT_CONFIGURED, AWAY):
         commands["squeue"] = words
-        assert crew.queue() is None
-        assert crew.note(None).endswith("asking again, workers go on")
+        assert workers.queue() is None
+        assert workers.note(None).endswith("asking again, workers go on")
 
 
-def test_an_interruption_says_what_became_of_the_jobs(crew: SlurmCrew, commands: Commands) -> None:
+def test_an_interruption_says_what_became_of_the_jobs(workers: SlurmWorkers, commands: Commands) -> None:
     commands["scancel"] = AWAY
-    assert crew.stop() == "nothing was submitted to SLURM"
-    (crew.stage / "jobs" / "12_submission.sh").touch()
-    assert crew.stop().startswith("the jobs could not be cancelled and go on: SLURM does not answer: scancel: ")
+    assert workers.stop() == "nothing was submitted to SLURM"
+    (workers.stage / "jobs" / "12_submission.sh").touch()
+    assert workers.stop().startswith("the jobs could not be cancelled and go on: SLURM does not answer: scancel: ")
     assert len(commands.calls) == 1  # whoever interrupts is not kept waiting
     commands["scancel"] = ""
-    assert crew.stop() == "the jobs were cancelled"
+    assert workers.stop() == "the jobs were cancelled"
 
 
 IN_A_JOB = {
@@ -162,7 +162,7 @@ OF_THE_USER = {"SLURM_CLUSTERS": "here", "SBATCH_ACCOUNT": "mine", "HF_HOME": "/
 
 @pytest.mark.parametrize("job", [True, False])
 def test_what_belongs_to_the_job_around_is_not_handed_on(
-    job: bool, crew: SlurmCrew, commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: bool, workers: SlurmWorkers, commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     around = IN_A_JOB if job else {"SLURM_MEM_PER_CPU": "100", "CUDA_VISIBLE_DEVICES": "1"}  # as its user wishes
     for name in [name for name in os.environ if name.startswith("SLURM")]:
@@ -172,7 +172,7 @@ def test_what_belongs_to_the_job_around_is_not_handed_on(
     commands["srun"] = commands["scontrol"] = ""
     commands["sbatch"] = f"env > {tmp_path}/environment; echo Submitted batch job 12"
     before = dict(os.environ)
-    crew.start(2)
+    workers.start(2)
     assert dict(os.environ) == before
     seen = dict(line.split("=", 1) for line in (tmp_path / "environment").read_text().splitlines() if "=" in line)
     assert seen.items() >= OF_THE_USER.items()
@@ -248,33 +248,33 @@ def test_what_sbatch_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "shards", "workers"),
+    ("more", "shards", "wanted"),
     [({}, 2, 2), ({}, 100, 4), ({"shards_per_worker": 3}, 100, 34), ({"shards_per_worker": 3}, 99, 33)],
 )
 def test_how_many_workers_are_wanted(
-    more: dict[str, int], shards: int, workers: int, commands: Commands, tmp_path: Path
+    more: dict[str, int], shards: int, wanted: int, commands: Commands, tmp_path: Path
 ) -> None:
     commands["sbatch"] = ""
-    crew = SlurmCrew(tmp_path / "run" / "jobs" / "work.pkl", options(**more))
-    assert crew.wanted(shards) == workers
+    workers = SlurmWorkers(tmp_path / "run" / "jobs" / "work.pkl", options(**more))
+    assert workers.wanted(shards) == wanted
 
 
-def test_jobs_of_others_are_not_this_stages(crew: SlurmCrew, commands: Commands) -> None:
-    (crew.stage / "jobs" / "12_submission.sh").touch()
-    assert crew.present({}, {"12_3": "RUNNING", "12_4": "PENDING", "120_1": "RUNNING", "1": "RUNNING"}) == 2
+def test_jobs_of_others_are_not_this_stages(workers: SlurmWorkers, commands: Commands) -> None:
+    (workers.stage / "jobs" / "12_submission.sh").touch()
+    assert workers.present({}, {"12_3": "RUNNING", "12_4": "PENDING", "120_1": "RUNNING", "1": "RUNNING"}) == 2
     commands["squeue"] = "printf '12_3|RUNNING\\n12_4|PENDING\\n120_1|PENDING\\n'"
     commands["scancel"] = ""
-    crew.dismiss()
+    workers.dismiss()
     assert commands.calls[-1] == "scancel --quiet 12_4"
-    crew.stop()
+    workers.stop()
     assert commands.calls[-1] == "scancel --quiet 12"
 
 
-def test_work_that_is_done_does_not_wait_for_slurm(crew: SlurmCrew, commands: Commands) -> None:
-    (crew.stage / "jobs" / "12_submission.sh").touch()
+def test_work_that_is_done_does_not_wait_for_slurm(workers: SlurmWorkers, commands: Commands) -> None:
+    (workers.stage / "jobs" / "12_submission.sh").touch()
     commands["squeue"] = AWAY
-    crew.dismiss()
+    workers.dismiss()
     commands["squeue"] = "echo '12_3|PENDING'"
     commands["scancel"] = AWAY
-    crew.dismiss()
+    workers.dismiss()
     assert commands.calls[-1] == "scancel --quiet 12_3"

@@ -18,7 +18,7 @@ from diffusion_auction.generation.store import Images
 from generative_auctions.errors import RequestError
 from generative_auctions.files import write_json, write_table
 from generative_auctions.run_directory import differences, read_run, run_directory
-from launchers.shards import Shard, mark_of
+from launchers.shards import Shard, completion_of
 from tests.support import environment
 
 CONFIG = {"seed": 0, "model": {"steps": 5}}
@@ -210,7 +210,7 @@ class Batch:
         return self.files.write(self.images)
 
     def mark(self) -> None:
-        self.shard.mark(self.marks, {"sha256": self.write()})
+        self.shard.complete(self.marks, {"sha256": self.write()})
 
     def finish(self) -> None:
         self.mark()
@@ -219,7 +219,7 @@ class Batch:
     @property
     def done(self) -> bool:
         """What a later run finds."""
-        mark = mark_of(self.marks, self.shard.key)
+        mark = completion_of(self.marks, self.shard.key)
         return mark is not None and Images(self.run_dir, PATHS).complete(mark["sha256"])
 
     def published(self) -> list[str]:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from launchers import Shard
-from launchers.leases import Claims
-from launchers.shards import error_path
+from launchers.failures import error_path
+from launchers.leases import Leases
 from launchers.worker_record import living, workers_of
 
 SHARD = Shard.of({"number": 0})
@@ -17,7 +17,7 @@ WORKER = """
 import sys, time
 from pathlib import Path
 from launchers.worker_record import Presence
-from launchers.leases import Claims
+from launchers.leases import Leases
 from launchers.time_limit import time_limit
 from launchers.worker import Work
 
@@ -25,7 +25,7 @@ folder, key, mark, retries = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "mar
 with Presence(folder, "w") as me, time_limit(Work(None, [], folder, retries, 1 / 60), me):
     me.begin(None)
     time.sleep(2)  # without a shard there is all the time
-    Claims(folder).take(key, me.name)
+    Leases(folder).take(key, me.name)
     me.begin(key)
     if mark:
         (folder / f"{key}.json").touch()
@@ -43,18 +43,18 @@ def test_a_shard_that_takes_too_long_has_failed(tmp_path: Path) -> None:
     reason, by = error_path(tmp_path, SHARD.key).read_text().splitlines()
     assert reason == "TimeoutError: not done after 0.0166667 minutes (launcher.shard_timeout)"
     assert by == "workers w"
-    assert workers_of(tmp_path)["w"]["error"] == reason
+    assert workers_of(tmp_path)["w"].error == reason
     assert not living(tmp_path)
 
 
 def test_it_is_free_again_if_it_may_be_retried(tmp_path: Path) -> None:
     killed_worker(tmp_path, retries=1)
     assert not error_path(tmp_path, SHARD.key).exists()
-    assert Claims(tmp_path).losses() == {SHARD.key: ["w"]}
-    assert Claims(tmp_path).take(SHARD.key, "another")
+    assert Leases(tmp_path).losses() == {SHARD.key: ["w"]}
+    assert Leases(tmp_path).take(SHARD.key, "another")
 
 
 def test_what_was_done_in_time_stays_done(tmp_path: Path) -> None:
     killed_worker(tmp_path, "mark")
     assert not error_path(tmp_path, SHARD.key).exists()
-    assert Claims(tmp_path).losses() == {}
+    assert Leases(tmp_path).losses() == {}

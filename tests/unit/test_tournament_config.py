@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agt_tournament.config import GUESSABLE, TournamentConfig, identity, read_config
+from agt_tournament.config import TournamentConfig, identity, read_config
 from generative_auctions.errors import RequestError
+from generative_auctions.run_directory import GUESSABLE
 from tests.support import CONF
 from tests.tournament import competition, competition_tree
 

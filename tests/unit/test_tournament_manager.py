@@ -22,7 +22,7 @@ from agt_tournament.tournament.tournament_manager import (
     limits_of,
     unplayed,
 )
-from launchers import mark_of
+from launchers import completion_of
 from tests.tournament import rules, submission
 
 
@@ -128,7 +128,7 @@ def test_a_block_is_played_stored_and_marked_and_a_change_is_noticed(tmp_path: P
     files[0].unlink()
     assert not is_played(tmp_path, marks, shard)
     assert unplayed(tmp_path, marks, [shard]) == [shard]
-    assert mark_of(marks, shard.key) is None
+    assert completion_of(marks, shard.key) is None
 
 
 def test_the_rules_set_the_limits_of_a_process() -> None:

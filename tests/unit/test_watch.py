@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from launchers.__main__ import main
+from launchers.failures import error_path
 from launchers.progress import Watch
-from launchers.shards import error_path
 from launchers.status import standing, write_manifest
 from launchers.worker_record import announce
 from tests.launching import shards_of
@@ -22,7 +22,7 @@ def test_plain_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     keys = [shard.key for shard in SHARDS]
     facts = {"working_since": time.time() - 10, "units": 20, "gpu": "1", "log": "the log"}
     announce(tmp_path, "w", os.getpid(), **facts)
-    SHARDS[0].mark(tmp_path, {})
+    SHARDS[0].complete(tmp_path, {})
     error_path(tmp_path, keys[1]).write_text("ValueError: [red]wrong[/red]\nworker w, after 1 attempt, log the log\n")
     with Watch(SHARDS, tmp_path, what="testing", unit="images") as watch:
         for _ in range(3):
@@ -58,7 +58,7 @@ def test_the_end_is_always_said(tmp_path: Path, capsys: pytest.CaptureFixture[st
     with Watch(SHARDS, tmp_path, what="testing", unit="images") as watch:
         watch.show(standing(tmp_path, keys))
         for shard in SHARDS:
-            shard.mark(tmp_path, {})
+            shard.complete(tmp_path, {})
         watch.show(standing(tmp_path, keys))
     assert capsys.readouterr().err.splitlines()[-1] == "testing: shards 4 done, 0 pending, 0 failed; 0 workers"
 

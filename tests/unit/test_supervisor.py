@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from launchers.errors import LaunchError
-from launchers.leases import Claims
+from launchers.failures import error_path
+from launchers.leases import Leases
 from launchers.progress import Watch
-from launchers.shards import error_path
 from launchers.status import CANCELLED, Standing
-from launchers.supervisor import NoWorkersError, see_through
+from launchers.supervisor import NoWorkersError, supervise
 from launchers.worker_record import announce
 from tests.launching import shards_of
 
@@ -23,7 +23,7 @@ KEYS = [shard.key for shard in SHARDS]
 
 
 class Counted:
-    """A crew that is as big as it is told; `then` is called at every look at the queue, with its number."""
+    """As many workers as it is told; `then` is called at every look at the queue, with its number."""
 
     poll_seconds = 0.0
 
@@ -79,44 +79,44 @@ class Notes(Watch):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    Claims(tmp_path)
+    Leases(tmp_path)
     return tmp_path
 
 
-def see(folder: Path, crew: Counted, wait: bool = True) -> bool:
-    return see_through(KEYS, folder, crew, Notes(folder), wait=wait)
+def see(folder: Path, workers: Counted, wait: bool = True) -> bool:
+    return supervise(KEYS, folder, workers, Notes(folder), wait=wait)
 
 
 def finish(folder: Path) -> None:
     for shard in SHARDS:
-        shard.mark(folder, {})
+        shard.complete(folder, {})
 
 
 def lose(folder: Path, key: str, worker: str) -> None:
     """A worker that was never there has the shard."""
-    Claims(folder).take(key, worker)
+    Leases(folder).take(key, worker)
 
 
 @pytest.mark.parametrize(("present", "started"), [(0, [2]), (1, [1]), (2, []), (3, [])])
 def test_places_are_filled_once(present: int, started: list[int], folder: Path) -> None:
-    crew = Counted(lambda look: finish(folder) if look == 5 else None, present)
-    assert see(folder, crew)
-    assert crew.started == started
-    assert crew.dismissed
+    workers = Counted(lambda look: finish(folder) if look == 5 else None, present)
+    assert see(folder, workers)
+    assert workers.started == started
+    assert workers.dismissed
 
 
 def test_nobody_comes_for_what_is_done(folder: Path) -> None:
     finish(folder)
-    crew = Counted(lambda look: None)
-    assert see(folder, crew)
-    assert crew.started == []
+    workers = Counted(lambda look: None)
+    assert see(folder, workers)
+    assert workers.started == []
 
 
 def test_without_waiting_workers_are_started_all_the_same(folder: Path) -> None:
-    crew = Counted(lambda look: None)
-    assert not see(folder, crew, wait=False)
-    assert crew.started == [2]
-    assert not crew.dismissed
+    workers = Counted(lambda look: None)
+    assert not see(folder, workers, wait=False)
+    assert workers.started == [2]
+    assert not workers.dismissed
 
 
 def test_a_lost_worker_is_replaced_once_its_place_is_free(folder: Path) -> None:
@@ -124,13 +124,13 @@ def test_a_lost_worker_is_replaced_once_its_place_is_free(folder: Path) -> None:
         if look == 2:
             lose(folder, KEYS[0], "dead")  # and stays in the queue for a while
         if look == 5:
-            crew.there -= 1
+            workers.there -= 1
         if look == 8:
             finish(folder)
 
-    crew = Counted(then)
-    assert see(folder, crew)
-    assert crew.started == [2, 1]
+    workers = Counted(then)
+    assert see(folder, workers)
+    assert workers.started == [2, 1]
 
 
 def test_replacements_count_those_that_wait_for_their_turn(folder: Path) -> None:
@@ -139,39 +139,39 @@ def test_replacements_count_those_that_wait_for_their_turn(folder: Path) -> None
             lose(folder, KEYS[0], "dead")
             lose(folder, KEYS[1], "too")
         if 2 <= look <= 4:
-            crew.there -= 1
+            workers.there -= 1
         if look == 8:
             finish(folder)
 
-    crew = Counted(then, most=4, capacity=2)
-    assert see(folder, crew)
-    assert crew.started == [4, 1]  # one place is free when but one of the four is left; then both are taken
+    workers = Counted(then, most=4, capacity=2)
+    assert see(folder, workers)
+    assert workers.started == [4, 1]  # one place is free when but one of the four is left; then both are taken
 
 
 def test_workers_that_wait_are_not_joined_by_more_than_may_work(folder: Path) -> None:
     def then(look: int) -> None:
         if look == 3:
-            assert crew.started == []
-            crew.there = 2
+            assert workers.started == []
+            workers.there = 2
         if look == 6:
             finish(folder)
 
-    crew = Counted(then, present=3, most=4, capacity=3)
-    assert see(folder, crew)
-    assert crew.started == [1]  # the one that was missing from the beginning
+    workers = Counted(then, present=3, most=4, capacity=3)
+    assert see(folder, workers)
+    assert workers.started == [1]  # the one that was missing from the beginning
 
 
 def test_work_goes_on_though_no_worker_can_be_added(folder: Path) -> None:
     def then(look: int) -> None:
-        crew.refusal = "" if look == 1 else "SLURM refused: no more jobs"
+        workers.refusal = "" if look == 1 else "SLURM refused: no more jobs"
         if look == 2:
             lose(folder, KEYS[0], "dead")
-            crew.there -= 1
+            workers.there -= 1
         if look == 5:
             finish(folder)
 
-    crew, watch = Counted(then), Notes(folder)
-    assert see_through(KEYS, folder, crew, watch, wait=True)
+    workers, watch = Counted(then), Notes(folder)
+    assert supervise(KEYS, folder, workers, watch, wait=True)
     assert watch.said == ["no worker was added: SLURM refused: no more jobs"]
 
 
@@ -190,9 +190,9 @@ def test_who_leaves_before_the_end_is_said(folder: Path) -> None:
         if look == 6:
             finish(folder)
 
-    crew, watch = Counted(then, present=2), Notes(folder)
-    crew.jobs = {"7": "RUNNING"}
-    assert see_through(KEYS, folder, crew, watch, wait=True)
+    workers, watch = Counted(then, present=2), Notes(folder)
+    workers.jobs = {"7": "RUNNING"}
+    assert supervise(KEYS, folder, workers, watch, wait=True)
     stays = "(the log); none takes its place while others work"
     assert watch.said == [
         f"worker failed: ValueError: no model {stays}",
@@ -218,60 +218,60 @@ def test_who_came_and_left_between_two_looks_is_said_and_who_left_before_the_lau
 def test_one_that_ended_of_itself_is_not_replaced_while_others_work(folder: Path) -> None:
     def then(look: int) -> None:
         if look == 3:
-            crew.there = 1
+            workers.there = 1
         if look == 6:
             finish(folder)
 
-    crew = Counted(then)
-    assert see(folder, crew)
-    assert crew.started == [2]
+    workers = Counted(then)
+    assert see(folder, workers)
+    assert workers.started == [2]
 
 
 def test_workers_that_come_to_nothing_are_given_up(folder: Path) -> None:
     def then(look: int) -> None:
-        crew.there = 0
+        workers.there = 0
 
-    crew = Counted(then)
+    workers = Counted(then)
     with pytest.raises(NoWorkersError):
-        see(folder, crew)
-    assert crew.started == [2, 2]
+        see(folder, workers)
+    assert workers.started == [2, 2]
 
 
 def test_rounds_that_bring_something_are_not_barren(folder: Path) -> None:
     def then(look: int) -> None:
-        crew.there = 0
+        workers.there = 0
         if look > 1:
-            SHARDS[look - 2].mark(folder, {})
+            SHARDS[look - 2].complete(folder, {})
 
-    crew = Counted(then)
-    assert see(folder, crew)
-    assert crew.started == [2, 2, 2, 1]
+    workers = Counted(then)
+    assert see(folder, workers)
+    assert workers.started == [2, 2, 2, 1]
 
 
 def test_a_worker_with_an_error_shortens_the_waiting(folder: Path) -> None:
     def then(look: int) -> None:
-        crew.there = 0
+        workers.there = 0
         if look > 1:
             announce(folder, f"w{look}", os.getpid(), state="ended", error="ValueError: no model", log="the log")
 
-    crew = Counted(then)
+    workers = Counted(then)
     with pytest.raises(NoWorkersError) as none:
-        see(folder, crew)
-    assert len(crew.started) == 1
+        see(folder, workers)
+    assert len(workers.started) == 1
     assert none.value.ends == ["w2: ValueError: no model (the log)"]
 
 
 def test_workers_that_were_all_stopped_are_not_started_again(folder: Path) -> None:
     def then(look: int) -> None:
-        crew.there = 0
+        workers.there = 0
         if look > 1:
             announce(folder, "w", os.getpid(), state="ended", stopped=True, log="the log")
-            SHARDS[0].mark(folder, {})
+            SHARDS[0].complete(folder, {})
 
-    crew = Counted(then)
+    workers = Counted(then)
     with pytest.raises(NoWorkersError, match="was stopped by a signal"):
-        see(folder, crew)
-    assert len(crew.started) == 1
+        see(folder, workers)
+    assert len(workers.started) == 1
 
 
 def test_where_no_worker_began_the_logs_speak(folder: Path) -> None:
@@ -281,9 +281,9 @@ def test_where_no_worker_began_the_logs_speak(folder: Path) -> None:
     (jobs / "2_0_log.out").write_text("")
     srun = "srun: fatal: SLURM_MEM_PER_CPU and SLURM_MEM_PER_NODE are mutually exclusive.\nsrun: Force Terminated\n"
     (jobs / "3_0_log.out").write_text(srun)
-    crew = Counted(lambda look: setattr(crew, "there", 0))
+    workers = Counted(lambda look: setattr(workers, "there", 0))
     with pytest.raises(NoWorkersError) as none:
-        see(folder, crew)
+        see(folder, workers)
     assert sorted(none.value.ends) == [
         f"execve(): no-python: No such file ({jobs / '1_0_log.out'})",
         f"nothing ({jobs / '2_0_log.out'})",
@@ -293,22 +293,22 @@ def test_where_no_worker_began_the_logs_speak(folder: Path) -> None:
 
 def test_while_the_queue_is_not_known_nobody_is_started(folder: Path) -> None:
     def then(look: int) -> None:
-        crew.queue_answers = look > 3
+        workers.queue_answers = look > 3
         if look == 6:
             finish(folder)
 
-    crew = Counted(then)
+    workers = Counted(then)
     watch = Notes(folder)
-    assert see_through(KEYS, folder, crew, watch, wait=False) is False
+    assert supervise(KEYS, folder, workers, watch, wait=False) is False
     assert watch.notes == ["SLURM does not answer; asking again"] * 3 + [""]
-    assert crew.started == [2]
+    assert workers.started == [2]
 
 
 def test_cancelled_work_is_interrupted(folder: Path) -> None:
-    crew = Counted(lambda look: (folder / CANCELLED).touch() if look == 3 else None)
+    workers = Counted(lambda look: (folder / CANCELLED).touch() if look == 3 else None)
     with pytest.raises(KeyboardInterrupt):
-        see(folder, crew)
-    assert crew.started == [2]
+        see(folder, workers)
+    assert workers.started == [2]
 
 
 def test_failed_shards_are_settled(folder: Path) -> None:
@@ -319,14 +319,14 @@ def test_failed_shards_are_settled(folder: Path) -> None:
 
 def test_shards_in_the_hands_of_others_need_no_workers(folder: Path) -> None:
     def then(look: int) -> None:
-        crew.there = 0  # the crew's own find nothing to do and end
+        workers.there = 0  # those that were started find nothing to do and end
         if look == 20:
             finish(folder)
 
     announce(folder, "from outside", os.getpid())
     for key in KEYS[1:]:
-        Claims(folder).take(key, "from outside")
-    SHARDS[0].mark(folder, {})
-    crew = Counted(then)
-    assert see(folder, crew)
-    assert crew.started == []
+        Leases(folder).take(key, "from outside")
+    SHARDS[0].complete(folder, {})
+    workers = Counted(then)
+    assert see(folder, workers)
+    assert workers.started == []

@@ -12,54 +12,52 @@ from typing import Any
 
 import pytest
 
-from launchers import worker_record as attendance
+from launchers import worker_record as module
 from launchers.worker_record import (
     LOST_AFTER_SECONDS,
     Presence,
+    WorkerRecord,
     announce,
-    is_gone,
-    is_here,
     living,
-    seconds_on_shard,
     workers_of,
 )
 
 ELSEWHERE = {"kernel": "another boot", "host": "node-7"}
 
 
-def record_of(folder: Path, name: str) -> dict[str, Any]:
+def record_of(folder: Path, name: str) -> WorkerRecord:
     return workers_of(folder)[name]
 
 
 def test_a_worker_is_there_from_beginning_to_end(tmp_path: Path) -> None:
     with Presence(tmp_path, "w", tmp_path / "log", slot=3, gpu="1") as me:
         record = record_of(tmp_path, "w")
-        assert (record["state"], record["slot"], record["gpu"], record["log"]) == (
+        assert (record.state, record.slot, record.gpu, record.log) == (
             *("starting", 3, "1"),
             str(tmp_path / "log"),
         )
-        assert record["provenance"]["packages"]
-        assert is_here(record)
+        assert (record.provenance or {})["packages"]
+        assert record.is_here
         assert set(living(tmp_path)) == {"w"}
         me.count(5, done=True)
         me.count(0, done=False)
         me.update(state="working", written=True)
         record = record_of(tmp_path, "w")
-        assert (record["done"], record["failed"], record["units"], me.ended) == (1, 1, 5, 2)
-    assert record_of(tmp_path, "w")["state"] == "ended"
+        assert (record.done, record.failed, record.units, me.ended) == (1, 1, 5, 2)
+    assert record_of(tmp_path, "w").state == "ended"
     assert living(tmp_path) == {}
 
 
 def test_the_record_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attendance, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.01)
     with Presence(tmp_path, "w") as me:
-        first = record_of(tmp_path, "w")["seen"]
+        first = record_of(tmp_path, "w").seen
         me.update(state="working")
         deadline = time.monotonic() + 10
-        while record_of(tmp_path, "w")["state"] != "working":
+        while record_of(tmp_path, "w").state != "working":
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        assert record_of(tmp_path, "w")["seen"] > first
+        assert record_of(tmp_path, "w").seen > first
 
 
 def test_a_process_that_was_killed_is_gone(tmp_path: Path) -> None:
@@ -75,7 +73,7 @@ def test_a_process_that_was_killed_is_gone(tmp_path: Path) -> None:
 
 def test_a_later_process_of_the_same_number_is_another(tmp_path: Path) -> None:
     announce(tmp_path, "w", os.getpid())
-    assert is_gone({**record_of(tmp_path, "w"), "pid_started": 1})
+    assert record_of(tmp_path, "w").model_copy(update={"pid_started": 1}).is_gone()
 
 
 SILENT = LOST_AFTER_SECONDS + 1
@@ -102,7 +100,8 @@ def test_a_worker_on_another_host(
 ) -> None:
     announce(tmp_path, "w", os.getpid())
     record = record_of(tmp_path, "w")
-    assert is_gone({**record, **ELSEWHERE, **facts, "seen": record["seen"] + 3600 * hours}, jobs) == gone
+    there = record.model_copy(update={**ELSEWHERE, **facts, "seen": record.seen + 3600 * hours})
+    assert there.is_gone(jobs) == gone
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
@@ -110,7 +109,7 @@ def test_silence_is_what_this_process_watched_on_its_own_clock(
     hours: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passed, now = 0.0, time.monotonic()
-    monkeypatch.setattr(attendance.time, "monotonic", lambda: now + passed)
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + passed)
     announce(tmp_path, "dead", os.getpid(), **ELSEWHERE)
     announce(tmp_path, "alive", os.getpid(), **ELSEWHERE)
     for beat in range(3):
@@ -129,14 +128,14 @@ def test_the_time_of_a_shard_is_told_by_one_clock(tmp_path: Path) -> None:
     path.write_text(
         json.dumps({**json.loads(path.read_bytes()), "clock": 1060.0})
     )  # up for another time than this host
-    assert 60 <= seconds_on_shard(record_of(tmp_path, "w")) < 120
+    assert 60 <= record_of(tmp_path, "w").seconds_on_shard() < 120
     with Presence(tmp_path, "here") as me:
         me.begin("a shard")
-        assert record_of(tmp_path, "here")["shard"] == "a shard"
-        assert 0 <= seconds_on_shard(record_of(tmp_path, "here")) < 60
+        assert record_of(tmp_path, "here").shard == "a shard"
+        assert 0 <= record_of(tmp_path, "here").seconds_on_shard() < 60
         me.count(1, done=True)
         me.update(written=True)
-        assert record_of(tmp_path, "here")["shard"] is None
+        assert record_of(tmp_path, "here").shard is None
 
 
 def test_of_a_job_that_was_queued_again_the_last_worker_counts(tmp_path: Path) -> None:
