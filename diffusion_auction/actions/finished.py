@@ -10,13 +10,20 @@ from typing import Any
 import pandas as pd
 from pandas.testing import assert_frame_equal
 
+from diffusion_auction.config import ExperimentConfig, read_config
 from diffusion_auction.evaluation.evaluate import run_auctions
-from diffusion_auction.evaluation.metrics import check_metrics, read_metrics
+from diffusion_auction.evaluation.metrics import Metrics, check_metrics, read_metrics
 from diffusion_auction.evaluation.scores import Scores, check_scores
 from diffusion_auction.market.bids import Bids
 from diffusion_auction.mechanisms import Mechanism, side_by_side
 from generative_auctions.errors import RequestError
 from generative_auctions.files import DamagedFileError, read_table
+
+
+def read_stored(run_dir: Path, stored: dict[str, Any]) -> ExperimentConfig:
+    """Check the configuration `stored` in `run_dir`, which may lie elsewhere than when it was written."""
+    tree = {key: value for key, value in stored.items() if key != "identity"}
+    return read_config(tree | {"run_dir": str(run_dir)})
 
 
 def check_finished(run_dir: Path, *also: str) -> None:
@@ -46,7 +53,7 @@ def read_scores(run_dir: Path) -> Scores:
 
 def read_outcomes(
     run_dir: Path, scores: Scores, mechanism: Mechanism, bids: Sequence[Bids] | None = None
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+) -> tuple[pd.DataFrame, Metrics]:
     """The auctions and metrics that `run_dir` stores; `bids` are those auctioned, by default all of the `scores`.
 
     The auctions are held again, which is cheap: so tables and metrics of different runs are told apart. Raises

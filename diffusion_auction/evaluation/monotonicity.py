@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from diffusion_auction.evaluation.bootstrap import divide, mean_interval, number, resample
-from diffusion_auction.evaluation.scores import count_agents, distinct_images, numbered
+from diffusion_auction.columns import count_agents, numbered
+from diffusion_auction.evaluation.bootstrap import estimate, group_means, interval, number
+from diffusion_auction.evaluation.metrics import Monotonicity, Point
+from diffusion_auction.evaluation.scores import distinct_images
 
 _DIGITS = 12  # means that agree to so many decimals differ by rounding alone
 
 
-def monotonicity(scores: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
+def monotonicity(scores: pd.DataFrame, seed: int = 0) -> dict[str, Monotonicity]:
     """For each agent: its curve, the curve's rank correlation, and falls between neighbouring bids.
 
     `curve` is the mean of α_i over all distinct images at one normalised bid of agent i, all-zero bids apart,
@@ -21,7 +23,7 @@ def monotonicity(scores: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     equal means. `adjacent_pairs` are counted per scenario, a violation being a lower mean at the higher bid.
     """
     images = auctioned(distinct_images(scores))
-    result: dict[str, Any] = {}
+    result: dict[str, Monotonicity] = {}
     for i in range(1, count_agents(scores) + 1):
         points = curve(images, f"normalized_bid_{i}", f"alignment_{i}", seed)
         pairs, violations = _adjacent(images, f"normalized_bid_{i}", f"alignment_{i}")
@@ -39,30 +41,15 @@ def auctioned(images: pd.DataFrame) -> pd.DataFrame:
     return images[images[numbered("normalized_bid", count_agents(images))].gt(0).any(axis=1)]
 
 
-def curve(images: pd.DataFrame, bid: str, score: str, seed: int) -> list[dict[str, Any]]:
+def curve(images: pd.DataFrame, bid: str, score: str, seed: int) -> list[Point]:
     """Mean of column `score` at each value of column `bid`, with bootstrap interval and number of images."""
     images = images[images[score].notna()]
     if images.empty:
         return []
     bids, point = np.unique(images[bid].to_numpy(dtype=float), return_inverse=True)
-    units = images.groupby(["scenario", "sample"], sort=True)
-    unit = units.ngroup().to_numpy()
-    scenario = pd.factorize(units["scenario"].first())[0]
-    sums, sizes = np.zeros((2, len(scenario), len(bids)))
-    np.add.at(sums, (unit, point), images[score].to_numpy(dtype=float))
-    np.add.at(sizes, (unit, point), 1)
-    means = divide(sums.sum(axis=0), sizes.sum(axis=0))
-    low, high = mean_interval(resample(scenario, np.random.default_rng(seed)), sums, sizes)
-    return [
-        {
-            "normalized_bid": float(bids[p]),
-            "mean": float(means[p]),
-            "ci_low": number(low[p]),
-            "ci_high": number(high[p]),
-            "n": int(sizes[:, p].sum()),
-        }
-        for p in range(len(bids))
-    ]
+    sizes, means, drawn = group_means(images, score, point, len(bids), seed)
+    estimates = map(estimate, means, *interval(drawn), sizes)
+    return [{"normalized_bid": float(b), **own} for b, own in zip(bids, estimates, strict=True)]
 
 
 def _adjacent(images: pd.DataFrame, bid: str, score: str) -> tuple[int, int]:
@@ -72,7 +59,7 @@ def _adjacent(images: pd.DataFrame, bid: str, score: str) -> tuple[int, int]:
     return len(steps), int((steps < 0).sum())
 
 
-def _spearman(bids: list[float], means: list[float]) -> float | None:
+def _spearman(bids: list[float], means: list[Any]) -> float | None:
     means = [round(mean, _DIGITS) for mean in means]
     if len(bids) < 2 or len(set(means)) < 2:
         return None

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from diffusion_auction.columns import count_agents, numbered
 from diffusion_auction.market.bids import Bids, normalized, one_hot
 from diffusion_auction.mechanisms import Pools
 from generative_auctions.errors import RequestError
@@ -96,17 +97,6 @@ def _read_csv(path: Path) -> pd.DataFrame:
     if len(table.columns) == 1 and re.search("[;\t]", table.columns[0]):
         raise ValueError("it is not separated by commas: save it with , between columns and . in numbers")
     return table
-
-
-def numbered(prefix: str, n_agents: int) -> list[str]:
-    """The columns ``{prefix}_1`` … ``{prefix}_n``."""
-    return [f"{prefix}_{i}" for i in range(1, n_agents + 1)]
-
-
-def count_agents(scores: pd.DataFrame) -> int:
-    """n: the highest number of a column bid_i or alignment_i."""
-    numbers = [re.fullmatch(r"(?:bid|alignment)_([1-9]\d*)", str(column)) for column in scores]
-    return max((int(found[1]) for found in numbers if found), default=0)
 
 
 def check_scores(table: pd.DataFrame) -> Scores:

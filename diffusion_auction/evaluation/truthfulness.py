@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diffusion_auction.evaluation.bootstrap import divide
 from diffusion_auction.mechanisms import Outcomes
 
 NOTHING = 1e-9
@@ -51,9 +52,7 @@ def regrets(outcomes: Outcomes, agent: int) -> Regrets:
         absolute[:, rows] = np.where(known, highest - truthful, np.nan)
         deviation[:, rows] = np.where(known, distance, np.nan)
         counted = known & (np.abs(truthful) >= NOTHING)
-        relative[:, rows] = np.divide(
-            highest - truthful, np.abs(truthful), out=np.full(truthful.shape, np.nan), where=counted
-        )
+        relative[:, rows] = np.where(counted, divide(highest - truthful, np.abs(truthful)), np.nan)
     return Regrets(relative, absolute, deviation, sum(map(len, lines)))
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from diffusion_auction.evaluation.scores import numbered
+from diffusion_auction.columns import row_values
 from diffusion_auction.market.bids import Bids, normalized
 from diffusion_auction.market.scenarios import Scenario
 from generative_auctions.plotting import INK, framed
@@ -94,11 +94,8 @@ def sold_image(auction: Mapping[str, Any]) -> ImageKey:
 
 
 def bid_of(row: Mapping[str, Any], prefix: str) -> Bids:
-    """The normalised bids in the columns ``{prefix}_1`` … of a row."""
-    n = 0
-    while f"{prefix}_{n + 1}" in row:
-        n += 1
-    return normalized([float(row[column]) for column in numbered(prefix, n)])
+    """Return the normalised bids in the columns ``{prefix}_1`` … of a row."""
+    return normalized(row_values(row, prefix))
 
 
 def bid_label(bids: Bids) -> str:

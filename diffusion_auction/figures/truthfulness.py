@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from diffusion_auction.evaluation.metrics import DEVIATION, REGRET, Names
 from diffusion_auction.figures.style import BOOTSTRAP, mechanism_mark, scenario_label
 from generative_auctions.plotting import (
     GOES_ON,
@@ -25,10 +26,6 @@ from generative_auctions.plotting import (
     restrain,
 )
 from generative_auctions.text import count, listed, sizes, words
-
-REGRET = ("relative_regret_mean", "ci_low", "ci_high")
-DEVIATION = ("deviation_mean", "deviation_ci_low", "deviation_ci_high")
-"""The names of the two quantities in an entry of `truthfulness`: mean, and the ends of its interval."""
 
 _MOST_SCENARIOS = 10  # places beside each other; of more scenarios only the mean is drawn
 _MOST_KS = 3
@@ -53,9 +50,7 @@ def deviation_by_k(part: Mapping[str, Any], mechanism: str) -> Figure | None:
     return _by_k(part, DEVIATION, title, means, _DEVIATION_AXIS, percent=False)
 
 
-def _by_k(
-    part: Mapping[str, Any], names: tuple[str, str, str], title: str, means: str, axis: str, percent: bool
-) -> Figure | None:
+def _by_k(part: Mapping[str, Any], names: Names, title: str, means: str, axis: str, percent: bool) -> Figure | None:
     ks = [k for k, own in part["by_k"].items() if Estimate.of(own, *names).known]
     scenarios = part["by_scenario"]
     if not ks:

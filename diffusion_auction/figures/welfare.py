@@ -7,11 +7,10 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from diffusion_auction.figures.style import BOOTSTRAP, mechanism_mark, scenario_label
+from diffusion_auction.figures.style import BOOTSTRAP, draw_lines, gain_axes, mechanism_mark, scenario_label
 from diffusion_auction.market.bids import normalized
 from generative_auctions.plotting import (
     COLOURS,
@@ -23,17 +22,14 @@ from generative_auctions.plotting import (
     by_samples,
     categories,
     draw_band,
-    draw_estimates,
     framed,
     in_percent,
-    legend_above,
     legend_beside,
-    limits,
     mark,
     restrain,
     zero_line,
 )
-from generative_auctions.text import count, listed, number, sizes, words
+from generative_auctions.text import count, cut, listed, number, sizes, words
 
 MOST_SCENARIOS = 6
 """Lines that can be told apart in one figure; of more scenarios only the mean is drawn."""
@@ -59,7 +55,7 @@ def welfare_by_k(part: Mapping[str, Any], mechanism: str, baseline: str) -> Figu
     draw_band(axes, ks, mean, _MEAN, "mean" if len(scenarios) != 1 else scenario_label(scenarios[0]["scenario"]))
     if 1 < len(scenarios) <= MOST_SCENARIOS:
         for i, own in enumerate(scenarios):
-            gains = [_at(own["by_k"], k) for k in ks]
+            gains = [Estimate.of(own["by_k"][str(k)]) for k in ks]
             style = mark(i)
             axes.plot(
                 ks,
@@ -72,7 +68,8 @@ def welfare_by_k(part: Mapping[str, Any], mechanism: str, baseline: str) -> Figu
                 zorder=1.9,
                 label=scenario_label(own["scenario"]),
             )
-    _gain_axes(axes, ks, baseline)
+    by_samples(axes, ks)
+    gain_axes(axes, _over(baseline))
     legend_beside(figure)
     return figure
 
@@ -95,26 +92,14 @@ def welfare_against_k(part: Mapping[str, Any]) -> Figure | None:
         f"Means over {over}; bars: {BOOTSTRAP}. Mechanisms named together sell the same images.",
     )
     axes = figure.add_subplot()
-    every = sorted({k for names in lines.values() for k in gain_by_k(part[names[0]])[0]})
-    gains = [gain for names in lines.values() for gain in gain_by_k(part[names[0]])[1]]
-    within = limits(gains)
-    for i, names in enumerate(lines.values()):
-        ks, mean = gain_by_k(part[names[0]])
-        style, places = mechanism_mark(names[0]), [k * 1.03 ** (i - (len(lines) - 1) / 2) for k in ks]
-        axes.plot(places, [gain.mean for gain in mean], style.line, color=style.colour, linewidth=1.4)
-        draw_estimates(axes, places, mean, style, within, label=listed(names))
-    _gain_axes(axes, every, baseline)
-    axes.set_ylim(within)
-    legend_above(axes, 2)
+    drawn = {listed(names): (mechanism_mark(names[0]), *gain_by_k(part[names[0]])) for names in lines.values()}
+    draw_lines(axes, drawn, apart=1.03, width=1.4)
+    gain_axes(axes, _over(baseline))
     return figure
 
 
-def _gain_axes(axes: Axes, ks: Sequence[int], baseline: str) -> None:
-    zero_line(axes)
-    by_samples(axes, ks)
-    in_percent(axes.yaxis, signed=True)
-    axes.set_ylabel(f"mean relative welfare gain over the {words(baseline)}")
-    restrain(axes)
+def _over(baseline: str) -> str:
+    return f"mean relative welfare gain over the {words(baseline)}"
 
 
 def gain_by_k(part: Mapping[str, Any]) -> tuple[list[int], list[Estimate]]:
@@ -125,10 +110,6 @@ def gain_by_k(part: Mapping[str, Any]) -> tuple[list[int], list[Estimate]]:
         gains[int(k)] = Estimate.of({"mean": mean, "ci_low": low, "ci_high": high})
     known = {k: gain for k, gain in gains.items() if gain.known}
     return list(known), list(known.values())
-
-
-def _at(by_k: Mapping[str, Mapping[str, Any]], k: int) -> Estimate:
-    return Estimate.of(by_k[str(k)])
 
 
 # --- by bids -------------------------------------------------------------------------------------------
@@ -190,12 +171,9 @@ def _points(gains: Mapping[tuple[float, ...], float], title: str, note: str, bas
     axes = figure.add_subplot()
     shares = [normalized(bids)[0] for bids in gains]
     axes.plot(shares, list(gains.values()), "o", color=COLOURS[0], markersize=5, alpha=0.8)
-    zero_line(axes)
-    in_percent(axes.yaxis, signed=True)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel("normalised bid of agent 1, b₁ / Σ b")
-    axes.set_ylabel(f"mean relative welfare gain over the {words(baseline)}")
-    restrain(axes)
+    gain_axes(axes, _over(baseline))
     return figure
 
 
@@ -212,7 +190,7 @@ def _lines(gains: Mapping[tuple[float, ...], float], title: str, note: str, base
     axes.plot([gains[bids] for bids in order], range(len(order)), "o", color=COLOURS[0], markersize=5)
     zero_line(axes, vertical=True)
     in_percent(axes.xaxis, signed=True)
-    axes.set_xlabel(f"mean relative welfare gain over the {words(baseline)}")
+    axes.set_xlabel(_over(baseline))
     axes.set_ylabel("bids, agent by agent")
     return figure
 
@@ -221,4 +199,4 @@ def vector_label(bids: Sequence[float], letters: int = 40) -> str:
     """Bids as submitted, equal neighbours taken together: ``1 | 0.5 | 0 ×3``."""
     runs = [(bid, len(list(run))) for bid, run in groupby(bids)]
     text = " | ".join(f"{bid:g}" if size == 1 else f"{bid:g} ×{size}" for bid, size in runs)
-    return text if len(text) <= letters else f"{text[: letters - 1]}…"
+    return cut(text, letters)

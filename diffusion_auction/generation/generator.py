@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 from pydantic import TypeAdapter
 
+from diffusion_auction.columns import row_values
 from diffusion_auction.config import ModelConfig
 from diffusion_auction.generation.batching import Halving
 from diffusion_auction.generation.loading import load_pipeline
-from diffusion_auction.generation.plan import in_parts, row_values
+from diffusion_auction.generation.plan import in_parts
 from diffusion_auction.generation.store import Images
 from diffusion_auction.market.scenarios import Scenario
 from launchers import Shard, mark_of, open_shards, record_of

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import pandas as pd
 
+from diffusion_auction.columns import columns
 from diffusion_auction.market.bids import Bids, normalized
 from diffusion_auction.market.compositions import Coalition, Weights
 from diffusion_auction.market.scenarios import Scenario
@@ -86,17 +85,6 @@ def noise_seed(seed: int, scenario: Scenario, sample: int) -> int:
     """The seed of an image's initial noise: a function of (seed, scenario, sample) alone, below 2^63."""
     text = f"{seed}/{scenario.key}/{sample}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
-
-
-def columns(stem: str, values: Sequence[float]) -> dict[str, float]:
-    """`{stem_1: …, stem_n: …}`."""
-    return {f"{stem}_{i}": float(value) for i, value in enumerate(values, start=1)}
-
-
-def row_values(row: Mapping[str, Any], stem: str) -> Bids:
-    """The values of the columns `{stem}_1 … {stem}_n` in `row`: the inverse of `columns`."""
-    count = sum(bool(re.fullmatch(rf"{stem}_\d+", str(name))) for name in row)
-    return tuple(float(row[f"{stem}_{i}"]) for i in range(1, count + 1))
 
 
 def _read(bids: Sequence[Bids], pools: Callable[[Bids], Iterable[Bids]]) -> list[Bids]:

@@ -9,15 +9,15 @@ from typing import Any
 
 import pandas as pd
 
+from diffusion_auction.columns import count_agents, row_values
 from diffusion_auction.evaluation.estimates import plain
 from diffusion_auction.evaluation.evaluate import BASELINE
-from diffusion_auction.evaluation.scores import count_agents
+from diffusion_auction.evaluation.metrics import own_mechanism
 from diffusion_auction.figures import (
     Grid,
     bid_grid,
     bid_label,
     image_paths,
-    own_mechanism,
     records,
     sold_image,
     write_figures,
@@ -87,7 +87,7 @@ def write_report(
         shown=list(auctions["mechanism"].unique()),
         n_agents=n_agents,
         with_images=samples is not None,
-        sections=[_section(part, n_agents, most, thumbnails) for part in shown],
+        sections=[_section(part, most, thumbnails) for part in shown],
         scenarios_left=len(parts) - len(shown),
         metrics=metrics,
         left_out=_left_out(metrics),
@@ -138,20 +138,20 @@ def _parts(
     return parts
 
 
-def _section(part: _Part, n_agents: int, most: int, thumbnails: Thumbnails) -> dict[str, Any]:
+def _section(part: _Part, most: int, thumbnails: Thumbnails) -> dict[str, Any]:
     """What the page shows of one scenario: its grid of images, and `most` auctions of each mechanism."""
     tables = []
     for mechanism, table in part.auctions.groupby("mechanism", sort=False):
-        rows = [_row(row, n_agents, thumbnails(part.paths.get(sold_image(row)))) for row in records(table.head(most))]
+        rows = [_row(row, thumbnails(part.paths.get(sold_image(row)))) for row in records(table.head(most))]
         tables.append({"mechanism": mechanism, "rows": rows, "left": len(table) - len(rows)})
     grid = None if part.grid is None else _shown(part.grid, thumbnails)
     return {"label": part.label, "prompts": part.prompts, "grid": grid, "tables": tables}
 
 
-def _row(auction: Mapping[str, Any], n_agents: int, image: str | None) -> dict[str, Any]:
+def _row(auction: Mapping[str, Any], image: str | None) -> dict[str, Any]:
     """One line of the table of auctions; None for a payment that lacks a pool."""
     per_agent = {
-        name: [_known(auction[f"{name}_{i}"]) for i in range(1, n_agents + 1)]
+        name: [_known(value) for value in row_values(auction, name)]
         for name in ("bid", "chosen_bid", "alignment", "payment", "utility")
     }
     shares = bid_label(normalized(per_agent["chosen_bid"]))

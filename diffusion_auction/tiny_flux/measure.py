@@ -11,8 +11,8 @@ import pandas as pd
 import torch
 from PIL import Image
 
+from diffusion_auction.columns import row_values
 from diffusion_auction.evaluation.scores import distinct_images
-from diffusion_auction.generation.plan import row_values
 from diffusion_auction.market.bids import one_hot
 from diffusion_auction.pipelines import FluxPipelineAuction
 from diffusion_auction.scoring.alignment import ClipAlignment

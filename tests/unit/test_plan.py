@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffusion_auction.actions.experiment import prepare
-from diffusion_auction.generation.plan import Plan, columns, make_plan, noise_seed, row_values
+from diffusion_auction.columns import columns, row_values
+from diffusion_auction.generation.plan import Plan, make_plan, noise_seed
 from diffusion_auction.market.bids import Bids, normalized
 from diffusion_auction.market.compositions import recursive
 from diffusion_auction.market.scenarios import Scenario
