@@ -39,7 +39,7 @@ class _Run:
 
 
 def compare(config: ExperimentConfig) -> None:
-    """`action=compare`: compare `config.runs` in the directory `config.run_dir`. Raises `RequestError`."""
+    """Compare `config.runs` in the directory `config.run_dir`, as `action=compare` asks. Raises `RequestError`."""
     run_dirs = read_compared(config)
     identity = {"runs": ", ".join(map(str, run_dirs))}
     with run_directory(Path(config.run_dir), config.model_dump(mode="json"), identity, ANOTHER) as out:
@@ -47,14 +47,14 @@ def compare(config: ExperimentConfig) -> None:
 
 
 def read_compared(config: ExperimentConfig) -> list[Path]:
-    """The directories `config.runs`; raises `RequestError` unless they hold finished runs that can be compared."""
+    """Check that `config.runs` are finished runs that can be compared and return them. Raises `RequestError`."""
     run_dirs = [Path(run) for run in config.runs or []]
     _read_all(run_dirs)
     return run_dirs
 
 
 def compare_runs(run_dirs: Sequence[Path], out: Path) -> Path:
-    """Write ``comparison.csv``, ``comparison.html`` and ``figures/runs_side_by_side`` under `out`; the page's path.
+    """Write comparison.csv, comparison.html and figures/runs_side_by_side under `out` and return the page's path.
 
     Welfare, regret and revenue are those of each run's own mechanism. Raises `RequestError` for fewer than two
     directories, for one that holds no finished run, and for runs that do not differ.
@@ -96,7 +96,7 @@ def _read_all(run_dirs: Sequence[Path]) -> list[_Run]:
 
 
 def _read(path: Path) -> _Run:
-    """The run in `path`; raises `RequestError` if it is not finished."""
+    """Read the run in `path`. Raises `RequestError` if it is not finished."""
     try:
         stored = read_run(path, "runs")
     except DamagedFileError:
@@ -117,13 +117,13 @@ def _read(path: Path) -> _Run:
 
 
 def _differing(runs: Sequence[_Run]) -> list[str]:
-    """The keys in which the runs differ, in the order of their configuration."""
+    """Return the keys in which the runs differ, in the order of their configuration."""
     keys = dict.fromkeys(key for run in runs for key in run.keys)
     return [key for key in keys if len({run.keys.get(key) for run in runs}) > 1]
 
 
 def _labels(runs: Sequence[_Run], differing: Sequence[str]) -> list[str]:
-    """What tells each run from the others: the value of the one key in which they differ, or ``key=value``, joined.
+    """Label each run by what tells it from the others: the value of the one key that differs, or ``key=value``, joined.
 
     A group's name stands for the group's other keys where they follow it, as an alignment's model does. The name of
     a run is not said if something else tells it. Where that is too long for a label, or does not tell the runs apart,
@@ -145,7 +145,7 @@ def _labels(runs: Sequence[_Run], differing: Sequence[str]) -> list[str]:
 
 
 def _directories(paths: Sequence[Path]) -> list[str]:
-    """The ends of `paths`, as many parts of each as tell them apart."""
+    """Return the ends of `paths`, as many parts of each as tell them apart."""
     whole = [path.resolve().parts for path in paths]
     most = max(map(len, whole))
     for parts in range(1, most + 1):
@@ -156,7 +156,7 @@ def _directories(paths: Sequence[Path]) -> list[str]:
 
 
 def _follows(key: str, differing: Sequence[str], runs: Sequence[_Run]) -> bool:
-    """Whether the name of `key`'s group differs too, and says all that `key` does."""
+    """Return whether the name of `key`'s group differs too, and says all that `key` does."""
     name = f"{key.split('.')[0]}.name"
     if key == name or name not in differing:
         return False

@@ -29,7 +29,7 @@ _OUT = plain_console(soft_wrap=True)
 
 
 def read_recorded(config: ExperimentConfig) -> tuple[Path, Scores, Mechanism]:
-    """The table `config.scores`, where it lies, and the mechanism for so many agents; raises `RequestError`."""
+    """Return the table `config.scores`, where it lies, and the mechanism for so many agents. Raises `RequestError`."""
     if config.scores is None:
         raise RequestError("scores", "null", "the path of a .csv or .parquet table of scores")
     path = Path(config.scores)
@@ -38,7 +38,7 @@ def read_recorded(config: ExperimentConfig) -> tuple[Path, Scores, Mechanism]:
 
 
 def evaluate_recorded(config: ExperimentConfig) -> None:
-    """Evaluate the table `config.scores`, its bids being those auctioned; raises `RequestError`.
+    """Evaluate the table `config.scores`, whose bids are those auctioned. Raises `RequestError`.
 
     Every mechanism is run, that of the configuration with its options. `composition` says what an image cost, for the
     comparison at equal sample passes; prompts, model and bids of the configuration have no part in it.
@@ -67,7 +67,10 @@ def evaluate_recorded(config: ExperimentConfig) -> None:
 
 
 def report_recorded(run_dir: Path, stored: dict[str, Any]) -> None:
-    """Figures and page again from what `run_dir` stores; `stored` is its configuration. Raises `RequestError`."""
+    """Draw the figures and the page again from what `run_dir` stores; `stored` is its configuration.
+
+    Raises `RequestError`.
+    """
     with from_stored(run_dir):
         config = finished.read_stored(run_dir, stored)
     finished.check_finished(run_dir)

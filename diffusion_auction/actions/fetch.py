@@ -28,11 +28,11 @@ _OUT = plain_console(soft_wrap=True, highlight=False)
 
 
 def fetch(config: ExperimentConfig) -> int:
-    """Fetch what `config` loads by hub name: all of it may be read, or nothing is downloaded; the exit status.
+    """Fetch what `config` loads by hub name; nothing is downloaded unless all of it may be read.
 
     Files that are there are kept if their sizes are right, with `verify` if their digests are; what is downloaded is
-    always held against its digest. 1 if the hub or the disk failed. Raises `RequestError` for what does not exist or
-    the account may not read.
+    always held against its digest. Returns the exit status, 1 if the hub or the disk failed. Raises `RequestError` for
+    what does not exist or the account may not read.
     """
     sources = hub_sources(config)
     if not sources:
@@ -73,7 +73,7 @@ def check_fetched(config: ExperimentConfig) -> None:
 
 
 def _ask(sources: Sequence[Source]) -> list[Snapshot]:
-    """Login, access to every repository, then what each has."""
+    """Check the login and the access to every repository, then list what each has."""
     name = hub.account()
     _OUT.print(f"login      {name or 'none: no token in the environment or in .env'}")
     wanted: dict[str, list[Source]] = {}
@@ -99,7 +99,7 @@ def _choose(repository: str, sources: Sequence[Source]) -> Snapshot:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """One fetch into a cache at a time."""
+    """Wait until no other process fetches into this cache."""
     lock = FileLock(Path(constants.HF_HUB_CACHE) / ".locks" / "fetch.lock")
     Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
     try:

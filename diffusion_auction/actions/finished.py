@@ -34,7 +34,7 @@ def check_finished(run_dir: Path, *also: str) -> None:
 
 
 def check_images(run_dir: Path, samples: pd.DataFrame) -> None:
-    """Raise `DamagedFileError` for an image that is another than the one of the table `samples`; one may be absent."""
+    """Raise `DamagedFileError` for an image other than the one of the table `samples`. Images may be absent."""
     for path, digest in zip(samples["path"], samples["sha256"], strict=True):
         file = run_dir / path
         if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() != digest:
@@ -42,7 +42,7 @@ def check_images(run_dir: Path, samples: pd.DataFrame) -> None:
 
 
 def read_scores(run_dir: Path) -> Scores:
-    """The scores that `run_dir` stores; raises `RequestError` naming the file if it is damaged."""
+    """Read the scores of `run_dir`. Raises `RequestError` naming the file if it is damaged."""
     file = run_dir / "scores.parquet"
     table = read_table(file)
     try:
@@ -54,7 +54,7 @@ def read_scores(run_dir: Path) -> Scores:
 def read_outcomes(
     run_dir: Path, scores: Scores, mechanism: Mechanism, bids: Sequence[Bids] | None = None
 ) -> tuple[pd.DataFrame, Metrics]:
-    """The auctions and metrics that `run_dir` stores; `bids` are those auctioned, by default all of the `scores`.
+    """Read the auctions and metrics of `run_dir`; `bids` are those auctioned, by default all of the `scores`.
 
     The auctions are held again, which is cheap: so tables and metrics of different runs are told apart. Raises
     `RequestError` naming a file that is damaged or does not follow from those before it.
@@ -70,7 +70,7 @@ def read_outcomes(
 
 
 def is_of(table: pd.DataFrame, expected: pd.DataFrame) -> bool:
-    """Whether `table` has the rows and columns of `expected`, numbers within rounding; it may have more columns."""
+    """Return whether `table` has the rows and at least the columns of `expected`, numbers within rounding."""
     try:
         assert_frame_equal(table[list(expected)], expected, check_dtype=False, rtol=1e-9, atol=1e-12)
     except (AssertionError, KeyError, TypeError, ValueError):

@@ -13,7 +13,7 @@ _OUT = plain_console(soft_wrap=True)
 
 
 def show_plan(experiment: Experiment) -> None:
-    """Print what the run would make and cost; nothing is generated or written."""
+    """Print what the run would make and cost. Nothing is generated or written."""
     plan, config = experiment.plan, experiment.config
     table = Table(title=f"plan of {config.name}", show_header=False)
     for label, value in {

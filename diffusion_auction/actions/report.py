@@ -29,7 +29,10 @@ _OUT = plain_console(soft_wrap=True)
 
 
 def report(run_dir: Path, stored: dict[str, Any]) -> None:
-    """Figures and page again from what `run_dir` stores; `stored` is its configuration. Raises `RequestError`."""
+    """Draw the figures and the page again from what `run_dir` stores; `stored` is its configuration.
+
+    Raises `RequestError`.
+    """
     with from_stored(run_dir):
         experiment = prepare(read_stored(run_dir, stored))
     check_finished(run_dir, "samples.parquet")
@@ -56,7 +59,7 @@ def write_run_report(
     auctions: pd.DataFrame,
     metrics: Metrics,
 ) -> Path:
-    """Write the figures and the page of `experiment` from its tables; return the path of the page."""
+    """Write the figures and the page of `experiment` from its tables and return the page's path."""
     config = experiment.config
     settings = {
         "name": config.name,

@@ -51,7 +51,7 @@ def run(experiment: Experiment) -> None:
 
 
 def _make_and_score(experiment: Experiment, run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables `samples` and `scores`, after making and scoring what is not yet there."""
+    """Make and score what is not yet there and return the tables `samples` and `scores`."""
     from diffusion_auction.generation import generator  # torch, only where images are made
     from diffusion_auction.scoring import scorer
 
@@ -96,7 +96,7 @@ def _make_and_score(experiment: Experiment, run_dir: Path) -> tuple[pd.DataFrame
 def _scores(
     experiment: Experiment, samples: pd.DataFrame, alignments: list[list[float]], quality: list[float]
 ) -> pd.DataFrame:
-    """One row per (scenario, bid vector as submitted, sample): bid vectors of one ratio share their images."""
+    """Return one row per (scenario, bid vector as submitted, sample): bid vectors of one ratio share their images."""
     scored = {
         (row["scenario"], row_values(row, "normalized_bid"), row["sample"]): (values, score)
         for row, values, score in zip(samples.to_dict("records"), alignments, quality, strict=True)
@@ -111,7 +111,7 @@ def _scores(
 
 
 def _settle(experiment: Experiment, samples: pd.DataFrame, table: pd.DataFrame) -> tuple[pd.DataFrame, Metrics]:
-    """The auctions under every mechanism, that of the run first, and the metrics."""
+    """Hold the auctions under every mechanism, that of the run first, and compute the metrics."""
     scores, mechanisms = check_scores(table), side_by_side(experiment.mechanism)
     compose = COMPOSITIONS[experiment.config.composition.name]
     auctions = run_auctions(scores, mechanisms, experiment.bids)
@@ -127,7 +127,7 @@ def _settle(experiment: Experiment, samples: pd.DataFrame, table: pd.DataFrame) 
 
 
 def _generation_log(experiment: Experiment, samples: pd.DataFrame) -> dict[str, Any]:
-    """What was made from which words: the log that users of the paper's scripts know."""
+    """Return what was made from which words: the log that users of the paper's scripts know."""
     return {
         "scenarios": {f"prompt_{number:03d}": scenario.entry() for number, scenario in experiment.scenarios.items()},
         "model": experiment.config.model.model_dump(mode="json"),

@@ -40,7 +40,7 @@ class _Auctions:
     """Which auctions are compared, bool (B,); the others count as unknown, and so does regret over their bids."""
 
     def settled(self, mechanism: Mechanism) -> np.ndarray:
-        """Which of them both `mechanism` and the reference have every pool for: bool (B,)."""
+        """Return which of them both `mechanism` and the reference have every pool for: bool (B,)."""
         runs = (each.run(self.bids, self.pools) for each in (mechanism, REFERENCE))
         return np.logical_and.reduce([np.isfinite(outcomes.payments[0]).all(axis=1) for outcomes in runs])
 
@@ -89,7 +89,7 @@ def equal_cost(
 
 
 def _contestants(mechanisms: Sequence[Mechanism], scores: Scores) -> dict[str, Mechanism]:
-    """By label: the mechanisms but for the reference; and pools of several kinds, where all images are there."""
+    """Return by label the mechanisms but the reference, and pools of several kinds for which all images are there."""
     chosen = {m.name: m for m in mechanisms if m.name not in (REFERENCE.name, VCGPool.name)}
     ratios = [set(map(tuple, scores.pools(scenario).ratios.tolist())) for scenario in scores.scenarios]
     choices = pool_choices(scores.n_agents, min(map(len, ratios)))
@@ -104,7 +104,7 @@ def _contestants(mechanisms: Sequence[Mechanism], scores: Scores) -> dict[str, M
 
 
 def pool_choices(n_agents: int, compositions: int) -> dict[str, tuple[str | Bids, ...]]:
-    """Fixed sets of compositions that a pool may be made of, by name; none of more than there are `compositions`."""
+    """Return sets of compositions that a pool may be made of by name, none of more than there are `compositions`."""
     choices: dict[str, tuple[str | Bids, ...]] = {
         "one-hot": ("one_hot",),
         "joint": ("joint",),
@@ -126,7 +126,7 @@ def _auctions(scores: Scores, scenario: Hashable, bids: np.ndarray, branches: Br
 
 
 def _prices(mechanism: Mechanism, sets: Sequence[_Auctions]) -> dict[str, float]:
-    """What an auction costs on average for each sample, by what is counted; NaN where there is none."""
+    """Return what an auction costs on average for each sample, by what is counted; NaN where there is none."""
     reads = [mechanism.run(auctions.bids, auctions.pools).read[auctions.counted] for auctions in sets]
     prices = {}
     for unit in COSTS:
@@ -137,7 +137,7 @@ def _prices(mechanism: Mechanism, sets: Sequence[_Auctions]) -> dict[str, float]
 
 
 def _sizes(price: float, reference: float, most: int, budgets: Sequence[int]) -> list[tuple[int, int]]:
-    """Pairs of k and reference k, at most `most`, with k at most as dear: the largest such pair, and `budgets`."""
+    """Return pairs (k, reference k), at most `most`, with k at most as dear: the largest such pair, and `budgets`."""
     if not (np.isfinite(price) and np.isfinite(reference)):
         return []
     largest = min(most, int(most * price / reference + 1e-9))

@@ -25,7 +25,9 @@ KS = (1, 5, 10, 25, 50, 100)
 
 
 def run_auctions(scores: Scores, mechanisms: Sequence[Mechanism], bids: Sequence[Bids] | None = None) -> pd.DataFrame:
-    """auctions.parquet: a row per mechanism, scenario and bid vector, each of `bids` or by default all of `scores`.
+    """Hold the auctions of auctions.parquet: a row per mechanism, scenario and bid vector.
+
+    The bid vectors are each of `bids`, or by default all of `scores`.
 
     Columns: scenario, bid_1…n, mechanism, chosen_bid_1…n (normalised bids of the pool that the image came
     from), chosen_sample, welfare, alignment_, value_, payment_ and utility_1…n, revenue. An auction that lacks a pool
@@ -67,7 +69,7 @@ def evaluate(
     bids: Sequence[Bids] | None = None,
     branches: Branches | None = None,
 ) -> Metrics:
-    """metrics.json but for the cost of making the images.
+    """Compute metrics.json but for the cost of making the images.
 
     `bids` are those to auction, by default all of the table; monotonicity and quality take every image. `branches`
     says how many sample passes a step of the composition of some bids takes; with it mechanisms are also compared at

@@ -16,7 +16,7 @@ _DIGITS = 12  # means that agree to so many decimals differ by rounding alone
 
 
 def monotonicity(scores: pd.DataFrame, seed: int = 0) -> dict[str, Monotonicity]:
-    """For each agent: its curve, the curve's rank correlation, and falls between neighbouring bids.
+    """Return for each agent its curve, the curve's rank correlation, and falls between neighbouring bids.
 
     `curve` is the mean of α_i over all distinct images at one normalised bid of agent i, all-zero bids apart,
     with bootstrap intervals; `spearman` is between its bids and means, None for fewer than two points or
@@ -37,12 +37,12 @@ def monotonicity(scores: pd.DataFrame, seed: int = 0) -> dict[str, Monotonicity]
 
 
 def auctioned(images: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `distinct_images` that somebody bid for."""
+    """Return the rows of `distinct_images` that somebody bid for."""
     return images[images[numbered("normalized_bid", count_agents(images))].gt(0).any(axis=1)]
 
 
 def curve(images: pd.DataFrame, bid: str, score: str, seed: int) -> list[Point]:
-    """Mean of column `score` at each value of column `bid`, with bootstrap interval and number of images."""
+    """Return the mean of column `score` at each value of column `bid`, with bootstrap interval and number of images."""
     images = images[images[score].notna()]
     if images.empty:
         return []
@@ -53,7 +53,7 @@ def curve(images: pd.DataFrame, bid: str, score: str, seed: int) -> list[Point]:
 
 
 def _adjacent(images: pd.DataFrame, bid: str, score: str) -> tuple[int, int]:
-    """Neighbouring bids within a scenario, and those of them where the mean falls."""
+    """Return neighbouring bids within a scenario, and those of them where the mean falls."""
     means = images.groupby(["scenario", bid], sort=True)[score].mean().round(_DIGITS)
     steps = means.groupby(level="scenario").diff().dropna()
     return len(steps), int((steps < 0).sum())

@@ -13,7 +13,7 @@ from diffusion_auction.evaluation.scores import distinct_images
 
 
 def quality(rows: pd.DataFrame, seed: int = 0) -> Quality:
-    """Mean quality against each agent's normalised bid; that of the base prompt's images as reference.
+    """Return the mean quality against each agent's normalised bid; that of the base prompt's images as reference.
 
     `composed_minus_single` compares the images of at least two bidders with those of one, and
     `composed_minus_base` with the base prompt's: differences of means, with bootstrap intervals over scenarios and

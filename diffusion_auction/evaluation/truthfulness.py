@@ -30,7 +30,7 @@ class Regrets:
 
 
 def regrets(outcomes: Outcomes, agent: int) -> Regrets:
-    """Regret of `agent` (from 0) over the value grid that the bid vectors of `outcomes` span.
+    """Return the regret of `agent` (from 0) over the value grid that the bid vectors of `outcomes` span.
 
     For each b_−i among them, the agent's bids b_i found beside it are both its possible values and its possible bids;
     for the paper's grid that is m_1 in steps of .1 and m_2 in steps of .25. Its utility at value m and bid b is
@@ -57,7 +57,7 @@ def regrets(outcomes: Outcomes, agent: int) -> Regrets:
 
 
 def _lines(bids: np.ndarray, agent: int) -> list[np.ndarray]:
-    """Rows of `bids` that share b_−i, at least two each."""
+    """Return rows of `bids` that share b_−i, at least two each."""
     others = np.delete(bids, agent, axis=1)
     _, line = np.unique(others, axis=0, return_inverse=True)
     groups = (np.flatnonzero(line.ravel() == each) for each in range(line.max() + 1))

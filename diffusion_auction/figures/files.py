@@ -40,7 +40,7 @@ def save_figures(figures: Iterable[tuple[str, Figure | None]], folder: Path) -> 
 
 
 def _of_metrics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Figure | None]]:
-    """Each figure of `metrics` with its name, one at a time; None where nothing is there to draw."""
+    """Return each figure of `metrics` with its name, one at a time; None where nothing is there to draw."""
     welfare, truth = metrics.get("welfare") or {}, metrics.get("truthfulness") or {}
     mechanism = own_mechanism(metrics)
     if metrics.get("monotonicity"):

@@ -67,7 +67,7 @@ def bid_grid(
 
 
 def _spread(shares: list[Bids], count: int) -> list[Bids]:
-    """Up to `count` of the sorted `shares`: of two agents' those nearest to even steps; else by rank."""
+    """Return up to `count` of the sorted `shares`: of two agents' those nearest to even steps; else by rank."""
     if shares and len(shares[0]) == 2:
         steps = np.linspace(0, 1, count)
         near = {min(shares, key=lambda b: abs(b[0] - step)) for step in steps}
@@ -81,7 +81,7 @@ ImageKey = tuple[Hashable, Bids, int]
 
 
 def image_paths(samples: pd.DataFrame) -> dict[ImageKey, str]:
-    """Each image's path under the run directory."""
+    """Return each image's path under the run directory."""
     return {
         (row["scenario"], bid_of(row, "normalized_bid"), int(row["sample"])): str(row["path"])
         for row in records(samples)
@@ -89,7 +89,7 @@ def image_paths(samples: pd.DataFrame) -> dict[ImageKey, str]:
 
 
 def sold_image(auction: Mapping[str, Any]) -> ImageKey:
-    """The image that a row of auctions.parquet sells."""
+    """Return the key of the image that a row of auctions.parquet sells."""
     return auction["scenario"], bid_of(auction, "chosen_bid"), int(auction["chosen_sample"])
 
 
@@ -99,17 +99,17 @@ def bid_of(row: Mapping[str, Any], prefix: str) -> Bids:
 
 
 def bid_label(bids: Bids) -> str:
-    """Normalised bids for a reader: ``.70 | .30``."""
+    """Return normalised bids for a reader: ``.70 | .30``."""
     return " | ".join(f"{bid:.2f}".removeprefix("0") for bid in bids) if any(bids) else "no bids"
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of `table`, by column."""
+    """Return the rows of `table`, by column."""
     return table.to_dict("records")
 
 
 def read_image(path: Path, side: int = THUMBNAIL) -> Image.Image | None:
-    """The image, at most `side` pixels wide and high; None if it is absent or damaged."""
+    """Return the image, at most `side` pixels wide and high; None if it is absent or damaged."""
     try:
         with Image.open(path) as stored:
             image = stored.convert("RGB")
@@ -120,7 +120,7 @@ def read_image(path: Path, side: int = THUMBNAIL) -> Image.Image | None:
 
 
 def image_grid(grid: Grid, run_dir: Path, scenario: Scenario) -> Figure:
-    """The images of `grid`, read under `run_dir`, each labelled with the agents' shares of the bids."""
+    """Draw the images of `grid`, read under `run_dir`, each labelled with the agents' shares of the bids."""
     cells = grid.cells if grid.bids_across else [list(column) for column in zip(*grid.cells, strict=True)]
     names = [bid_label(bids) for bids in grid.bids]
     across, down = (names, grid.lines) if grid.bids_across else (grid.lines, names)

@@ -35,7 +35,7 @@ COSTS = {"images": "images", "sample_passes": "sample passes"}
 
 
 def mechanisms_side_by_side(metrics: Mapping[str, Any]) -> Figure | None:
-    """Welfare, revenue, regret and deviation of every mechanism, in small multiples; `metrics` is metrics.json."""
+    """Draw welfare, revenue, regret and deviation of every mechanism, in small multiples; `metrics` is metrics.json."""
     welfare, money, truth = (metrics.get(name) or {} for name in ("welfare", "revenue", "truthfulness"))
     names = list(truth)
     baseline = words(welfare.get("baseline", "baseline"))
@@ -65,7 +65,7 @@ def _of(part: Mapping[str, Any], mechanisms: Sequence[str], names: Names) -> lis
 
 
 def equal_cost(rows: Sequence[Mapping[str, Any]], reference: str = "vcg") -> Figure | None:
-    """Welfare and regret against the reference at equal images and at equal sample passes, for the most samples.
+    """Draw welfare and regret against the reference at equal images and at equal sample passes, for the most samples.
 
     `rows` is `equal_cost` of metrics.json.
     """
@@ -120,7 +120,7 @@ def equal_cost(rows: Sequence[Mapping[str, Any]], reference: str = "vcg") -> Fig
 def _draw_regrets(
     axes: Axes, at: int, row: Mapping[str, Any], style: Mark, other: Mark, within: tuple[float, float]
 ) -> None:
-    """Regret of a row's mechanism, and below it, hollow, that of the reference."""
+    """Draw the regret of a row's mechanism and below it, hollow, that of the reference."""
     ours, theirs = Estimate.of(row["relative_regret"]), Estimate.of(row["reference_regret"])
     draw_estimates(axes, [at + 0.12], [theirs], other, within, across=True, hollow=True, size=5)
     draw_estimates(axes, [at - 0.12], [ours], style, within, across=True)
@@ -129,7 +129,7 @@ def _draw_regrets(
 
 
 def equal_cost_by_k(rows: Sequence[Mapping[str, Any]], reference: str = "vcg") -> Figure | None:
-    """Welfare of pools against the reference at equal sample passes, a line over several budgets for each.
+    """Draw welfare of pools against the reference at equal sample passes, a line over several budgets for each.
 
     `rows` is `equal_cost` of metrics.json.
     """

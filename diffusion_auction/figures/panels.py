@@ -105,7 +105,7 @@ def small_multiples(
 
 
 def _short(value: float) -> str:
-    """A large count in few letters: ``250k``."""
+    """Return a large count in few letters: ``250k``."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:g}{letter}"

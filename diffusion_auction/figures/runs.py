@@ -18,7 +18,7 @@ _MOST_NAMED = 6  # agents told apart
 
 
 def runs_side_by_side(runs: Mapping[str, Mapping[str, Any]]) -> Figure | None:
-    """Welfare, regret, monotonicity, quality and cost of each run, in small multiples.
+    """Draw welfare, regret, monotonicity, quality and cost of each run, in small multiples.
 
     `runs` holds the metrics.json of each by a label; welfare and regret are those of the run's own mechanism.
     """

@@ -26,14 +26,14 @@ BOOTSTRAP = "95 % bootstrap intervals over scenarios and samples"
 
 
 def mechanism_mark(name: str) -> Mark:
-    """The same mark for a mechanism in every figure; for ``vcg_pool (joint)`` that of ``vcg_pool``."""
+    """Return the same mark for a mechanism in every figure; for ``vcg_pool (joint)`` that of ``vcg_pool``."""
     names = list(MECHANISMS)
     kind = name.split(" ")[0]
     return mark(names.index(kind) if kind in names else len(names))
 
 
 def scenario_label(scenario: Any, letters: int = 24) -> str:
-    """``scenario 3``; a scenario that recorded scores name otherwise, by that name."""
+    """Return ``scenario 3``; a scenario that recorded scores name otherwise, by that name."""
     text = str(scenario)
     if text.isdecimal() or text.startswith("_"):  # a legend leaves out what begins with _
         text = f"scenario {text}"

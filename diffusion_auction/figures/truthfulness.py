@@ -34,7 +34,7 @@ _DEVIATION_AXIS = "mean deviation |b* − m₁| of agent 1's best bid"
 
 
 def regret_by_k(part: Mapping[str, Any], mechanism: str) -> Figure | None:
-    """Relative regret by scenario and number of samples; as the paper's figure 3a.
+    """Draw relative regret by scenario and number of samples; as the paper's figure 3a.
 
     `part` is the mechanism's entry of `truthfulness`.
     """
@@ -44,7 +44,7 @@ def regret_by_k(part: Mapping[str, Any], mechanism: str) -> Figure | None:
 
 
 def deviation_by_k(part: Mapping[str, Any], mechanism: str) -> Figure | None:
-    """Deviation by scenario and number of samples; as the paper's figure 3b."""
+    """Draw deviation by scenario and number of samples; as the paper's figure 3b."""
     title = f"Deviation of agent 1's best bid under {words(mechanism)}"
     means = "Deviation: from agent 1's value m₁ to its bid b* of highest utility, others truthful; in units of bids."
     return _by_k(part, DEVIATION, title, means, _DEVIATION_AXIS, percent=False)
@@ -88,7 +88,7 @@ def _by_k(part: Mapping[str, Any], names: Names, title: str, means: str, axis: s
 
 
 def regret_and_deviation(part: Mapping[str, Mapping[str, Any]]) -> Figure | None:
-    """Regret against deviation, one point per mechanism, faint ones for its scenarios.
+    """Draw regret against deviation, one point per mechanism, faint ones for its scenarios.
 
     `part` is `truthfulness` of metrics.json. Mechanisms at the same point share it.
     """
@@ -131,7 +131,7 @@ def regret_and_deviation(part: Mapping[str, Mapping[str, Any]]) -> Figure | None
 
 
 def _of_scenarios(parts: Sequence[Mapping[str, Any]]) -> list[tuple[Estimate, Estimate]]:
-    """Mean regret and deviation of each scenario, where there are several but not too many to tell apart."""
+    """Return the mean regret and deviation of each scenario, where there are several but not too many to tell apart."""
     if not 1 < len(parts) <= _MOST_SCENARIOS:
         return []
     means = [[Estimate.of({"mean": own[names[0]]}) for names in (REGRET, DEVIATION)] for own in parts]

@@ -41,7 +41,7 @@ _LOSS_TO_GAIN = LinearSegmentedColormap.from_list("loss to gain", [COLOURS[1], "
 
 
 def welfare_by_k(part: Mapping[str, Any], mechanism: str, baseline: str) -> Figure | None:
-    """Gain of one mechanism over the baseline against the number of samples; as the paper's figure 2a.
+    """Draw gain of one mechanism over the baseline against the number of samples; as the paper's figure 2a.
 
     `part` is the mechanism's entry of `welfare`.
     """
@@ -75,7 +75,7 @@ def welfare_by_k(part: Mapping[str, Any], mechanism: str, baseline: str) -> Figu
 
 
 def welfare_against_k(part: Mapping[str, Any]) -> Figure | None:
-    """Gain over the baseline against the number of samples, a line for the mechanisms of each allocation.
+    """Draw gain over the baseline against the number of samples, a line for the mechanisms of each allocation.
 
     `part` is `welfare` of metrics.json. Mechanisms that sell the same images have the same numbers and share a line.
     """
@@ -103,7 +103,7 @@ def _over(baseline: str) -> str:
 
 
 def gain_by_k(part: Mapping[str, Any]) -> tuple[list[int], list[Estimate]]:
-    """The numbers of samples with a mean gain, and that gain; `part` is a mechanism's entry of `welfare`."""
+    """Return the numbers of samples with a mean gain, and that gain; `part` is a mechanism's entry of `welfare`."""
     gains = {}
     for k, mean in part["by_k"].items():
         low, high = part["by_k_intervals"][k]
@@ -116,7 +116,7 @@ def gain_by_k(part: Mapping[str, Any]) -> tuple[list[int], list[Estimate]]:
 
 
 def welfare_by_bids(part: Mapping[str, Any], mechanism: str, baseline: str) -> Figure | None:
-    """Gain of one mechanism over the baseline at each bid vector; as the paper's figure 2b.
+    """Draw gain of one mechanism over the baseline at each bid vector; as the paper's figure 2b.
 
     Two agents' bids on a grid become a heat map, others of two agents points over the first one's share, bids of more
     agents one line each. `part` is the mechanism's entry of `welfare`.
@@ -166,7 +166,7 @@ def _heat_map(
 
 
 def _points(gains: Mapping[tuple[float, ...], float], title: str, note: str, baseline: str) -> Figure:
-    """Two agents: over the share of the first."""
+    """Draw two agents: over the share of the first."""
     figure = framed(title, note)
     axes = figure.add_subplot()
     shares = [normalized(bids)[0] for bids in gains]
@@ -178,7 +178,7 @@ def _points(gains: Mapping[tuple[float, ...], float], title: str, note: str, bas
 
 
 def _lines(gains: Mapping[tuple[float, ...], float], title: str, note: str, baseline: str) -> Figure:
-    """A bid vector a line, by falling gain; of very many, every so many-th."""
+    """Draw a bid vector a line, by falling gain; of very many, every so many-th."""
     order = sorted(gains, key=lambda bids: -gains[bids])
     if len(order) > _MOST_VECTORS:
         note = f"{_MOST_VECTORS} of {len(order):,} bid vectors, at even ranks of gain. {note}"
@@ -196,7 +196,7 @@ def _lines(gains: Mapping[tuple[float, ...], float], title: str, note: str, base
 
 
 def vector_label(bids: Sequence[float], letters: int = 40) -> str:
-    """Bids as submitted, equal neighbours taken together: ``1 | 0.5 | 0 ×3``."""
+    """Return bids as submitted, equal neighbours taken together: ``1 | 0.5 | 0 ×3``."""
     runs = [(bid, len(list(run))) for bid, run in groupby(bids)]
     text = " | ".join(f"{bid:g}" if size == 1 else f"{bid:g} ×{size}" for bid, size in runs)
     return cut(text, letters)

@@ -27,7 +27,7 @@ class Halving:
         self._most: int | None = None
 
     def __call__(self, work: Callable[[Sequence[_Row]], Sequence[_Made]], rows: Sequence[_Row]) -> list[_Made]:
-        """What `work` makes of `rows`, in their order: of all at once, or of as many as fit.
+        """Return what `work` makes of `rows`, in their order: of all at once, or of as many as fit.
 
         Raises `MemoryError` if one row alone does not.
         """

@@ -38,7 +38,7 @@ _MADE = TypeAdapter(Made)
 
 
 def made_of(run_dir: Path, shard: Shard) -> Made | None:
-    """What the mark of a generation shard says; None without a mark, and if it is damaged."""
+    """Return what the mark of a generation shard says; None without a mark, and if it is damaged."""
     mark = record_of(run_dir / GENERATE, shard, _MADE)
     return mark if mark and len(mark.sha256) == shard.size else None
 
@@ -46,7 +46,7 @@ def made_of(run_dir: Path, shard: Shard) -> Made | None:
 def generation_shards(
     images: pd.DataFrame, scenarios: dict[int, Scenario], composition: str, config: ModelConfig
 ) -> list[Shard]:
-    """The plan's images in batches, always the same ones: a batch is made whole, so its rounding never changes."""
+    """Batch the plan's images, always in the same way: a batch is made whole, so its rounding never changes."""
     settings = config.model_dump(exclude={"device", "offload"})
     return [
         Shard.of(
@@ -122,7 +122,7 @@ class Generator:
 
 
 def unfinished(shards: list[Shard], run_dir: Path) -> list[Shard]:
-    """The generation shards that are not marked, or whose images are not all as marked: those lose their marks."""
+    """Return the shards that are not marked, or whose images are not all as marked: those lose their marks."""
     return open_shards(shards, run_dir / GENERATE, lambda shard: _is_made(shard, run_dir))
 
 
@@ -132,7 +132,7 @@ def _is_made(shard: Shard, run_dir: Path) -> bool:
 
 
 def take_over(shards: list[Shard], source: Path, run_dir: Path) -> list[Shard]:
-    """Finish those of `shards` that another run has finished too; the rest.
+    """Finish those of `shards` that the run in `source` has finished too, and return the rest.
 
     A shard's key says all that its images depend on, so they are those that this run would make: another alignment or
     quality measure, another mechanism or fewer samples need no new images.

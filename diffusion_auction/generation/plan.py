@@ -82,20 +82,20 @@ def make_plan(
 
 
 def noise_seed(seed: int, scenario: Scenario, sample: int) -> int:
-    """The seed of an image's initial noise: a function of (seed, scenario, sample) alone, below 2^63."""
+    """Return the seed of an image's initial noise: a function of (seed, scenario, sample) alone, below 2^63."""
     text = f"{seed}/{scenario.key}/{sample}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
 
 
 def _read(bids: Sequence[Bids], pools: Callable[[Bids], Iterable[Bids]]) -> list[Bids]:
-    """The requested vectors whose pools mechanisms read, as submitted, then the other ratios that they read."""
+    """Return the requested vectors whose pools mechanisms read, as submitted, then the other ratios that they read."""
     ratios = dict.fromkeys(normalized(vector) for each in bids for vector in pools(each))
     requested = [vector for vector in bids if normalized(vector) in ratios]
     return [*requested, *(ratio for ratio in ratios if ratio not in set(map(normalized, requested)))]
 
 
 def _tags(ratios: Sequence[Bids]) -> dict[Bids, str]:
-    """`b1_0.70_b2_0.30` for each ratio, all with as many digits as keep them apart, two at least."""
+    """Return `b1_0.70_b2_0.30` for each ratio, all with as many digits as keep them apart, two at least."""
     for digits in range(2, 11):
         tags = {ratio: "_".join(f"b{i}_{b:.{digits}f}" for i, b in enumerate(ratio, start=1)) for ratio in ratios}
         if len(set(tags.values())) == len(ratios):

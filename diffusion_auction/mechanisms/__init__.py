@@ -33,5 +33,5 @@ MECHANISMS: dict[str, type[Mechanism]] = {
 
 
 def side_by_side(chosen: Mechanism) -> list[Mechanism]:
-    """`chosen`, then every other mechanism with its default options, the baseline last."""
+    """Return `chosen`, then every other mechanism with its default options, the baseline last."""
     return [chosen, *(mechanism() for name, mechanism in MECHANISMS.items() if name != chosen.name)]

@@ -23,7 +23,7 @@ class FirstPrice:
     name: ClassVar[str] = "first_price"
 
     def pools(self, bids: Bids) -> list[Bids]:
-        """P(b) alone."""
+        """Return P(b) alone."""
         return [bids]
 
     def run(self, bids: np.ndarray, pools: Pools) -> Outcomes:

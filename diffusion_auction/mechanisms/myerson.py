@@ -30,7 +30,7 @@ class Myerson:
     name: ClassVar[str] = "myerson"
 
     def pools(self, bids: Bids) -> list[Bids]:
-        """P(b), and P(t, b_−i) for `curve` bids t from 0 up to b_i, for each agent i that bids beside others."""
+        """Return P(b), and P(t, b_−i) for `curve` bids t from 0 up to b_i, for each agent i that bids beside others."""
         lines = [bids]
         for i, bid in enumerate(bids):
             if bid > 0 and sum(bids) > bid:
@@ -65,7 +65,7 @@ class Myerson:
 
 
 def _line(agent: int, others: np.ndarray, pools: Pools) -> tuple[np.ndarray, np.ndarray]:
-    """The bids t (points,) of `agent`, rising, at which (t, b_−i) has images; and the blocks of those, (points, E).
+    """Return the rising bids t (points,) of `agent` at which (t, b_−i) has images, and the blocks of those (points, E).
 
     `others` is b_−i with a zero for the agent. Ratios are rounded to ten decimals: within that they are compared, and
     t is known.

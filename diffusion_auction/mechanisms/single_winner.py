@@ -27,7 +27,7 @@ class SingleWinner:
     name: ClassVar[str] = "single_winner"
 
     def pools(self, bids: Bids) -> list[Bids]:
-        """P(e_i) of every agent i, whatever it bids; the base prompt's pool if nobody bids."""
+        """Return P(e_i) of every agent i, whatever it bids; the base prompt's pool if nobody bids."""
         return [one_hot(i, len(bids)) for i in range(len(bids))] if any(bids) else [bids]
 
     def run(self, bids: np.ndarray, pools: Pools) -> Outcomes:

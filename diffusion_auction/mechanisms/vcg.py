@@ -32,7 +32,7 @@ class VCG:
     name: ClassVar[str] = "vcg"
 
     def pools(self, bids: Bids) -> list[Bids]:
-        """P(b), and P(b_−i) for each agent i that bids beside others."""
+        """Return P(b), and P(b_−i) for each agent i that bids beside others."""
         counterfactuals = [bidding.without(bids, i) for i, bid in enumerate(bids) if bid > 0]
         return [bids, *(others for others in counterfactuals if any(others))]
 

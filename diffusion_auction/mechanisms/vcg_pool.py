@@ -39,13 +39,13 @@ class VCGPool:
     name: ClassVar[str] = "vcg_pool"
 
     def vectors(self, n_agents: int) -> list[Bids]:
-        """The bid vectors of the compositions in the pool, or those that a plan makes for one of everything."""
+        """Return the bid vectors of the compositions in the pool, or those that a plan makes for one of everything."""
         named = ("one_hot", "joint") if self.compositions is None else self.compositions
         vectors = itertools.chain.from_iterable(compositions_of(entry, n_agents) for entry in named)
         return list(dict.fromkeys(vectors))
 
     def pools(self, bids: Bids) -> list[Bids]:
-        """The pool's compositions, whatever the bids."""
+        """Return the pool's compositions, whatever the bids."""
         return self.vectors(len(bids))
 
     def run(self, bids: np.ndarray, pools: Pools) -> Outcomes:
@@ -63,7 +63,7 @@ class VCGPool:
 
 
 def compositions_of(entry: str | Sequence[float], n_agents: int) -> list[Bids]:
-    """The bid vectors that an entry of `VCGPool.compositions` stands for."""
+    """Return the bid vectors that an entry of `VCGPool.compositions` stands for."""
     agents = range(n_agents)
     if entry == "base":
         return [(0.0,) * n_agents]

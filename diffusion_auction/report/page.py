@@ -61,7 +61,7 @@ def write_report(
     metrics: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> Path:
-    """Write ``figures/`` and ``report.html`` under `run_dir`; the page's path.
+    """Write ``figures/`` and ``report.html`` under `run_dir` and return the page's path.
 
     `scores`, `auctions` and `metrics` are those of the run directory; `scenario` in every table is an index
     or key of `scenarios`. `samples` has columns scenario, sample, normalized_bid_1…n and path, under `run_dir`.
@@ -119,7 +119,7 @@ def _parts(
     auctions: pd.DataFrame,
     samples: pd.DataFrame | None,
 ) -> list[_Part]:
-    """The scenarios in the order of `scores`."""
+    """Return the scenarios in the order of `scores`."""
     known: Mapping[Any, Scenario] = scenarios if isinstance(scenarios, Mapping) else dict(enumerate(scenarios or ()))
     paths = {} if samples is None else image_paths(samples)
     parts = []
@@ -139,7 +139,7 @@ def _parts(
 
 
 def _section(part: _Part, most: int, thumbnails: Thumbnails) -> dict[str, Any]:
-    """What the page shows of one scenario: its grid of images, and `most` auctions of each mechanism."""
+    """Return what the page shows of one scenario: its grid of images, and `most` auctions of each mechanism."""
     tables = []
     for mechanism, table in part.auctions.groupby("mechanism", sort=False):
         rows = [_row(row, thumbnails(part.paths.get(sold_image(row)))) for row in records(table.head(most))]
@@ -149,7 +149,7 @@ def _section(part: _Part, most: int, thumbnails: Thumbnails) -> dict[str, Any]:
 
 
 def _row(auction: Mapping[str, Any], image: str | None) -> dict[str, Any]:
-    """One line of the table of auctions; None for a payment that lacks a pool."""
+    """Return a line of the table of auctions, with None for a payment that lacks a pool."""
     per_agent = {
         name: [_known(value) for value in row_values(auction, name)]
         for name in ("bid", "chosen_bid", "alignment", "payment", "utility")
@@ -170,7 +170,7 @@ def _known(value: Any) -> Any:
 
 
 def _shown(grid: Grid, thumbnails: Thumbnails) -> dict[str, Any]:
-    """`grid` with a class in place of each path, and its lines and bids laid across or down."""
+    """Return `grid` with a class in place of each path, and its lines and bids laid across or down."""
     bids = [{"label": bid_label(b), "shares": list(b), "sold": False} for b in grid.bids]
     lines = [{"label": line, "shares": [], "sold": line.startswith("sold")} for line in grid.lines]
     cells = [[thumbnails(path) for path in line] for line in grid.cells]
@@ -180,7 +180,7 @@ def _shown(grid: Grid, thumbnails: Thumbnails) -> dict[str, Any]:
 
 
 def _left_out(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """What the evaluation could not use: of the score table, and of each mechanism's auctions."""
+    """Return what the evaluation could not use: of the score table, and of each mechanism's auctions."""
     items = metrics.get("left_out") or []
     welfare, money, truth = (metrics.get(name) or {} for name in ("welfare", "revenue", "truthfulness"))
     auctions = [

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The worker that scores stored images, and the shards of its work."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SCORED = TypeAdapter(Scored)
 
 
 def scored_of(run_dir: Path, shard: Shard) -> Scored | None:
-    """The same of a scoring shard."""
+    """Return what the mark of a scoring shard says; None without a mark, and if it is damaged."""
     mark = record_of(run_dir / SCORE, shard, _SCORED)
     texts = [len(image["texts"]) for image in shard.payload["images"]]
     whole = mark and len(mark.quality) == shard.size and list(map(len, mark.alignments)) == texts
@@ -69,7 +69,7 @@ def scoring_shards(
     run_dir: Path,
     made: list[Shard],
 ) -> list[Shard]:
-    """The stored images in batches, each keyed by the digests of its files and the texts they are held against."""
+    """Batch the stored images, each batch keyed by the digests of its files and the texts they are held against."""
     digests: dict[str, str] = {}
     for shard in made:
         mark = made_of(run_dir, shard)
@@ -98,7 +98,7 @@ def scoring_shards(
 
 
 def unscored(shards: list[Shard], run_dir: Path) -> list[Shard]:
-    """The scoring shards that are not marked, or whose marks are damaged: those lose them."""
+    """Return the scoring shards that are not marked, or whose marks are damaged: those lose them."""
     return open_shards(shards, run_dir / SCORE, lambda shard: scored_of(run_dir, shard) is not None)
 
 
@@ -118,7 +118,7 @@ class Scorer:
         shard.mark(self._run_dir / SCORE, {"alignments": aligned, "quality": quality})
 
     def _score(self, rows: Sequence[dict[str, Any]]) -> list[tuple[list[float], float]]:
-        """Alignments and quality of each image."""
+        """Score each image: its alignments and its quality."""
         images = [self._open(row["path"]) for row in rows]
         texts = [row["texts"] for row in rows]
         embeddings = self._alignment.embed(images)

@@ -71,7 +71,7 @@ def train(
 
 
 def _optimizers(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
-    """Muon for the hidden matrices, AdamW for embeddings, convolutions, gains and biases (Jordan et al., 2024)."""
+    """Use Muon for hidden matrices, AdamW for embeddings, convolutions, gains and biases (Jordan et al., 2024)."""
     hidden: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():

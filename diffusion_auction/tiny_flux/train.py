@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def train_vae(args: argparse.Namespace) -> None:
-    """The autoencoder, on opaque and see-through objects alike, so that blends survive decoding."""
+    """Train the autoencoder on opaque and see-through objects alike, so that blends survive decoding."""
     data = pictures(args.pictures, 2 * args.seed + 1, ghosts=True, cache=args.work)
 
     def loss(model: torch.nn.Module, step: int, generator: torch.Generator) -> torch.Tensor:
@@ -72,7 +72,7 @@ def train_vae(args: argparse.Namespace) -> None:
 
 
 def train_clip(args: argparse.Namespace) -> None:
-    """The alignment model."""
+    """Train the alignment model."""
     data = pictures(args.pictures, 2 * args.seed + 1, ghosts=True, cache=args.work)
     folder = args.work / "tiny_clip"
     folder.mkdir(exist_ok=True)
@@ -82,7 +82,7 @@ def train_clip(args: argparse.Namespace) -> None:
 
 
 def train_flow(args: argparse.Namespace) -> None:
-    """Denoiser and text encoders, in the latent space of the trained autoencoder."""
+    """Train denoiser and text encoders in the latent space of the trained autoencoder."""
     vae = build_vae().to(args.device).eval()
     vae.load_state_dict(torch.load(args.work / "vae.pt", map_location=args.device, weights_only=True)["average"])
     latents, shift, scale = flow_latents(args, vae)
@@ -97,7 +97,7 @@ def train_flow(args: argparse.Namespace) -> None:
 
 
 def flow_latents(args: argparse.Namespace, vae: torch.nn.Module) -> tuple[torch.Tensor, float, float]:
-    """Latents (N, 8, 16, 16) of the opaque pictures, with the shift and scale that make them standard."""
+    """Return latents (N, 8, 16, 16) of the opaque pictures, with the shift and scale that make them standard."""
     path = args.work / "latents.pt"
     if not path.exists():
         data = pictures(args.flow_pictures, 2 * args.seed + 2, ghosts=False, cache=args.work)

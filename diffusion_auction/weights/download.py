@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from huggingface_hub import constants, get_session, hf_hub_url
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
@@ -59,7 +58,7 @@ def _stream(url: str, part: Path, start: int, arrived: Callable[[int], None]) ->
 
 
 def size_of(path: Path) -> int:
-    """Bytes of the file `path`; 0 if there is none."""
+    """Return the bytes of the file `path`, 0 if there is none."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -67,7 +66,7 @@ def size_of(path: Path) -> int:
 
 
 def holds(path: Path, file: HubFile, hashed: bool = True) -> bool:
-    """Whether `path` is `file`: its size and, if `hashed`, its digest."""
+    """Return whether `path` is `file`: its size and, if `hashed`, its digest."""
     if not path.is_file() or size_of(path) != file.size:
         return False
     if not hashed:
@@ -101,13 +100,11 @@ class Arrivals:
         self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
     def more(self, count: int) -> None:
-        """`count` bytes have come; negative where some are lost again."""
+        """Show that `count` bytes have come; it is negative where some are lost again."""
         self._came += count
         self._bar.advance(self._task, count)
         if not self._out.is_terminal and time.monotonic() - self._said > self._EVERY:
@@ -116,7 +113,7 @@ class Arrivals:
 
     @contextmanager
     def of(self, file: HubFile) -> Iterator[None]:
-        """The bytes that come inside are of `file`."""
+        """Show the bytes that come inside as those of `file`."""
         self._bar.update(self._task, description=file.name)
         began, before = time.monotonic(), self._came
         yield
@@ -125,6 +122,6 @@ class Arrivals:
         self._out.print(f"  {file.name}: {decimal(count)} in {seconds:.0f} s, {rate}/s")
 
     def damaged(self, file: HubFile) -> None:
-        """What came of `file` is of no use."""
+        """Show that what came of `file` is of no use."""
         self.more(-file.size)
         self._out.print(f"  {file.name} came damaged")

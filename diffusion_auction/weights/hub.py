@@ -49,7 +49,7 @@ class HubFile:
 
 
 def adopt_token(folder: Path = Path()) -> str | None:
-    """Where the token is from: `HF_TOKEN` of the environment, else of `folder/.env`, else a saved login, or None.
+    """Find the token and return where it is from: `HF_TOKEN` of the environment or of `folder/.env`, or a saved login.
 
     One that is found in the file goes into the environment, where every library looks for it. Raises `RequestError`,
     which never shows the token, if it is not one word: a library's complaint of it would.
@@ -75,7 +75,7 @@ def _of_env_file(path: Path) -> str | None:
 
 
 def account() -> str | None:
-    """The name of the account that asks, None without a token. Raises `RequestError` for a token nobody knows."""
+    """Return the name of the account that asks, or None. Raises `RequestError` for a token nobody knows."""
     place = adopt_token()
     if place is None:
         return None
@@ -114,7 +114,7 @@ def check_access(key: str, repository: str, name: str | None) -> None:
 
 
 def listing(repository: str) -> tuple[str, list[HubFile]]:
-    """The commit that the hub now has as the main one, and its files."""
+    """Return the commit that the hub now has as the main one, and its files."""
     info = persistently(
         lambda: HfApi().model_info(repository, files_metadata=True, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
     )
@@ -126,7 +126,7 @@ def listing(repository: str) -> tuple[str, list[HubFile]]:
 
 
 def _ask(what: str) -> Any:
-    """The hub's answer; with a time-out, which `HfApi.whoami` and `auth_check` lack."""
+    """Return the hub's answer; with a time-out, which `HfApi.whoami` and `auth_check` lack."""
 
     def get() -> Any:
         url, timeout = f"{constants.ENDPOINT}/api/{what}", constants.HF_HUB_DOWNLOAD_TIMEOUT
@@ -138,7 +138,7 @@ def _ask(what: str) -> Any:
 
 
 def persistently(ask: Callable[[], _T]) -> _T:
-    """What `ask` returns, asked again after failures that pass. Raises `HubError` once `WAITS` are over."""
+    """Return what `ask` returns, asked again after failures that pass. Raises `HubError` once `WAITS` are over."""
     waits = iter(WAITS)
     while True:
         try:
@@ -148,7 +148,7 @@ def persistently(ask: Callable[[], _T]) -> _T:
 
 
 def wait_out(waits: Iterator[float], error: Exception) -> None:
-    """Wait for the next attempt; raises `error` if it will not pass, `HubError` if the waits are over."""
+    """Wait for the next attempt. Raises `error` if it will not pass, `HubError` if the waits are over."""
     reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
     if isinstance(error, ValueError):  # a page instead of JSON: of a network's own login, as a rule
         raise HubError(f"{constants.ENDPOINT} does not answer as a hub would ({reason})") from error

@@ -30,18 +30,18 @@ class Snapshot:
         return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=self.repository, repo_type="model")
 
     def _blob(self, file: HubFile) -> Path:
-        """What the snapshot's file links to; one that lies here is not downloaded by huggingface_hub."""
+        """Return what the snapshot's file links to; one that lies here is not downloaded by huggingface_hub."""
         return self._cache / "blobs" / file.digest
 
     def _part(self, file: HubFile) -> Path:
         return self._blob(file).with_name(f"{file.digest}.incomplete")
 
     def has(self, file: HubFile, hashed: bool) -> bool:
-        """Whether `file` is there, by its size or, if `hashed`, its digest."""
+        """Return whether `file` is there, by its size or, if `hashed`, its digest."""
         return any(holds(path, file, hashed) for path in (self.folder / file.name, self._blob(file)))
 
     def to_come(self, file: HubFile) -> int:
-        """Bytes of `file` that an earlier download has not brought."""
+        """Return bytes of `file` that an earlier download has not brought."""
         return max(file.size - size_of(self._part(file)), 0)
 
     def obtain(self, file: HubFile, arrivals: Arrivals) -> None:
