@@ -22,13 +22,18 @@ _Samples = Annotated[str, Field(pattern=r"^[1-9]\d*$")]
 """k, as a key."""
 
 
-class Mean(TypedDict):
-    """A mean with the ends of its 95 % interval, and the number of observations."""
+class _Interval(TypedDict):
+    """The ends of a 95 % interval, and the number of observations."""
 
-    mean: _Number
     ci_low: _Number
     ci_high: _Number
     n: int
+
+
+class Mean(_Interval):
+    """A mean with its interval."""
+
+    mean: _Number
 
 
 class Names(NamedTuple):
@@ -73,30 +78,28 @@ class ScenarioGain(Mean):
     by_k: dict[_Samples, Mean]
 
 
-class GainByBids(TypedDict):
+class _MeanGain(TypedDict):
+    relative_gain: FiniteFloat
+    n: int
+
+
+class GainByBids(_MeanGain):
     """The mean gain at one bid vector."""
 
     bids: list[FiniteFloat]
-    relative_gain: FiniteFloat
-    n: int
 
 
-class GainByBidders(TypedDict):
+class GainByBidders(_MeanGain):
     """The mean gain where so many agents bid."""
 
     bidders: int
-    relative_gain: FiniteFloat
-    n: int
 
 
-class Gain(TypedDict):
+class Gain(_Interval):
     """A mechanism's entry of `welfare`: its gain over the baseline."""
 
     relative_gain_mean: _Number
-    ci_low: _Number
-    ci_high: _Number
     relative_gain_max: _Number
-    n: int
     left_out: int
     by_k: dict[_Samples, _Number]
     by_k_intervals: dict[_Samples, tuple[_Number, _Number]]
@@ -105,13 +108,10 @@ class Gain(TypedDict):
     by_scenario: list[ScenarioGain]
 
 
-class Regret(TypedDict):
+class Regret(_Interval):
     """Regret of agent 1, and deviation of its best bid."""
 
     relative_regret_mean: _Number
-    ci_low: _Number
-    ci_high: _Number
-    n: int
     deviation_mean: _Number
     deviation_ci_low: _Number
     deviation_ci_high: _Number
@@ -136,16 +136,12 @@ class Truthfulness(Regret):
     by_scenario: list[ScenarioRegret]
 
 
-class Revenue(TypedDict):
+class Revenue(Mean):
     """A mechanism's entry of `revenue`."""
 
-    mean: _Number
-    ci_low: _Number
-    ci_high: _Number
     share_of_welfare: _Number
     share_ci_low: _Number
     share_ci_high: _Number
-    n: int
     left_out: int
     deficits: int
     payments: int

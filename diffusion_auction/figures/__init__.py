@@ -5,6 +5,7 @@ from __future__ import annotations
 from diffusion_auction.figures.files import save_figures, write_figures
 from diffusion_auction.figures.image_grid import (
     Grid,
+    ImageKey,
     bid_grid,
     bid_label,
     image_grid,
@@ -17,6 +18,7 @@ from diffusion_auction.figures.runs import runs_side_by_side
 
 __all__ = [
     "Grid",
+    "ImageKey",
     "bid_grid",
     "bid_label",
     "image_grid",

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill, shorten
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from diffusion_auction.market.scenarios import Scenario
 from generative_auctions.plotting import INK, framed
 from generative_auctions.text import words
 
+_T = TypeVar("_T")
 THUMBNAIL = 192
 """Larger images are scaled down to this many pixels."""
 
@@ -39,6 +40,10 @@ class Grid:
     def bids_across(self) -> bool:
         """Two agents' bids have one dimension and run from left to right; those of more run downwards."""
         return bool(self.bids) and len(self.bids[0]) == 2
+
+    def laid_out(self, bids: list[_T], lines: list[_T], cells: list[list[Any]]) -> tuple[list[_T], list[_T], Any]:
+        """Return what stands across and down, of heads for the bids and for the lines, and `cells` as they lie then."""
+        return (bids, lines, cells) if self.bids_across else (lines, bids, list(zip(*cells, strict=True)))
 
 
 def bid_grid(
@@ -121,9 +126,7 @@ def read_image(path: Path, side: int = THUMBNAIL) -> Image.Image | None:
 
 def image_grid(grid: Grid, run_dir: Path, scenario: Scenario) -> Figure:
     """Draw the images of `grid`, read under `run_dir`, each labelled with the agents' shares of the bids."""
-    cells = grid.cells if grid.bids_across else [list(column) for column in zip(*grid.cells, strict=True)]
-    names = [bid_label(bids) for bids in grid.bids]
-    across, down = (names, grid.lines) if grid.bids_across else (grid.lines, names)
+    across, down, cells = grid.laid_out([bid_label(bids) for bids in grid.bids], grid.lines, grid.cells)
     agents = [f"agent {i}: {shorten(prompt, 80)}" for i, prompt in enumerate(scenario.agent_prompts, 1)]
     shares = "Bids are shares, bᵢ / Σ b, in the order of the agents; images of one sample begin from the same noise."
     figure = framed(

@@ -15,7 +15,7 @@ _Made = TypeVar("_Made")
 _LOG = logging.getLogger(__name__)
 
 
-class Halving:
+class Batching:
     """Does work in parts that fit into memory; what was too much once is not tried again.
 
     `key` names the setting of the batch. `free` gives back what an attempt that failed has left on the device;

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from diffusion_auction.columns import row_values
 from diffusion_auction.config import ModelConfig
-from diffusion_auction.generation.batching import Halving
+from diffusion_auction.generation.batching import Batching
 from diffusion_auction.generation.loading import load_pipeline
 from diffusion_auction.generation.plan import in_parts
 from diffusion_auction.generation.store import Images
@@ -77,7 +77,7 @@ class Generator:
         self._config, self._run_dir = config, run_dir
         self._pipe = load_pipeline(config, stage_dir)
         advice = "try model.offload=true, smaller model.height and model.width, or model.max_branches=1"
-        self._in_parts = Halving("model.batch", advice, free=self._pipe.maybe_free_model_hooks)
+        self._in_parts = Batching("model.batch", advice, free=self._pipe.maybe_free_model_hooks)
 
     def __call__(self, shard: Shard) -> None:
         """Make, store and mark the images of `shard`."""

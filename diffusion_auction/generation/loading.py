@@ -32,7 +32,7 @@ def load_pipeline(config: ModelConfig, stage_dir: str | None = None) -> FluxPipe
     with _loading(config.weights):
         folder = _pipeline_folder(config.weights)
         if stage_dir is not None and config.weights != "tiny_flux":
-            folder = _staged(config.weights, folder, stage_dir)
+            folder = staged(folder, stage_dir, _files(config.weights, folder))
         pipe = FluxPipelineAuction.from_pretrained(folder, dtype=getattr(torch, config.dtype))
     pipe.set_progress_bar_config(disable=True)
     if config.offload:
@@ -93,10 +93,6 @@ def _local_folder(weights: str) -> Path | None:
     if weights == "tiny_flux":
         return WEIGHTS / "flux"
     return Path(weights) if Path(weights).is_dir() else cached(Source("model.weights", weights, pipeline_files))
-
-
-def _staged(weights: str, folder: Path, stage_dir: str) -> Path:
-    return staged(folder, stage_dir, _files(weights, folder))
 
 
 def _files(weights: str, folder: Path) -> list[str]:

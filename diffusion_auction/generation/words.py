@@ -7,13 +7,12 @@ from collections.abc import Collection
 from diffusion_auction.config import ClipAlignmentConfig, ExperimentConfig, TwoPromptQuality
 from diffusion_auction.market.compositions import Coalition
 from diffusion_auction.market.scenarios import Scenario
+from diffusion_auction.tiny_flux.vocabulary import VocabularyError, check_prompt
 from generative_auctions.errors import RequestError
 
 
 def check_words(config: ExperimentConfig, scenarios: dict[int, Scenario], coalitions: Collection[Coalition]) -> None:
     """Refuse words that an embedded model in use has never seen. Raises `RequestError`."""
-    from diffusion_auction.tiny_flux.vocabulary import VocabularyError, check_prompt
-
     tiny_clip = isinstance(config.alignment, ClipAlignmentConfig) and config.alignment.model == "tiny_clip"
     try:
         for number, scenario in scenarios.items():

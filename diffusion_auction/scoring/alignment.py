@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -23,13 +24,14 @@ from generative_auctions.errors import RequestError, refusing
 class Alignment(ABC):
     """A contrastive model: images and texts as unit vectors of one space."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: Any) -> None:
+        self._model = model
         self._texts: dict[str, Tensor] = {}
 
     @property
-    @abstractmethod
     def logit_scale(self) -> float:
         """What the model was trained to multiply cosines by before a softmax; 100 in OpenAI's CLIP."""
+        return self._model.logit_scale.detach().exp().item()
 
     @abstractmethod
     def embed(self, images: Sequence[Image.Image]) -> Tensor:
@@ -56,17 +58,11 @@ class ClipAlignment(Alignment):
     """
 
     def __init__(self, model: str, pretrained: str | None = None, device: str = "cpu") -> None:
-        super().__init__()
         name = f"local-dir:{WEIGHTS / 'clip'}" if model == "tiny_clip" else model
-        loaded = open_clip.create_model_from_pretrained(name, pretrained=pretrained, device=device)
-        self._model, self._preprocess = loaded
-        self._model.eval()
+        loaded, self._preprocess = open_clip.create_model_from_pretrained(name, pretrained=pretrained, device=device)
+        super().__init__(loaded.eval())
         self._tokenize = open_clip.get_tokenizer(name)
         self._device = device
-
-    @property
-    def logit_scale(self) -> float:
-        return self._model.logit_scale.detach().exp().item()
 
     @torch.no_grad()
     def embed(self, images: Sequence[Image.Image]) -> Tensor:
@@ -86,12 +82,8 @@ class PickScore(Alignment):
     """
 
     def __init__(self, model: transformers.CLIPModel, processor: transformers.CLIPProcessor) -> None:
-        super().__init__()
-        self._model, self._processor = model, processor
-
-    @property
-    def logit_scale(self) -> float:
-        return self._model.logit_scale.detach().exp().item()
+        super().__init__(model)
+        self._processor = processor
 
     @torch.no_grad()
     def embed(self, images: Sequence[Image.Image]) -> Tensor:

@@ -14,7 +14,7 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from diffusion_auction.config import AlignmentConfig, ModelConfig, QualityConfig
-from diffusion_auction.generation.batching import Halving
+from diffusion_auction.generation.batching import Batching
 from diffusion_auction.generation.generator import made_of
 from diffusion_auction.generation.loading import device_of
 from diffusion_auction.generation.plan import in_parts
@@ -110,7 +110,7 @@ class Scorer:
         device = device_of("alignment.device", alignment.device)
         self._alignment = load_alignment(alignment, device)
         self._quality = load_quality(quality, self._alignment, device)
-        self._in_parts = Halving("alignment.batch", "try alignment.device=cpu")
+        self._in_parts = Batching("alignment.batch", "try alignment.device=cpu")
 
     def __call__(self, shard: Shard) -> None:
         """Score the 8-bit images of `shard` as they are stored, and mark it with the scores."""

@@ -22,6 +22,7 @@ from diffusion_auction.config import (
     PickscoreQuality,
     QualityConfig,
 )
+from diffusion_auction.weights.open_clip_names import check_names
 from generative_auctions.errors import RequestError
 
 Choose = Callable[[Collection[str]], list[str]]
@@ -92,8 +93,6 @@ def _clip(group: str, model: str, pretrained: str | None) -> list[Source]:
         return []
     if model.startswith(HUB_PREFIX):
         return [_source(f"{group}.model", model.removeprefix(HUB_PREFIX), _clip_repository)]
-
-    from diffusion_auction.weights.open_clip_names import check_names
 
     check_names(group, model, pretrained)
     sources = []
