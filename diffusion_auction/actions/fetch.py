@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -97,20 +97,15 @@ def _choose(repository: str, sources: Sequence[Source]) -> Snapshot:
     return Snapshot(repository, commit, list(chosen.values()))
 
 
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Wait until no other process fetches into this cache."""
+def _alone() -> AbstractContextManager:
+    """Wait until no other process fetches into this cache, and keep others out while the context lasts."""
     lock = FileLock(Path(constants.HF_HUB_CACHE) / ".locks" / "fetch.lock")
     Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
     try:
-        lock.acquire(timeout=0)
+        return lock.acquire(timeout=0)
     except Timeout:
         _OUT.print("waiting for another fetch into this cache …")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        return lock.acquire()
 
 
 def _bring(snapshots: Sequence[Snapshot], verify: bool) -> None:

@@ -22,7 +22,8 @@ from generative_auctions.files import naming
 def download(repository: str, commit: str, file: HubFile, part: Path, arrived: Callable[[int], None]) -> None:
     """Bring `part` to the size of `file`, from where it stands; `arrived` is told of bytes as they come.
 
-    huggingface_hub itself begins a file anew in every process, and one of Flux has 10 GB. Raises `HubError` when
+    huggingface_hub begins a file anew in every process: 2.4 writes each download into a temporary file of its own,
+    against broken locks, and deletes it where it breaks off; one file of Flux has 10 GB. Raises `HubError` when
     nothing more arrives.
     """
     url = hf_hub_url(repository, file.name, revision=commit)

@@ -126,7 +126,7 @@ def listing(repository: str) -> tuple[str, list[HubFile]]:
 
 
 def _ask(what: str) -> Any:
-    """Return the hub's answer; with a time-out, which `HfApi.whoami` and `auth_check` lack."""
+    """Return the hub's answer; with a time-out: `HfApi.whoami` and `auth_check` of 2.4 have none and would hang."""
 
     def get() -> Any:
         url, timeout = f"{constants.ENDPOINT}/api/{what}", constants.HF_HUB_DOWNLOAD_TIMEOUT
