@@ -17,7 +17,7 @@ _HOMES = {
     "load_scenarios": "market.scenarios",
     "MECHANISMS": "mechanisms",
     "Mechanism": "mechanisms",
-    "Pools": "mechanisms",
+    "CandidatePool": "mechanisms",
     "Branches": "pipelines",
     "FluxPipelineAuction": "pipelines",
 }

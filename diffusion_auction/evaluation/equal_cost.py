@@ -15,7 +15,7 @@ from diffusion_auction.evaluation.money import share_of_welfare
 from diffusion_auction.evaluation.scores import Scores
 from diffusion_auction.evaluation.truthfulness import regrets
 from diffusion_auction.market.bids import Bids, normalized, one_hot
-from diffusion_auction.mechanisms import VCG, Mechanism, Pools, VCGPool
+from diffusion_auction.mechanisms import VCG, CandidatePool, Mechanism, VCGPool
 
 Branches = Callable[[Bids], int]
 """Sample passes that one step of the composition of some bids takes."""
@@ -31,7 +31,7 @@ class _Auctions:
     """One scenario: its pools, the bid vectors auctioned, and what a sample of each block costs."""
 
     scenario: Hashable
-    pools: Pools
+    pools: CandidatePool
     bids: np.ndarray
     """(B, n), those at which somebody bids."""
     costs: Mapping[str, np.ndarray]

@@ -17,7 +17,7 @@ from diffusion_auction.evaluation.monotonicity import monotonicity
 from diffusion_auction.evaluation.quality import quality
 from diffusion_auction.evaluation.scores import Scores, auction_bids
 from diffusion_auction.market.bids import Bids
-from diffusion_auction.mechanisms import Mechanism, Outcomes, Pools, SingleWinner
+from diffusion_auction.mechanisms import CandidatePool, Mechanism, Outcomes, SingleWinner
 
 BASELINE = SingleWinner()
 KS = (1, 5, 10, 25, 50, 100)
@@ -41,7 +41,7 @@ def run_auctions(scores: Scores, mechanisms: Sequence[Mechanism], bids: Sequence
     return pd.concat(parts, ignore_index=True)
 
 
-def _table(scenario: Hashable, name: str, outcomes: Outcomes, pools: Pools) -> pd.DataFrame:
+def _table(scenario: Hashable, name: str, outcomes: Outcomes, pools: CandidatePool) -> pd.DataFrame:
     held = outcomes.sold.block[0] >= 0
     n = pools.n_agents
     columns: dict[str, Any] = {"scenario": [scenario] * int(held.sum())}

@@ -20,7 +20,7 @@ import pandas as pd
 
 from diffusion_auction.columns import count_agents, numbered
 from diffusion_auction.market.bids import Bids, normalized, one_hot
-from diffusion_auction.mechanisms import Pools
+from diffusion_auction.mechanisms import CandidatePool
 from generative_auctions.errors import RequestError
 
 OPTIONAL = ("alignment_base", "quality")
@@ -61,7 +61,7 @@ class Scores:
         """Return the distinct bid vectors of one scenario, ascending."""
         return _vectors(self.of(scenario), self.n_agents)
 
-    def pools(self, scenario: Hashable) -> Pools:
+    def pools(self, scenario: Hashable) -> CandidatePool:
         """Return the candidate pools of one scenario: P(b) is every row whose bids have the ratios of b.
 
         Bid vectors of one ratio share their images; where scores were recorded without common noise they do not, and
@@ -74,7 +74,7 @@ class Scores:
         blocks: dict[tuple[Bids, bytes], np.ndarray] = {}
         for vector, block in zip(vectors, images.reshape(len(vectors), len(samples), -1), strict=True):
             blocks.setdefault((normalized(vector), block.tobytes()), block)
-        return Pools.of(((ratio, block) for (ratio, _), block in blocks.items()), samples)
+        return CandidatePool.of(((ratio, block) for (ratio, _), block in blocks.items()), samples)
 
 
 def read_scores(path: Path) -> pd.DataFrame:

@@ -12,17 +12,17 @@ from diffusion_auction.market.bids import Bids, normalized
 
 
 @dataclass(frozen=True, eq=False)
-class Best:
+class Allocation:
     """The image of highest welfare for each draw (D) and bid vector (B); ties go to the lowest sample, then block.
 
     Where there is none, because a pool is missing or a draw is empty, indices are −1 and values NaN.
     """
 
-    pools: Pools
+    pools: CandidatePool
     block: np.ndarray
-    """int (D, B): row of `Pools.ratios`."""
+    """int (D, B): row of `CandidatePool.ratios`."""
     place: np.ndarray
-    """int (D, B): row of `Pools.samples`."""
+    """int (D, B): row of `CandidatePool.samples`."""
     welfare: np.ndarray
     """Σ_i b_i α_i, (D, B)."""
 
@@ -35,7 +35,7 @@ class Best:
 
 
 @dataclass(frozen=True, eq=False)
-class Pools:
+class CandidatePool:
     """All candidate images of one scenario, in blocks of k: one image for each sample under one composition.
 
     P(b) is made of the blocks whose ratio is that of b; scores recorded without common noise have several.
@@ -51,7 +51,7 @@ class Pools:
     """Which samples there are, bool (D, k): all of them in a single draw, or resampled, for confidence intervals."""
 
     @classmethod
-    def of(cls, blocks: Iterable[tuple[Bids, np.ndarray]], samples: np.ndarray | None = None) -> Pools:
+    def of(cls, blocks: Iterable[tuple[Bids, np.ndarray]], samples: np.ndarray | None = None) -> CandidatePool:
         """Build pools of (bids, alignments (k, n)) pairs; `samples` are 0…k−1 unless given. One draw of all."""
         ordered = sorted(((normalized(bids), images) for bids, images in blocks), key=lambda block: block[0])
         ratios = np.array([ratio for ratio, _ in ordered], dtype=float)
@@ -60,7 +60,7 @@ class Pools:
         return cls(ratios, alignments, numbers, np.ones((1, len(numbers)), dtype=bool))
 
     @classmethod
-    def from_mapping(cls, pools: Mapping[Bids, object]) -> Pools:
+    def from_mapping(cls, pools: Mapping[Bids, object]) -> CandidatePool:
         """Return pools of one block each: bids to alignments (k, n)."""
         return cls.of((bids, np.array(images, dtype=float)) for bids, images in pools.items())
 
@@ -68,11 +68,11 @@ class Pools:
     def n_agents(self) -> int:
         return self.ratios.shape[1]
 
-    def drawn(self, draws: np.ndarray) -> Pools:
+    def drawn(self, draws: np.ndarray) -> CandidatePool:
         """Return the same images under other `draws`, bool (D, k)."""
         return replace(self, draws=draws)
 
-    def first(self, count: int | None) -> Pools:
+    def first(self, count: int | None) -> CandidatePool:
         """Return only the samples 0…count−1; None for all."""
         return self if count is None else replace(self, draws=self.draws & (self.samples < count))
 
@@ -85,7 +85,7 @@ class Pools:
         members = self.of_bids(np.array(list(vectors), dtype=float))
         return np.logical_and(members.any(axis=0), members.any(axis=1).all())
 
-    def best(self, bids: np.ndarray, members: np.ndarray) -> Best:
+    def best(self, bids: np.ndarray, members: np.ndarray) -> Allocation:
         """Return the image of highest welfare at each row of `bids` (B, n) among the blocks `members`, bool (B, E)."""
         asked = np.flatnonzero(members.any(axis=0))
         asked = asked if len(asked) else np.arange(1)
@@ -98,7 +98,7 @@ class Pools:
         rows = np.arange(len(bids))
         place = order[rows, rank]
         found = (rank >= 0) & members.any(axis=1)
-        return Best(
+        return Allocation(
             pools=self,
             block=np.where(found, block[rows, place], -1),
             place=np.where(found, place, -1),

@@ -11,7 +11,7 @@ import numpy as np
 
 from diffusion_auction.market.bids import Bids, one_hot
 from diffusion_auction.mechanisms.outcome import Outcomes, externalities, without
-from diffusion_auction.mechanisms.pools import Pools
+from diffusion_auction.mechanisms.pools import CandidatePool
 
 SETS = ("base", "one_hot", "joint", "coalitions")
 """Named sets of compositions: the base prompt alone; each agent alone; all at equal bids; every coalition so."""
@@ -44,11 +44,11 @@ class VCGPool:
         vectors = itertools.chain.from_iterable(compositions_of(entry, n_agents) for entry in named)
         return list(dict.fromkeys(vectors))
 
-    def pools(self, bids: Bids) -> list[Bids]:
+    def required_bids(self, bids: Bids) -> list[Bids]:
         """Return the pool's compositions, whatever the bids."""
         return self.vectors(len(bids))
 
-    def run(self, bids: np.ndarray, pools: Pools) -> Outcomes:
+    def run(self, bids: np.ndarray, pools: CandidatePool) -> Outcomes:
         """Hold an auction at each row of `bids` (B, n)."""
         everything = np.ones(len(pools.ratios), dtype=bool)
         pool = everything if self.compositions is None else pools.of_all(self.vectors(pools.n_agents))
