@@ -17,6 +17,7 @@ from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
 from diffusion_auction.evaluation.metrics import Metrics
 from diffusion_auction.evaluation.scores import check_scores
 from diffusion_auction.figures import image_paths, records, sold_image
+from diffusion_auction.generation.plan import planned_images
 from diffusion_auction.market import bids as bidding
 from diffusion_auction.market.compositions import COMPOSITIONS
 from diffusion_auction.market.scenarios import Scenario
@@ -98,8 +99,8 @@ def _scores(
 ) -> pd.DataFrame:
     """Return one row per (scenario, bid vector as submitted, sample): bid vectors of one ratio share their images."""
     scored = {
-        (row["scenario"], row_values(row, "normalized_bid"), row["sample"]): (values, score)
-        for row, values, score in zip(samples.to_dict("records"), alignments, quality, strict=True)
+        (image.scenario, image.bids, image.sample): (values, score)
+        for image, values, score in zip(planned_images(samples), alignments, quality, strict=True)
     }
     rows = []
     every = product(experiment.scenarios, experiment.plan.vectors, range(experiment.config.samples))

@@ -13,11 +13,10 @@ import torch
 from PIL import Image
 from pydantic import TypeAdapter
 
-from diffusion_auction.columns import row_values
 from diffusion_auction.config import ModelConfig
 from diffusion_auction.generation.batching import Batching
 from diffusion_auction.generation.loading import load_pipeline
-from diffusion_auction.generation.plan import in_parts
+from diffusion_auction.generation.plan import in_parts, planned_images
 from diffusion_auction.generation.store import Images
 from diffusion_auction.market.scenarios import Scenario
 from launchers import Shard, mark_of, open_shards, record_of
@@ -55,18 +54,18 @@ def generation_shards(
                 "composition": composition,
                 "images": [
                     {
-                        "base_prompt": scenarios[row["scenario"]].base_prompt,
-                        "agent_prompts": list(scenarios[row["scenario"]].agent_prompts),
-                        "bids": list(row_values(row, "normalized_bid")),
-                        "seed": row["seed"],
-                        "path": row["path"],
+                        "base_prompt": scenarios[image.scenario].base_prompt,
+                        "agent_prompts": list(scenarios[image.scenario].agent_prompts),
+                        "bids": list(image.bids),
+                        "seed": image.seed,
+                        "path": image.path,
                     }
-                    for row in part.to_dict("records")
+                    for image in part
                 ],
             },
             size=len(part),
         )
-        for part in in_parts(images, config.batch)
+        for part in in_parts(planned_images(images), config.batch)
     ]
 
 

@@ -7,13 +7,61 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any, TypeVar
 
 import pandas as pd
 
-from diffusion_auction.columns import columns
+from diffusion_auction.columns import columns, row_values
 from diffusion_auction.market.bids import Bids, normalized
 from diffusion_auction.market.compositions import Coalition, Weights
 from diffusion_auction.market.scenarios import Scenario
+
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True)
+class PlannedImage:
+    """A distinct image: a row of plan.parquet, which samples.parquet repeats."""
+
+    scenario: int
+    sample: int
+    bids: Bids
+    """Normalised."""
+    weights: Weights
+    seed: int
+    """Of its initial noise."""
+    sample_passes: int
+    path: str
+    """Below the run directory."""
+
+    def row(self) -> dict[str, Any]:
+        """Return the image by the columns of the table."""
+        return {
+            "scenario": self.scenario,
+            "sample": self.sample,
+            **columns("normalized_bid", self.bids),
+            "coalitions": json.dumps([list(coalition) for coalition in self.weights]),
+            "weights": json.dumps(list(self.weights.values())),
+            "seed": self.seed,
+            "sample_passes": self.sample_passes,
+            "path": self.path,
+        }
+
+
+def planned_images(table: pd.DataFrame) -> list[PlannedImage]:
+    """Read the images of a table with the columns of plan.parquet, in its order."""
+    return [
+        PlannedImage(
+            scenario=row["scenario"],
+            sample=row["sample"],
+            bids=row_values(row, "normalized_bid"),
+            weights=dict(zip(map(tuple, json.loads(row["coalitions"])), json.loads(row["weights"]), strict=True)),
+            seed=row["seed"],
+            sample_passes=row["sample_passes"],
+            path=row["path"],
+        )
+        for row in table.to_dict("records")
+    ]
 
 
 @dataclass(frozen=True)
@@ -21,8 +69,7 @@ class Plan:
     """What a run makes.
 
     vectors: every bid vector that a pool is made for: those asked for whose pool a mechanism reads, then the others.
-    images: one row per distinct image: scenario, sample, normalized_bid_1…n, coalitions and weights (JSON),
-        seed (of its noise), sample_passes, path.
+    images: one row per distinct image, a `PlannedImage`; its coalitions and weights are JSON.
     sample_passes_naive: the cost without sharing or skipping: an image for every requested bid vector, scenario and
         sample, with the prompt of every non-empty coalition at every step.
     """
@@ -62,23 +109,22 @@ def make_plan(
     compositions = {ratio: compose(ratio) for ratio in dict.fromkeys(map(normalized, vectors))}
     tags = _tags(list(compositions))
     images = [
-        {
-            "scenario": number,
-            "sample": sample,
-            **columns("normalized_bid", ratio),
-            "coalitions": json.dumps([list(coalition) for coalition in weights]),
-            "weights": json.dumps(list(weights.values())),
-            "seed": noise_seed(seed, scenario, sample),
-            "sample_passes": steps * len(weights),
-            "path": f"images/prompt_{number:03d}/idx{number:03d}_{tags[ratio]}_s{sample:02d}.png",
-        }
+        PlannedImage(
+            scenario=number,
+            sample=sample,
+            bids=ratio,
+            weights=weights,
+            seed=noise_seed(seed, scenario, sample),
+            sample_passes=steps * len(weights),
+            path=f"images/prompt_{number:03d}/idx{number:03d}_{tags[ratio]}_s{sample:02d}.png",
+        )
         for number, scenario in scenarios.items()
         for ratio, weights in compositions.items()
         for sample in range(samples)
     ]
     coalitions = 2 ** len(bids[0]) - 1
     naive = len(scenarios) * len(bids) * samples * steps * coalitions
-    return Plan(vectors, pd.DataFrame(images), naive)
+    return Plan(vectors, pd.DataFrame([image.row() for image in images]), naive)
 
 
 def noise_seed(seed: int, scenario: Scenario, sample: int) -> int:
@@ -103,6 +149,6 @@ def _tags(ratios: Sequence[Bids]) -> dict[Bids, str]:
     return tags
 
 
-def in_parts(images: pd.DataFrame, size: int) -> list[pd.DataFrame]:
-    """Split the table into parts of `size` rows, the last one shorter."""
-    return [images.iloc[i : i + size] for i in range(0, len(images), size)]
+def in_parts(rows: Sequence[_Row], size: int) -> list[Sequence[_Row]]:
+    """Split `rows` into parts of `size`, the last one shorter."""
+    return [rows[i : i + size] for i in range(0, len(rows), size)]

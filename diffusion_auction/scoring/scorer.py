@@ -17,7 +17,7 @@ from diffusion_auction.config import AlignmentConfig, ModelConfig, QualityConfig
 from diffusion_auction.generation.batching import Batching
 from diffusion_auction.generation.generator import made_of
 from diffusion_auction.generation.loading import device_of
-from diffusion_auction.generation.plan import in_parts
+from diffusion_auction.generation.plan import in_parts, planned_images
 from diffusion_auction.market.scenarios import Scenario
 from diffusion_auction.scoring.alignment import alignments, load_alignment
 from diffusion_auction.scoring.quality import load_quality
@@ -81,19 +81,16 @@ def scoring_shards(
                 **settings,
                 "images": [
                     {
-                        "path": row.path,
-                        "sha256": digests[row.path],
-                        "texts": [
-                            *scenarios[row.scenario].agent_prompts,
-                            scenarios[row.scenario].base_prompt,
-                        ],
+                        "path": image.path,
+                        "sha256": digests[image.path],
+                        "texts": [*scenarios[image.scenario].agent_prompts, scenarios[image.scenario].base_prompt],
                     }
-                    for row in part.itertuples()
+                    for image in part
                 ],
             },
             size=len(part),
         )
-        for part in in_parts(images, alignment.batch)
+        for part in in_parts(planned_images(images), alignment.batch)
     ]
 
 
