@@ -17,7 +17,7 @@ from rich.filesize import decimal
 
 from diffusion_auction.config import ExperimentConfig
 from diffusion_auction.weights import hub
-from diffusion_auction.weights.download import Arrivals
+from diffusion_auction.weights.download import DownloadProgress
 from diffusion_auction.weights.hub import HubError, HubFile
 from diffusion_auction.weights.snapshot import Snapshot
 from diffusion_auction.weights.sources import Source, cache_setting, cached, hub_sources
@@ -43,8 +43,8 @@ def fetch(config: ExperimentConfig) -> int:
     disable_progress_bars()
     try:
         snapshots = _ask(sources)
-        with _alone():
-            _bring(snapshots, config.verify)
+        with _exclusive():
+            _download(snapshots, config.verify)
     except (HubError, HTTPError, OSError) as error:
         reason = error if isinstance(error, HubError) else f"{type(error).__name__}: {error}"
         print(textwrap.shorten(str(reason), 500), file=sys.stderr)
@@ -97,7 +97,7 @@ def _choose(repository: str, sources: Sequence[Source]) -> Snapshot:
     return Snapshot(repository, commit, list(chosen.values()))
 
 
-def _alone() -> AbstractContextManager:
+def _exclusive() -> AbstractContextManager:
     """Wait until no other process fetches into this cache, and keep others out while the context lasts."""
     lock = FileLock(Path(constants.HF_HUB_CACHE) / ".locks" / "fetch.lock")
     Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
@@ -108,18 +108,18 @@ def _alone() -> AbstractContextManager:
         return lock.acquire()
 
 
-def _bring(snapshots: Sequence[Snapshot], verify: bool) -> None:
+def _download(snapshots: Sequence[Snapshot], verify: bool) -> None:
     if verify:
         _OUT.print("verifying  what is in the cache, by its digests …")
     missing = [(s, file) for s in snapshots for file in s.files if file.large and not s.has(file, verify)]
-    needed = sum(snapshot.to_come(file) for snapshot, file in missing)
+    needed = sum(snapshot.missing_bytes(file) for snapshot, file in missing)
     variable, cache = cache_setting()
     free = shutil.disk_usage(Path(constants.HF_HUB_CACHE)).free
     if needed > free:
         raise RequestError(variable, cache, f"a disk with {decimal(needed)} of room; this one has {decimal(free)}")
-    with Arrivals(needed, _OUT) as arrivals:
+    with DownloadProgress(needed, _OUT) as progress:
         for snapshot, file in missing:
-            snapshot.obtain(file, arrivals)
+            snapshot.obtain(file, progress)
     for snapshot in snapshots:
         snapshot.complete()
 

@@ -15,7 +15,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from diffusion_auction.weights import hub
-from diffusion_auction.weights.hub import HubFile, wait_out
+from diffusion_auction.weights.hub import HubFile, wait_to_retry
 from generative_auctions.files import naming
 
 
@@ -38,7 +38,7 @@ def download(repository: str, commit: str, file: HubFile, part: Path, arrived: C
         except Exception as error:
             if size_of(part) > before:
                 waits = iter(hub.WAITS)
-            wait_out(waits, error)
+            wait_to_retry(waits, error)
 
 
 def _stream(url: str, part: Path, start: int, arrived: Callable[[int], None]) -> None:
@@ -66,7 +66,7 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def holds(path: Path, file: HubFile, hashed: bool = True) -> bool:
+def is_intact(path: Path, file: HubFile, hashed: bool = True) -> bool:
     """Return whether `path` is `file`: its size and, if `hashed`, its digest."""
     if not path.is_file() or size_of(path) != file.size:
         return False
@@ -79,7 +79,7 @@ def holds(path: Path, file: HubFile, hashed: bool = True) -> bool:
     return hashlib.sha1(b"blob %d\0%b" % (len(content_of), content_of)).hexdigest() == file.digest
 
 
-class Arrivals:
+class DownloadProgress:
     """How much has come: a bar on a terminal, else a line for each file and every half minute."""
 
     _EVERY = 30.0
@@ -97,7 +97,7 @@ class Arrivals:
         self._out, self._total = out, total
         self._came, self._said = 0, time.monotonic()
 
-    def __enter__(self) -> Arrivals:
+    def __enter__(self) -> DownloadProgress:
         self._bar.start()
         return self
 

@@ -115,7 +115,7 @@ def check_access(key: str, repository: str, name: str | None) -> None:
 
 def listing(repository: str) -> tuple[str, list[HubFile]]:
     """Return the commit that the hub now has as the main one, and its files."""
-    info = persistently(
+    info = with_retries(
         lambda: HfApi().model_info(repository, files_metadata=True, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
     )
     files = [
@@ -134,20 +134,20 @@ def _ask(what: str) -> Any:
         hf_raise_for_status(response)
         return response.json() if response.content else None
 
-    return persistently(get)
+    return with_retries(get)
 
 
-def persistently(ask: Callable[[], _T]) -> _T:
+def with_retries(ask: Callable[[], _T]) -> _T:
     """Return what `ask` returns, asked again after failures that pass. Raises `HubError` once `WAITS` are over."""
     waits = iter(WAITS)
     while True:
         try:
             return ask()
         except Exception as error:
-            wait_out(waits, error)
+            wait_to_retry(waits, error)
 
 
-def wait_out(waits: Iterator[float], error: Exception) -> None:
+def wait_to_retry(waits: Iterator[float], error: Exception) -> None:
     """Wait for the next attempt. Raises `error` if it will not pass, `HubError` if the waits are over."""
     reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
     if isinstance(error, ValueError):  # a page instead of JSON: of a network's own login, as a rule
