@@ -225,20 +225,13 @@ def _balanced(rows: pd.DataFrame, n: int) -> tuple[pd.DataFrame, list[LeftOut]]:
 
 def _without_baseline(rows: pd.DataFrame, n: int) -> list[LeftOut]:
     """Return the scenarios that lack the images made for one agent alone, of which the single winner is chosen."""
+    consequence = "no single winner to compare these auctions with"
     found = []
     for scenario, part in rows.groupby("scenario", sort=False):
         vectors = _vectors(part, n)
-        ratios = {normalized(vector) for vector in vectors}
-        for i in range(n):
-            if one_hot(i, n) not in ratios:
-                found.append(
-                    LeftOut(
-                        where=f"scenario {scenario}, bids of agent {i + 1} alone",
-                        found="no rows",
-                        count=sum(any(vector) for vector in vectors),
-                        consequence="no single winner to compare these auctions with",
-                    )
-                )
+        count, ratios = sum(map(any, vectors)), set(map(normalized, vectors))
+        wheres = [f"scenario {scenario}, bids of agent {i + 1} alone" for i in range(n) if one_hot(i, n) not in ratios]
+        found += [LeftOut(where, "no rows", count, consequence) for where in wheres]
     return found
 
 

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Self
 
 import numpy as np
@@ -220,20 +220,11 @@ class FluxPipelineAuction(FluxPipeline):
         if self.transformer.config.guidance_embeds:
             check_number("guidance_scale", guidance_scale)
             guidance = torch.full([len(branches)], guidance_scale, device=device, dtype=torch.float32)
-        image_embeds = self._image_embeds(
-            ip_adapter_image,
-            ip_adapter_image_embeds,
-            black=negative_ip_adapter_image is not None or negative_ip_adapter_image_embeds is not None,
-            size=(width, height),
-            count=len(branches),
-        )
-        negative_image_embeds = self._image_embeds(
-            negative_ip_adapter_image,
-            negative_ip_adapter_image_embeds,
-            black=image_embeds is not None and negative is not None,
-            size=(width, height),
-            count=len(branches),
-        )
+        adapted = partial(self._image_embeds, size=(width, height), count=len(branches))
+        negative_given = negative_ip_adapter_image is not None or negative_ip_adapter_image_embeds is not None
+        image_embeds = adapted(ip_adapter_image, ip_adapter_image_embeds, black=negative_given)
+        black = image_embeds is not None and negative is not None
+        negative_image_embeds = adapted(negative_ip_adapter_image, negative_ip_adapter_image_embeds, black=black)
 
         given = {"guidance": guidance, "img_ids": image_ids, "max_branches": max_branches}
         self.scheduler.set_begin_index(0)
