@@ -26,32 +26,19 @@ def runs_side_by_side(runs: Mapping[str, Mapping[str, Any]]) -> Figure | None:
     named = agents <= _MOST_NAMED
     own = list(dict.fromkeys(filter(None, map(own_mechanism, runs.values()))))
     under = f"\n{listed(own)}" if len(own) == 1 else "\nthe run's mechanism"
+    gains = [_own(metrics, "welfare", GAIN) for metrics in runs.values()]
+    regrets = [_own(metrics, "truthfulness", REGRET) for metrics in runs.values()]
+    numbers = range(1, agents + 1)
+    spearman = [[_spearman(metrics, i) for metrics in runs.values()] for i in numbers]
+    differences = [(metrics.get("quality") or {}).get("composed_minus_base", {}) for metrics in runs.values()]
+    passes = [Estimate.of(metrics.get("cost") or {}, "sample_passes") for metrics in runs.values()]
+    names = [f"agent {i}" for i in numbers] if named else ()
     panels = [
-        Panel(f"welfare gain,{under}", [[_own(metrics, "welfare", GAIN) for metrics in runs.values()]], "gain"),
-        Panel(
-            f"relative regret,{under}",
-            [[_own(metrics, "truthfulness", REGRET) for metrics in runs.values()]],
-            "percent",
-            floor=0,
-        ),
-        Panel(
-            "Spearman of alignment\nand bid, each agent",
-            [
-                [Estimate.of(metrics["monotonicity"].get(f"agent_{i}", {}), "spearman") for metrics in runs.values()]
-                for i in range(1, agents + 1)
-            ],
-            names=[f"agent {i}" for i in range(1, agents + 1)] if named else (),
-        ),
-        Panel(
-            "quality, composed\nless base prompt's",
-            [[Estimate.of((metrics.get("quality") or {}).get("composed_minus_base", {})) for metrics in runs.values()]],
-        ),
-        Panel(
-            "sample passes",
-            [[Estimate.of(metrics.get("cost") or {}, "sample_passes") for metrics in runs.values()]],
-            "count",
-            floor=0,
-        ),
+        Panel(f"welfare gain,{under}", [gains], "gain"),
+        Panel(f"relative regret,{under}", [regrets], "percent", floor=0),
+        Panel("Spearman of alignment\nand bid, each agent", spearman, names=names),
+        Panel("quality, composed\nless base prompt's", [list(map(Estimate.of, differences))]),
+        Panel("sample passes", [passes], "count", floor=0),
     ]
     return small_multiples(
         "Runs side by side",
@@ -66,3 +53,7 @@ def runs_side_by_side(runs: Mapping[str, Mapping[str, Any]]) -> Figure | None:
 def _own(metrics: Mapping[str, Any], part: str, names: Names) -> Estimate:
     """Return what `part` of metrics.json states under `names` of the run's own mechanism."""
     return Estimate.of(metrics[part].get(own_mechanism(metrics), {}), *names)
+
+
+def _spearman(metrics: Mapping[str, Any], agent: int) -> Estimate:
+    return Estimate.of(metrics["monotonicity"].get(f"agent_{agent}", {}), "spearman")
