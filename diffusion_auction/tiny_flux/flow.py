@@ -14,7 +14,7 @@ from diffusion_auction.tiny_flux.vocabulary import MAX_TOKENS
 class TinyFlow(nn.Module):
     """`FluxTransformer2DModel` with a CLIP text model (pooled prompt) and a T5 encoder (prompt sequence)."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, width: int, double: int, single: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__()
         self.text_encoder = CLIPTextModel(
             CLIPTextConfig(
@@ -47,10 +47,10 @@ class TinyFlow(nn.Module):
         self.transformer = FluxTransformer2DModel(
             patch_size=1,
             in_channels=32,
-            num_layers=double,
-            num_single_layers=single,
+            num_layers=1,
+            num_single_layers=7,
             attention_head_dim=32,
-            num_attention_heads=width // 32,
+            num_attention_heads=5,  # 160 channels
             joint_attention_dim=96,
             pooled_projection_dim=64,
             guidance_embeds=False,
