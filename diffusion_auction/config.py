@@ -66,9 +66,9 @@ class TwoPromptQuality(Section):
     `clip` takes their log-odds with the model's logit scale, `paper` P(good) in a softmax of raw cosines.
     """
 
-    name: Literal["clip", "paper"]
     good_prompt: str = Field(min_length=1)
     bad_prompt: str = Field(min_length=1)
+    name: Literal["clip", "paper"]
 
 
 class AestheticQuality(Section):
