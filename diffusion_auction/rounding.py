@@ -1,4 +1,4 @@
-"""How sums are rounded on a CPU: MKL, with which torch multiplies matrices there, is held to one way."""
+"""Reproducible rounding on a CPU: have MKL, with which torch multiplies matrices, use one instruction set."""
 
 from __future__ import annotations
 

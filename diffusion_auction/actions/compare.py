@@ -1,4 +1,4 @@
-"""Finished runs beside each other: compositions, measures of alignment, models, mechanisms."""
+"""`action=compare`: finished runs side by side, by composition, measure of alignment, model or mechanism."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`action=evaluate`: the economics alone, of scores that were recorded elsewhere. Loads no torch."""
+"""`action=evaluate`: evaluate scores that were recorded elsewhere, without loading torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`action=fetch`: bring the weights of a configuration into the cache, where there is a network, and verify them."""
+"""`action=fetch`: download the weights of a configuration into the cache and verify them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a finished run stores, read again: each file is held against those that it was made of."""
+"""Read what a finished run stores and check each file against those that it follows from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`action=report`: the figures and the page of a finished run again, from what it stored."""
+"""`action=report`: draw the figures and the page of a finished run again from what it stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sure a figure is: a bootstrap that resamples scenarios and, within each, samples.
+"""Confidence intervals by a bootstrap that resamples scenarios and, within each, samples.
 
 A sample keeps its noise for every bid, so it is drawn with all its bids or not at all. Of a single scenario
 only the samples are resampled: the interval then says nothing about other scenarios.

@@ -1,4 +1,4 @@
-"""Mechanisms at the same number of images, and at the same number of sample passes, an auction."""
+"""Compare mechanisms at the same number of images, and of sample passes, per auction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One figure from many auctions: its mean, by k and by scenario, each with an interval and a count."""
+"""Estimates of a quantity over many auctions: its mean, by k and by scenario, with interval and count."""
 
 from __future__ import annotations
 

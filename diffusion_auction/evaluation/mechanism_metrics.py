@@ -1,4 +1,4 @@
-"""What the auctions of one mechanism add up to: welfare, truthfulness and revenue of metrics.json."""
+"""Metrics of one mechanism over all its auctions: welfare, truthfulness and revenue of metrics.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""metrics.json: the names that stand in it, its reader and its writer.
+"""The schema of metrics.json, and its reader.
 
 More may stand there. A number is None where there is nothing that it could be of.
 """
@@ -118,7 +118,7 @@ class Regret(_Interval):
 
 
 class ScenarioRegret(Regret):
-    """Those of one scenario."""
+    """Regret and deviation of one scenario."""
 
     scenario: int | str
     by_k: dict[_Samples, Regret]
@@ -189,7 +189,7 @@ class Quality(TypedDict):
 
 
 class Cost(TypedDict):
-    """What the images of a run took."""
+    """What it took to generate the images of a run."""
 
     images: int
     sample_passes: int

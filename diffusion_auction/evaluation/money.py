@@ -1,4 +1,4 @@
-"""Who pays: revenue, budget balance and individual rationality."""
+"""Revenue, budget balance and individual rationality."""
 
 from __future__ import annotations
 

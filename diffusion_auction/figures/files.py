@@ -1,4 +1,4 @@
-"""Which figures the numbers of a run give, and their files."""
+"""Draw every figure that the metrics of a run have numbers for, and write the files."""
 
 from __future__ import annotations
 

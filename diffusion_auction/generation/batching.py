@@ -1,4 +1,4 @@
-"""Work on a batch that does not fit the GPU's memory: in halves, until it does."""
+"""Halve a batch that does not fit the GPU's memory, until it does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Batching:
-    """Does work in parts that fit into memory; what was too much once is not tried again.
+    """Work on rows in batches that fit into memory; a size that did not fit is not tried again.
 
     `key` names the setting of the batch. `free` gives back what an attempt that failed has left on the device;
     `advice` is what to try when not even one row fits.

@@ -1,4 +1,4 @@
-"""The workers: one makes images of the plan, the other scores them as stored."""
+"""The worker that makes the images of the plan, and the shards of its work."""
 
 from __future__ import annotations
 

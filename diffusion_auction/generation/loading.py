@@ -1,4 +1,4 @@
-"""The pipeline that a configuration names: found, staged on the node if so asked, loaded, put on its device."""
+"""Find the pipeline that a configuration names, stage it on the node if asked, load it and put it on its device."""
 
 from __future__ import annotations
 

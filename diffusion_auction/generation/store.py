@@ -1,4 +1,4 @@
-"""The images of a run on disk: made once, as marked, whatever happens meanwhile."""
+"""The images of a run on disk: each is made once and stored as recorded, even if a worker is killed."""
 
 from __future__ import annotations
 

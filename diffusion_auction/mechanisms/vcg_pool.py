@@ -1,4 +1,4 @@
-"""Ours: VCG over images that do not depend on the bids, truthful exactly."""
+"""Our mechanism: VCG over images that do not depend on the bids, exactly truthful."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""report.html: one self-contained page of a run, for reading first."""
+"""Write report.html, a self-contained page that sums up a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images inlined into a page, each once."""
+"""Inline images into a page, each once."""
 
 from __future__ import annotations
 

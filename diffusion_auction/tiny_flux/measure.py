@@ -1,4 +1,4 @@
-"""How good the embedded models are: `python -m diffusion_auction.tiny_flux.measure [--run DIR]`, for the model card."""
+"""Measure the embedded models for the model card: `python -m diffusion_auction.tiny_flux.measure [--run DIR]`."""
 
 from __future__ import annotations
 

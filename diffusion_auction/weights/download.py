@@ -1,4 +1,4 @@
-"""A large file of the hub: a download that goes on where it broke off, and whether what came is what was asked for."""
+"""Download a large file from the hub, resuming where it broke off, and check its size and digest."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def is_intact(path: Path, file: HubFile, hashed: bool = True) -> bool:
 
 
 class DownloadProgress:
-    """How much has come: a bar on a terminal, else a line for each file and every half minute."""
+    """Progress of downloads: a bar on a terminal, else a line for each file and every half minute."""
 
     _EVERY = 30.0
 

@@ -1,4 +1,4 @@
-"""The hub that weights come from: who asks, what may be read, and asking again where it does not answer."""
+"""Requests to the hub: login, access, listings, and retries where it does not answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 
 class HubError(RuntimeError):
-    """The hub could not be reached, broke off or sent something else, however often it was asked."""
+    """The hub did not answer, broke off or sent something else, after all retries."""
 
 
 @dataclass(frozen=True)

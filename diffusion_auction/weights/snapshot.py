@@ -1,4 +1,4 @@
-"""One commit of a repository in the cache: what is there of it, and bringing the rest."""
+"""One commit of a repository in the cache: which files are there, and downloading the others."""
 
 from __future__ import annotations
 

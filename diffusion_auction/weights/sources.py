@@ -1,4 +1,4 @@
-"""Weights by hub name: which repositories a configuration loads from, which files of them, and what the cache has."""
+"""Which repositories of the hub a configuration loads from, which of their files, and which are in the cache."""
 
 from __future__ import annotations
 
