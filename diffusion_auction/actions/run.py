@@ -16,7 +16,7 @@ from diffusion_auction.config import ANOTHER, identity
 from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
 from diffusion_auction.evaluation.metrics import Metrics
 from diffusion_auction.evaluation.scores import check_scores
-from diffusion_auction.figures import image_paths, records, sold_image
+from diffusion_auction.figures import image_paths, sold_image
 from diffusion_auction.generation.plan import planned_images
 from diffusion_auction.market import bids as bidding
 from diffusion_auction.market.compositions import COMPOSITIONS
@@ -143,7 +143,7 @@ def _show_outcome(
     own = auctions[auctions["mechanism"] == experiment.mechanism.name]
     if len(own) <= 12:
         paths = image_paths(samples)
-        for auction in records(own):
+        for auction in own.to_dict("records"):
             _OUT.print(_auction_table(experiment.scenarios[auction["scenario"]], auction))
             _OUT.print(f"image    {experiment.run_dir / paths[sold_image(auction)]}")
     show_gain(metrics, experiment.mechanism)

@@ -11,7 +11,6 @@ from diffusion_auction.figures.image_grid import (
     image_grid,
     image_paths,
     read_image,
-    records,
     sold_image,
 )
 from diffusion_auction.figures.runs import runs_side_by_side
@@ -24,7 +23,6 @@ __all__ = [
     "image_grid",
     "image_paths",
     "read_image",
-    "records",
     "runs_side_by_side",
     "save_figures",
     "sold_image",

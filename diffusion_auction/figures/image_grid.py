@@ -57,7 +57,7 @@ def bid_grid(
     paths = image_paths(samples[samples["scenario"] == scenario])
     auctions = auctions[auctions["scenario"] == scenario]
     sold: dict[str, dict[Bids, str | None]] = {}
-    for row in records(auctions):
+    for row in auctions.to_dict("records"):
         sold.setdefault(row["mechanism"], {})[bid_of(row, "bid")] = paths.get(sold_image(row))
     auctioned = set().union(*sold.values())
     made = {ratio for _, ratio, _ in paths}
@@ -89,7 +89,7 @@ def image_paths(samples: pd.DataFrame) -> dict[ImageKey, str]:
     """Return each image's path under the run directory."""
     return {
         (row["scenario"], bid_of(row, "normalized_bid"), int(row["sample"])): str(row["path"])
-        for row in records(samples)
+        for row in samples.to_dict("records")
     }
 
 
@@ -106,11 +106,6 @@ def bid_of(row: Mapping[str, Any], prefix: str) -> Bids:
 def bid_label(bids: Bids) -> str:
     """Return normalised bids for a reader: ``.70 | .30``."""
     return " | ".join(f"{bid:.2f}".removeprefix("0") for bid in bids) if any(bids) else "no bids"
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of `table`, by column."""
-    return table.to_dict("records")
 
 
 def read_image(path: Path, side: int = THUMBNAIL) -> Image.Image | None:

@@ -18,7 +18,6 @@ from diffusion_auction.figures import (
     bid_grid,
     bid_label,
     image_paths,
-    records,
     sold_image,
     write_figures,
 )
@@ -116,7 +115,7 @@ def _tables(
     """Return a table of `most` of the `auctions` under each mechanism."""
     tables = []
     for mechanism, table in auctions.groupby("mechanism", sort=False):
-        rows = [_row(row, thumbnails(paths.get(sold_image(row)))) for row in records(table.head(most))]
+        rows = [_row(row, thumbnails(paths.get(sold_image(row)))) for row in table.head(most).to_dict("records")]
         tables.append({"mechanism": mechanism, "rows": rows, "left": len(table) - len(rows)})
     return tables
 
