@@ -17,7 +17,7 @@ from torch import Tensor
 
 from diffusion_auction.config import AlignmentConfig, PickscoreAlignmentConfig
 from diffusion_auction.tiny_flux import WEIGHTS
-from diffusion_auction.weights.open_clip_names import check_names
+from diffusion_auction.weights.sources import check_names
 from generative_auctions.errors import RequestError, refusing
 
 

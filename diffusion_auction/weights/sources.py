@@ -22,7 +22,6 @@ from diffusion_auction.config import (
     PickscoreQuality,
     QualityConfig,
 )
-from diffusion_auction.weights.open_clip_names import check_names
 from generative_auctions.errors import RequestError
 
 Choose = Callable[[Collection[str]], list[str]]
@@ -102,6 +101,24 @@ def _clip(group: str, model: str, pretrained: str | None) -> list[Source]:
     text = open_clip.get_model_config(model)["text_cfg"]
     tokenizers = {text[key] for key in ("hf_tokenizer_name", "hf_model_name") if text.get(key)}
     return sources + [_source(f"{group}.model", name, small_files) for name in sorted(tokenizers)]
+
+
+def check_names(group: str, model: str, pretrained: str | None) -> None:
+    """Refuse what open_clip does not know, and a tag whose weights it would run with another activation.
+
+    Raises `RequestError` naming `group`.model or `group`.pretrained.
+    """
+    if model not in open_clip.list_models():
+        raise RequestError(f"{group}.model", model, "tiny_clip or a name of open_clip.list_models()")
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    if pretrained not in tags:
+        if not Path(str(pretrained)).is_file():
+            raise RequestError(f"{group}.pretrained", pretrained, f"a file or one of {', '.join(tags)}")
+        return
+    needed = open_clip.get_pretrained_cfg(model, pretrained).get("quick_gelu", False)
+    if needed and not open_clip.get_model_config(model).get("quick_gelu", False):  # of which open_clip only warns
+        right = f"{model}-quickgelu, which has the activation that {pretrained} was trained with"
+        raise RequestError(f"{group}.model", model, right)
 
 
 def _source(key: str, value: str, choose: Choose) -> Source:
