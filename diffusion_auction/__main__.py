@@ -41,7 +41,7 @@ def _check(tree: dict[str, Any]) -> None:
 
 
 def _act(tree: dict[str, Any]) -> int:
-    """What `action` asks for; each imports no more than it needs. The exit status."""
+    """Do what `action` asks for and return the exit status; each action imports no more than it needs."""
     config = read_config(tree)
     if config.action in ("run", "fetch"):
         require_images(config.action)

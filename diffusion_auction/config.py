@@ -39,11 +39,6 @@ class _Pickscore(Section):
     processor: str = Field(min_length=1, description="hub name or folder")
 
 
-class _TwoPrompts(Section):
-    good_prompt: str = Field(min_length=1)
-    bad_prompt: str = Field(min_length=1)
-
-
 class _AlignmentSection(Section):
     measure: Literal["cosine", "probability"]
     batch: int = Field(ge=1, description="images scored together")
@@ -65,16 +60,15 @@ class PickscoreAlignmentConfig(_AlignmentSection, _Pickscore):
 AlignmentConfig = ClipAlignmentConfig | PickscoreAlignmentConfig
 
 
-class ClipQuality(_TwoPrompts):
-    """Log-odds of a good against a bad prompt, by the alignment model with its logit scale."""
+class TwoPromptQuality(Section):
+    """A good against a bad prompt, by the alignment model.
 
-    name: Literal["clip"]
+    `clip` takes their log-odds with the model's logit scale, `paper` P(good) in a softmax of raw cosines.
+    """
 
-
-class PaperQuality(_TwoPrompts):
-    """The paper's: P(good) in a softmax of raw cosines."""
-
-    name: Literal["paper"]
+    good_prompt: str = Field(min_length=1)
+    bad_prompt: str = Field(min_length=1)
+    name: Literal["clip", "paper"]
 
 
 class AestheticQuality(Section):
@@ -90,7 +84,7 @@ class PickscoreQuality(_Pickscore):
     """PickScore of image and base prompt."""
 
 
-QualityConfig = ClipQuality | PaperQuality | AestheticQuality | PickscoreQuality
+QualityConfig = TwoPromptQuality | AestheticQuality | PickscoreQuality
 
 
 class PromptsConfig(Section):
@@ -149,25 +143,13 @@ class MyersonConfig(Section):
     curve: int = Field(ge=1, le=1000, description="bids below the submitted one at which the curve is planned")
 
 
-class FirstPriceConfig(Section):
-    """Each pays its bid's worth."""
+class PlainMechanismConfig(Section):
+    """A mechanism without options: each pays its bid's worth, Shapley cost shares, or the paper's baseline."""
 
-    name: Literal["first_price"]
-
-
-class ShapleyConfig(Section):
-    """Shapley cost shares."""
-
-    name: Literal["shapley"]
+    name: Literal["first_price", "shapley", "single_winner"]
 
 
-class SingleWinnerConfig(Section):
-    """The paper's baseline."""
-
-    name: Literal["single_winner"]
-
-
-MechanismConfig = VcgConfig | VcgPoolConfig | MyersonConfig | FirstPriceConfig | ShapleyConfig | SingleWinnerConfig
+MechanismConfig = VcgConfig | VcgPoolConfig | MyersonConfig | PlainMechanismConfig
 
 
 _FOLDER = "letters, digits, _, . and -, no . or - first, and not multirun: it names a folder"
@@ -211,14 +193,14 @@ _NOT_IN_NAMES = ("name", *(key for key in PRESENTATION if key not in ("scores", 
 
 
 def auction_name(action: str, scores: str | None, runs: Any) -> str:
-    """The default of `name`: `single`, `evaluate` for recorded scores, or `comparison`."""
+    """Return the default of `name`: `single`, `evaluate` for recorded scores, or `comparison`."""
     if action == "evaluate" or (action == "report" and scores):
         return "evaluate"
     return "comparison" if action == "compare" or (action == "report" and runs) else "single"
 
 
 def auction_directory(name: str, *, _root_: DictConfig) -> str:
-    """The folder that `run_dir` ends in unless it is given: `name`, and what else was asked unless `name` was given."""
+    """Return the folder of a `run_dir` that is not given: `name`, and what else was asked unless `name` was given."""
     return request_name(name, _root_, named_by="name", unnamed=_NOT_IN_NAMES)
 
 
@@ -227,10 +209,10 @@ OmegaConf.register_new_resolver("auction_directory", auction_directory, replace=
 
 
 def read_config(tree: dict[str, Any]) -> ExperimentConfig:
-    """Check the composed configuration `tree`; raises `RequestError` naming the first key that is wrong."""
+    """Check the composed configuration `tree`. Raises `RequestError` naming the first key that is wrong."""
     return schema.read_config(ExperimentConfig, tree)
 
 
 def identity(config: ExperimentConfig) -> dict[str, Any]:
-    """The flat keys that decide what a run makes: what two runs of one directory must share."""
+    """Return the flat keys that decide what a run makes: what two runs of one directory must share."""
     return schema.config_identity(config, PRESENTATION)

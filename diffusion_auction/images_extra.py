@@ -1,4 +1,4 @@
-"""The extra `images`: what generates and scores images. The economics of recorded scores does without."""
+"""The extra `images`: libraries that generate and score images. Evaluating recorded scores needs none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sums are rounded on a CPU: MKL, with which torch multiplies matrices there, is held to one way."""
+"""Reproducible rounding on a CPU: have MKL, with which torch multiplies matrices, use one instruction set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def hold_rounding(environment: MutableMapping[str, str] = os.environ) -> None:
 
 
 def mkl_mode(machine: str, flags: frozenset[str]) -> str | None:
-    """The value of MKL_CBWR for a processor with these `flags`, as /proc/cpuinfo names them; None where MKL is not.
+    """Return MKL_CBWR for a processor with these `flags`, as /proc/cpuinfo names them; None where MKL is not.
 
     Unless it is told so, two processes get other sums from the same operands at other addresses, and so do one thread
     and several. The widest instructions are named, lest it takes narrower ones. Where MKL knows a processor not to
@@ -33,7 +33,7 @@ def mkl_mode(machine: str, flags: frozenset[str]) -> str | None:
 
 
 def _flags() -> frozenset[str]:
-    """What this processor can do, where Linux says it."""
+    """Return what this processor can do, where Linux says it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Finished runs beside each other: compositions, measures of alignment, models, mechanisms."""
+"""`action=compare`: finished runs side by side, by composition, measure of alignment, model or mechanism."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import Any
 
 import pandas as pd
 
+from diffusion_auction.columns import count_agents
 from diffusion_auction.config import ANOTHER, ExperimentConfig
-from diffusion_auction.evaluation.metrics import check_metrics, read_metrics
-from diffusion_auction.figures import own_mechanism, runs_side_by_side
+from diffusion_auction.evaluation.headline import AUCTION_NUMBERS, IMAGE_NUMBERS
+from diffusion_auction.evaluation.metrics import Metrics, check_metrics, own_mechanism, read_metrics
+from diffusion_auction.figures import runs_side_by_side, save_figures
 from generative_auctions.errors import RequestError
 from generative_auctions.files import DamagedFileError, read_table, write_atomic
 from generative_auctions.page import drawings, render
-from generative_auctions.plotting import save_figure
 from generative_auctions.run_directory import read_provenance, read_run, run_directory
+from generative_auctions.schema import flat
 from generative_auctions.terminal import plain_console
 
 _OUT = plain_console(soft_wrap=True)
@@ -33,11 +35,11 @@ class _Run:
 
     path: Path
     keys: Mapping[str, str]
-    metrics: Mapping[str, Any]
+    metrics: Metrics
 
 
 def compare(config: ExperimentConfig) -> None:
-    """`action=compare`: compare `config.runs` in the directory `config.run_dir`. Raises `RequestError`."""
+    """Compare `config.runs` in the directory `config.run_dir`, as `action=compare` asks. Raises `RequestError`."""
     run_dirs = read_compared(config)
     identity = {"runs": ", ".join(map(str, run_dirs))}
     with run_directory(Path(config.run_dir), config.model_dump(mode="json"), identity, ANOTHER) as out:
@@ -45,14 +47,14 @@ def compare(config: ExperimentConfig) -> None:
 
 
 def read_compared(config: ExperimentConfig) -> list[Path]:
-    """The directories `config.runs`; raises `RequestError` unless they hold finished runs that can be compared."""
+    """Check that `config.runs` are finished runs that can be compared and return them. Raises `RequestError`."""
     run_dirs = [Path(run) for run in config.runs or []]
     _read_all(run_dirs)
     return run_dirs
 
 
 def compare_runs(run_dirs: Sequence[Path], out: Path) -> Path:
-    """Write ``comparison.csv``, ``comparison.html`` and ``figures/runs_side_by_side`` under `out`; the page's path.
+    """Write comparison.csv, comparison.html and figures/runs_side_by_side under `out` and return the page's path.
 
     Welfare, regret and revenue are those of each run's own mechanism. Raises `RequestError` for fewer than two
     directories, for one that holds no finished run, and for runs that do not differ.
@@ -63,43 +65,38 @@ def compare_runs(run_dirs: Sequence[Path], out: Path) -> Path:
     rows = [
         {"run": label, "directory": str(run.path)}
         | {key: run.keys.get(key, _ABSENT) for key in differing}
-        | _figures(run.metrics)
+        | _numbers(run.metrics)
         for label, run in zip(labels, runs, strict=True)
     ]
-    table = pd.DataFrame(rows)
-    table = table.astype(dict.fromkeys(_COUNTS, "Int64"))
+    table = pd.DataFrame(rows).astype(dict.fromkeys(_COUNTS, "Int64"))
     write_atomic(out / "comparison.csv", table.to_csv(index=False).encode())
-    written = {}
     figure = runs_side_by_side({label: run.metrics for label, run in zip(labels, runs, strict=True)})
-    if figure is not None:
-        written["runs_side_by_side"] = save_figure(figure, out / "figures", "runs_side_by_side")
-    page = out / "comparison.html"
-    agents = sum(column.startswith("spearman_") for column in table)
-    write_atomic(
-        page,
-        render(
-            "diffusion_auction.report",
-            "comparison.html.j2",
-            name=f"{len(runs)} runs compared",
-            rows=rows,
-            differing=differing,
-            agents=agents,
-            figures=drawings(written),
-        ),
+    html = render(
+        "diffusion_auction.report",
+        "comparison.html.j2",
+        name=f"{len(runs)} runs compared",
+        rows=rows,
+        differing=differing,
+        agents=count_agents(table, "spearman"),
+        figures=drawings(save_figures([("runs_side_by_side", figure)], out / "figures")),
     )
-    return page
+    write_atomic(out / "comparison.html", html)
+    return out / "comparison.html"
 
 
 def _read_all(run_dirs: Sequence[Path]) -> list[_Run]:
     if len(run_dirs) < 2:
         raise RequestError("runs", ", ".join(map(str, run_dirs)) or "none", f"two or more {_FINISHED}")
-    runs = [_read(Path(path)) for path in run_dirs]
-    _check_that_they_differ(runs)
+    runs = [_read(path) for path in run_dirs]
+    for i, run in enumerate(runs):
+        for other in runs[:i]:
+            if run.keys == other.keys:
+                raise RequestError("runs", f"{other.path}, {run.path}", "runs that differ in their configuration")
     return runs
 
 
 def _read(path: Path) -> _Run:
-    """The run in `path`; raises `RequestError` if it is not finished."""
+    """Read the run in `path`. Raises `RequestError` if it is not finished."""
     try:
         stored = read_run(path, "runs")
     except DamagedFileError:
@@ -119,21 +116,14 @@ def _read(path: Path) -> _Run:
     return _Run(path, keys, metrics)
 
 
-def _check_that_they_differ(runs: Sequence[_Run]) -> None:
-    for i, run in enumerate(runs):
-        for other in runs[:i]:
-            if run.keys == other.keys:
-                raise RequestError("runs", f"{other.path}, {run.path}", "runs that differ in their configuration")
-
-
 def _differing(runs: Sequence[_Run]) -> list[str]:
-    """The keys in which the runs differ, in the order of their configuration."""
+    """Return the keys in which the runs differ, in the order of their configuration."""
     keys = dict.fromkeys(key for run in runs for key in run.keys)
     return [key for key in keys if len({run.keys.get(key) for run in runs}) > 1]
 
 
 def _labels(runs: Sequence[_Run], differing: Sequence[str]) -> list[str]:
-    """What tells each run from the others: the value of the one key in which they differ, or ``key=value``, joined.
+    """Label each run by what tells it from the others: the value of the one key that differs, or ``key=value``, joined.
 
     A group's name stands for the group's other keys where they follow it, as an alignment's model does. The name of
     a run is not said if something else tells it. Where that is too long for a label, or does not tell the runs apart,
@@ -147,15 +137,15 @@ def _labels(runs: Sequence[_Run], differing: Sequence[str]) -> list[str]:
     labels = []
     for run in runs:
         values = {key.removesuffix(".name"): run.keys.get(key, _ABSENT) for key in spoken}
-        named = [f"{key}={value}" for key, value in values.items()]
-        labels.append(next(iter(values.values())) if len(values) == 1 else ", ".join(named))
+        named = ", ".join(f"{key}={value}" for key, value in values.items())
+        labels.append(next(iter(values.values())) if len(values) == 1 else named)
     if _distinct(labels) and all(len(label) <= _MOST_LETTERS for label in labels):
         return labels
     return _directories([run.path for run in runs])
 
 
 def _directories(paths: Sequence[Path]) -> list[str]:
-    """The ends of `paths`, as many parts of each as tell them apart."""
+    """Return the ends of `paths`, as many parts of each as tell them apart."""
     whole = [path.resolve().parts for path in paths]
     most = max(map(len, whole))
     for parts in range(1, most + 1):
@@ -166,7 +156,7 @@ def _directories(paths: Sequence[Path]) -> list[str]:
 
 
 def _follows(key: str, differing: Sequence[str], runs: Sequence[_Run]) -> bool:
-    """Whether the name of `key`'s group differs too, and says all that `key` does."""
+    """Return whether the name of `key`'s group differs too, and says all that `key` does."""
     name = f"{key.split('.')[0]}.name"
     if key == name or name not in differing:
         return False
@@ -182,38 +172,19 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _figures(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers of one run, None where they were not measured; `metrics` is metrics.json."""
-    mechanism = own_mechanism(metrics)
-    welfare, truth, money = (
-        (metrics.get(part) or {}).get(mechanism, {}) for part in ("welfare", "truthfulness", "revenue")
-    )
-    agents = metrics.get("monotonicity") or {}
-    quality, cost = metrics.get("quality") or {}, metrics.get("cost") or {}
-    difference = quality.get("composed_minus_base") or {}
+def _numbers(metrics: Metrics) -> dict[str, Any]:
+    """Return the numbers of one run, None where they were not measured."""
+    mechanism, single = own_mechanism(metrics), flat(dict(metrics))
+
+    def at(places: Mapping[str, str]) -> dict[str, Any]:
+        return {name: single.get(place.format(mechanism)) for name, place in places.items()}
+
+    agents = metrics["monotonicity"].values()
     return {
         "mechanism": mechanism,
-        "relative_gain_mean": welfare.get("relative_gain_mean"),
-        "relative_gain_ci_low": welfare.get("ci_low"),
-        "relative_gain_ci_high": welfare.get("ci_high"),
-        "auctions": welfare.get("n"),
-        "relative_regret_mean": truth.get("relative_regret_mean"),
-        "relative_regret_ci_low": truth.get("ci_low"),
-        "relative_regret_ci_high": truth.get("ci_high"),
-        "deviation_mean": truth.get("deviation_mean"),
-        "deviation_ci_low": truth.get("deviation_ci_low"),
-        "deviation_ci_high": truth.get("deviation_ci_high"),
-        "value_profiles": truth.get("n"),
-        **{f"spearman_{i}": part["spearman"] for i, part in enumerate(agents.values(), start=1)},
-        "adjacent_pairs": sum(part["adjacent_pairs"] for part in agents.values()),
-        "adjacent_violations": sum(part["adjacent_violations"] for part in agents.values()),
-        "share_of_welfare": money.get("share_of_welfare"),
-        "share_ci_low": money.get("share_ci_low"),
-        "share_ci_high": money.get("share_ci_high"),
-        "quality_base_only": quality.get("base_only"),
-        "quality_composed_minus_base": difference.get("mean"),
-        "quality_ci_low": difference.get("ci_low"),
-        "quality_ci_high": difference.get("ci_high"),
-        "images": cost.get("images"),
-        "sample_passes": cost.get("sample_passes"),
+        **at(AUCTION_NUMBERS),
+        **{f"spearman_{i}": part["spearman"] for i, part in enumerate(agents, start=1)},
+        "adjacent_pairs": sum(part["adjacent_pairs"] for part in agents),
+        "adjacent_violations": sum(part["adjacent_violations"] for part in agents),
+        **at(IMAGE_NUMBERS),
     }

@@ -1,4 +1,4 @@
-"""`action=evaluate`: the economics alone, of scores that were recorded elsewhere. Loads no torch."""
+"""`action=evaluate`: evaluate scores that were recorded elsewhere, without loading torch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from rich.table import Table
 
 from diffusion_auction.actions import finished
 from diffusion_auction.actions.run import show_gain
-from diffusion_auction.config import ANOTHER, ExperimentConfig, read_config
+from diffusion_auction.config import ANOTHER, ExperimentConfig
 from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
+from diffusion_auction.evaluation.metrics import Metrics
 from diffusion_auction.evaluation.scores import LeftOut, Scores, check_scores, read_scores
 from diffusion_auction.market.compositions import COMPOSITIONS
 from diffusion_auction.mechanisms import Mechanism, side_by_side
@@ -28,7 +29,7 @@ _OUT = plain_console(soft_wrap=True)
 
 
 def read_recorded(config: ExperimentConfig) -> tuple[Path, Scores, Mechanism]:
-    """The table `config.scores`, where it lies, and the mechanism for so many agents; raises `RequestError`."""
+    """Return the table `config.scores`, where it lies, and the mechanism for so many agents. Raises `RequestError`."""
     if config.scores is None:
         raise RequestError("scores", "null", "the path of a .csv or .parquet table of scores")
     path = Path(config.scores)
@@ -37,7 +38,7 @@ def read_recorded(config: ExperimentConfig) -> tuple[Path, Scores, Mechanism]:
 
 
 def evaluate_recorded(config: ExperimentConfig) -> None:
-    """Evaluate the table `config.scores`, its bids being those auctioned; raises `RequestError`.
+    """Evaluate the table `config.scores`, whose bids are those auctioned. Raises `RequestError`.
 
     Every mechanism is run, that of the configuration with its options. `composition` says what an image cost, for the
     comparison at equal sample passes; prompts, model and bids of the configuration have no part in it.
@@ -45,7 +46,13 @@ def evaluate_recorded(config: ExperimentConfig) -> None:
     path, scores, mechanism = read_recorded(config)
     mechanisms, compose = side_by_side(mechanism), COMPOSITIONS[config.composition.name]
     resolved = config.model_dump(mode="json")
-    with run_directory(Path(config.run_dir), resolved, _identity(config, path), ANOTHER) as run_dir:
+    identity = {
+        "scores.sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "seed": config.seed,
+        "composition": config.composition.name,
+        **flat({"mechanism": resolved["mechanism"]}),
+    }
+    with run_directory(Path(config.run_dir), resolved, identity, ANOTHER) as run_dir:
         write_provenance(run_dir, provenance(config.seed), first=True)  # all is made anew
         write_table(scores.rows, run_dir / "scores.parquet")
         auctions = run_auctions(scores, mechanisms)
@@ -60,9 +67,12 @@ def evaluate_recorded(config: ExperimentConfig) -> None:
 
 
 def report_recorded(run_dir: Path, stored: dict[str, Any]) -> None:
-    """Figures and page again from what `run_dir` stores; `stored` is its configuration. Raises `RequestError`."""
+    """Draw the figures and the page again from what `run_dir` stores; `stored` is its configuration.
+
+    Raises `RequestError`.
+    """
     with from_stored(run_dir):
-        config = read_config({key: value for key, value in stored.items() if key != "identity"})
+        config = finished.read_stored(run_dir, stored)
     finished.check_finished(run_dir)
     scores = finished.read_scores(run_dir)
     with from_stored(run_dir):
@@ -71,18 +81,8 @@ def report_recorded(run_dir: Path, stored: dict[str, Any]) -> None:
     _OUT.print(f"report   {_write_report(run_dir, config, scores.rows, auctions, metrics)}")
 
 
-def _identity(config: ExperimentConfig, path: Path) -> dict[str, Any]:
-    """The keys that decide what is written."""
-    return {
-        "scores.sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "seed": config.seed,
-        "composition": config.composition.name,
-        **flat({"mechanism": config.mechanism.model_dump(mode="json")}),
-    }
-
-
 def _write_report(
-    run_dir: Path, config: ExperimentConfig, scores: pd.DataFrame, auctions: pd.DataFrame, metrics: dict[str, Any]
+    run_dir: Path, config: ExperimentConfig, scores: pd.DataFrame, auctions: pd.DataFrame, metrics: Metrics
 ) -> Path:
     from diffusion_auction.report.page import write_report  # matplotlib, only where figures are drawn
 
@@ -100,9 +100,9 @@ def _write_report(
 
 
 def _left_out(items: tuple[LeftOut, ...]) -> Table:
-    table = Table(title="what was left out", title_justify="left")
-    for heading in ("where", "found", "count", "consequence"):
-        table.add_column(heading, justify="right" if heading == "count" else "left")
+    table = Table("where", "found", title="what was left out", title_justify="left")
+    table.add_column("count", justify="right")
+    table.add_column("consequence")
     for item in items:
         table.add_row(item.where, item.found, str(item.count), item.consequence)
     return table

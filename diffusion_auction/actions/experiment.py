@@ -50,7 +50,7 @@ def prepare(config: ExperimentConfig) -> Experiment:
     mechanism = experiment_mechanism(config, len(bids[0]))
 
     def pools(vector: bidding.Bids) -> Iterable[bidding.Bids]:
-        return chain(mechanism.pools(vector), BASELINE.pools(vector))
+        return chain(mechanism.required_bids(vector), BASELINE.required_bids(vector))
 
     compose = COMPOSITIONS[config.composition.name]
     plan = make_plan(

@@ -1,12 +1,12 @@
-"""`action=fetch`: bring the weights of a configuration into the cache, where there is a network, and verify them."""
+"""`action=fetch`: download the weights of a configuration into the cache and verify them."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,7 +17,7 @@ from rich.filesize import decimal
 
 from diffusion_auction.config import ExperimentConfig
 from diffusion_auction.weights import hub
-from diffusion_auction.weights.download import Arrivals
+from diffusion_auction.weights.download import DownloadProgress
 from diffusion_auction.weights.hub import HubError, HubFile
 from diffusion_auction.weights.snapshot import Snapshot
 from diffusion_auction.weights.sources import Source, cache_setting, cached, hub_sources
@@ -28,11 +28,11 @@ _OUT = plain_console(soft_wrap=True, highlight=False)
 
 
 def fetch(config: ExperimentConfig) -> int:
-    """Fetch what `config` loads by hub name: all of it may be read, or nothing is downloaded; the exit status.
+    """Fetch what `config` loads by hub name; nothing is downloaded unless all of it may be read.
 
     Files that are there are kept if their sizes are right, with `verify` if their digests are; what is downloaded is
-    always held against its digest. 1 if the hub or the disk failed. Raises `RequestError` for what does not exist or
-    the account may not read.
+    always held against its digest. Returns the exit status, 1 if the hub or the disk failed. Raises `RequestError` for
+    what does not exist or the account may not read.
     """
     sources = hub_sources(config)
     if not sources:
@@ -43,8 +43,8 @@ def fetch(config: ExperimentConfig) -> int:
     disable_progress_bars()
     try:
         snapshots = _ask(sources)
-        with _alone():
-            _bring(snapshots, config.verify)
+        with _exclusive():
+            _download(snapshots, config.verify)
     except (HubError, HTTPError, OSError) as error:
         reason = error if isinstance(error, HubError) else f"{type(error).__name__}: {error}"
         print(textwrap.shorten(str(reason), 500), file=sys.stderr)
@@ -73,7 +73,7 @@ def check_fetched(config: ExperimentConfig) -> None:
 
 
 def _ask(sources: Sequence[Source]) -> list[Snapshot]:
-    """Login, access to every repository, then what each has."""
+    """Check the login and the access to every repository, then list what each has."""
     name = hub.account()
     _OUT.print(f"login      {name or 'none: no token in the environment or in .env'}")
     wanted: dict[str, list[Source]] = {}
@@ -97,34 +97,29 @@ def _choose(repository: str, sources: Sequence[Source]) -> Snapshot:
     return Snapshot(repository, commit, list(chosen.values()))
 
 
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One fetch into a cache at a time."""
+def _exclusive() -> AbstractContextManager:
+    """Wait until no other process fetches into this cache, and keep others out while the context lasts."""
     lock = FileLock(Path(constants.HF_HUB_CACHE) / ".locks" / "fetch.lock")
     Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
     try:
-        lock.acquire(timeout=0)
+        return lock.acquire(timeout=0)
     except Timeout:
         _OUT.print("waiting for another fetch into this cache …")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        return lock.acquire()
 
 
-def _bring(snapshots: Sequence[Snapshot], verify: bool) -> None:
+def _download(snapshots: Sequence[Snapshot], verify: bool) -> None:
     if verify:
         _OUT.print("verifying  what is in the cache, by its digests …")
     missing = [(s, file) for s in snapshots for file in s.files if file.large and not s.has(file, verify)]
-    needed = sum(snapshot.to_come(file) for snapshot, file in missing)
+    needed = sum(snapshot.missing_bytes(file) for snapshot, file in missing)
     variable, cache = cache_setting()
     free = shutil.disk_usage(Path(constants.HF_HUB_CACHE)).free
     if needed > free:
         raise RequestError(variable, cache, f"a disk with {decimal(needed)} of room; this one has {decimal(free)}")
-    with Arrivals(needed, _OUT) as arrivals:
+    with DownloadProgress(needed, _OUT) as progress:
         for snapshot, file in missing:
-            snapshot.obtain(file, arrivals)
+            snapshot.obtain(file, progress)
     for snapshot in snapshots:
         snapshot.complete()
 

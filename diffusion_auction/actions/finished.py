@@ -1,4 +1,4 @@
-"""What a finished run stores, read again: each file is held against those that it was made of."""
+"""Read what a finished run stores and check each file against those that it follows from."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from typing import Any
 import pandas as pd
 from pandas.testing import assert_frame_equal
 
+from diffusion_auction.config import ExperimentConfig, read_config
 from diffusion_auction.evaluation.evaluate import run_auctions
-from diffusion_auction.evaluation.metrics import check_metrics, read_metrics
+from diffusion_auction.evaluation.metrics import Metrics, check_metrics, read_metrics
 from diffusion_auction.evaluation.scores import Scores, check_scores
 from diffusion_auction.market.bids import Bids
 from diffusion_auction.mechanisms import Mechanism, side_by_side
 from generative_auctions.errors import RequestError
 from generative_auctions.files import DamagedFileError, read_table
+
+
+def read_stored(run_dir: Path, stored: dict[str, Any]) -> ExperimentConfig:
+    """Check the configuration `stored` in `run_dir`, which may lie elsewhere than when it was written."""
+    tree = {key: value for key, value in stored.items() if key != "identity"}
+    return read_config(tree | {"run_dir": str(run_dir)})
 
 
 def check_finished(run_dir: Path, *also: str) -> None:
@@ -27,7 +34,7 @@ def check_finished(run_dir: Path, *also: str) -> None:
 
 
 def check_images(run_dir: Path, samples: pd.DataFrame) -> None:
-    """Raise `DamagedFileError` for an image that is another than the one of the table `samples`; one may be absent."""
+    """Raise `DamagedFileError` for an image other than the one of the table `samples`. Images may be absent."""
     for path, digest in zip(samples["path"], samples["sha256"], strict=True):
         file = run_dir / path
         if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() != digest:
@@ -35,7 +42,7 @@ def check_images(run_dir: Path, samples: pd.DataFrame) -> None:
 
 
 def read_scores(run_dir: Path) -> Scores:
-    """The scores that `run_dir` stores; raises `RequestError` naming the file if it is damaged."""
+    """Read the scores of `run_dir`. Raises `RequestError` naming the file if it is damaged."""
     file = run_dir / "scores.parquet"
     table = read_table(file)
     try:
@@ -46,8 +53,8 @@ def read_scores(run_dir: Path) -> Scores:
 
 def read_outcomes(
     run_dir: Path, scores: Scores, mechanism: Mechanism, bids: Sequence[Bids] | None = None
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The auctions and metrics that `run_dir` stores; `bids` are those auctioned, by default all of the `scores`.
+) -> tuple[pd.DataFrame, Metrics]:
+    """Read the auctions and metrics of `run_dir`; `bids` are those auctioned, by default all of the `scores`.
 
     The auctions are held again, which is cheap: so tables and metrics of different runs are told apart. Raises
     `RequestError` naming a file that is damaged or does not follow from those before it.
@@ -63,7 +70,7 @@ def read_outcomes(
 
 
 def is_of(table: pd.DataFrame, expected: pd.DataFrame) -> bool:
-    """Whether `table` has the rows and columns of `expected`, numbers within rounding; it may have more columns."""
+    """Return whether `table` has the rows and at least the columns of `expected`, numbers within rounding."""
     try:
         assert_frame_equal(table[list(expected)], expected, check_dtype=False, rtol=1e-9, atol=1e-12)
     except (AssertionError, KeyError, TypeError, ValueError):

@@ -13,7 +13,7 @@ _OUT = plain_console(soft_wrap=True)
 
 
 def show_plan(experiment: Experiment) -> None:
-    """Print what the run would make and cost; nothing is generated or written."""
+    """Print what the run would make and cost. Nothing is generated or written."""
     plan, config = experiment.plan, experiment.config
     table = Table(title=f"plan of {config.name}", show_header=False)
     for label, value in {
@@ -28,7 +28,7 @@ def show_plan(experiment: Experiment) -> None:
         table.add_row(label, value if isinstance(value, str) else f"{value:,}")
     ratios = plan.images.filter(regex=r"^normalized_bid_").apply(tuple, axis=1)
     for mechanism in dict.fromkeys((experiment.mechanism, BASELINE)):
-        own = {ratio for b in experiment.bids for ratio in map(bidding.normalized, mechanism.pools(b))}
+        own = {ratio for b in experiment.bids for ratio in map(bidding.normalized, mechanism.required_bids(b))}
         images = plan.images[ratios.isin(own)]
         bill = f"{len(own):,} compositions, {len(images):,} images, {images['sample_passes'].sum():,} sample passes"
         table.add_row(f"of these {mechanism.name} needs", bill)

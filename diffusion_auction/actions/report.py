@@ -1,8 +1,7 @@
-"""`action=report`: the figures and the page of a finished run again, from what it stored."""
+"""`action=report`: draw the figures and the page of a finished run again from what it stored."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -11,9 +10,16 @@ from typing import Any
 import pandas as pd
 
 from diffusion_auction.actions.experiment import Experiment, prepare
-from diffusion_auction.actions.finished import check_finished, check_images, is_of, read_outcomes, read_scores
-from diffusion_auction.config import read_config
-from diffusion_auction.evaluation.scores import Scores, numbered
+from diffusion_auction.actions.finished import (
+    check_finished,
+    check_images,
+    is_of,
+    read_outcomes,
+    read_scores,
+    read_stored,
+)
+from diffusion_auction.columns import numbered
+from diffusion_auction.evaluation.metrics import Metrics
 from diffusion_auction.report.page import write_report
 from generative_auctions.files import DamagedFileError, read_table
 from generative_auctions.run_directory import from_stored, read_provenance
@@ -23,10 +29,12 @@ _OUT = plain_console(soft_wrap=True)
 
 
 def report(run_dir: Path, stored: dict[str, Any]) -> None:
-    """Figures and page again from what `run_dir` stores; `stored` is its configuration. Raises `RequestError`."""
+    """Draw the figures and the page again from what `run_dir` stores; `stored` is its configuration.
+
+    Raises `RequestError`.
+    """
     with from_stored(run_dir):
-        tree = {key: value for key, value in stored.items() if key != "identity"}
-        experiment = prepare(read_config(tree | {"run_dir": str(run_dir)}))
+        experiment = prepare(read_stored(run_dir, stored))
     check_finished(run_dir, "samples.parquet")
     samples = read_table(run_dir / "samples.parquet", ("sha256",))
     if not is_of(samples, experiment.plan.images):
@@ -34,22 +42,13 @@ def report(run_dir: Path, stored: dict[str, Any]) -> None:
     check_images(run_dir, samples)
     scores = read_scores(run_dir)
     auctions, metrics = read_outcomes(run_dir, scores, experiment.mechanism, experiment.bids)
-    if not _scored(scores) <= _asked(experiment) or metrics["left_out"] != [asdict(item) for item in scores.left_out]:
+    planned = product(experiment.scenarios, experiment.plan.vectors, range(experiment.config.samples))
+    asked = {(scenario, *vector, sample) for scenario, vector, sample in planned}
+    scored = scores.rows[["scenario", *numbered("bid", scores.n_agents), "sample"]].itertuples(index=False, name=None)
+    if not asked.issuperset(scored) or metrics["left_out"] != [asdict(item) for item in scores.left_out]:
         raise DamagedFileError(run_dir / "scores.parquet", "its rows are not those that metrics.json is of")
     page = write_run_report(experiment, run_dir, samples, scores.rows, auctions, metrics)
     _OUT.print(f"report   {page}")
-
-
-def _asked(experiment: Experiment) -> set[tuple[Hashable, ...]]:
-    """Scenario, bids and sample of each row that scores.parquet should have."""
-    vectors, samples = experiment.plan.vectors, range(experiment.config.samples)
-    return {(scenario, *vector, sample) for scenario, vector, sample in product(experiment.scenarios, vectors, samples)}
-
-
-def _scored(scores: Scores) -> set[tuple[Hashable, ...]]:
-    """The same of the rows that it has."""
-    keys = scores.rows[["scenario", *numbered("bid", scores.n_agents), "sample"]]
-    return set(keys.itertuples(index=False, name=None))
 
 
 def write_run_report(
@@ -58,8 +57,9 @@ def write_run_report(
     samples: pd.DataFrame,
     scores: pd.DataFrame,
     auctions: pd.DataFrame,
-    metrics: dict[str, Any],
+    metrics: Metrics,
 ) -> Path:
+    """Write the figures and the page of `experiment` from its tables and return the page's path."""
     config = experiment.config
     settings = {
         "name": config.name,

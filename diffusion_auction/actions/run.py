@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ from rich.table import Table
 
 from diffusion_auction.actions.experiment import Experiment, check_possible, scenarios_in_words
 from diffusion_auction.actions.report import write_run_report
+from diffusion_auction.columns import columns, row_values
 from diffusion_auction.config import ANOTHER, identity
 from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
+from diffusion_auction.evaluation.metrics import Metrics
 from diffusion_auction.evaluation.scores import check_scores
-from diffusion_auction.generation.plan import columns, row_values
+from diffusion_auction.figures import image_paths, sold_image
+from diffusion_auction.generation.plan import planned_images
 from diffusion_auction.market import bids as bidding
 from diffusion_auction.market.compositions import COMPOSITIONS
 from diffusion_auction.market.scenarios import Scenario
@@ -47,7 +51,7 @@ def run(experiment: Experiment) -> None:
 
 
 def _make_and_score(experiment: Experiment, run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables `samples` and `scores`, after making and scoring what is not yet there."""
+    """Make and score what is not yet there and return the tables `samples` and `scores`."""
     from diffusion_auction.generation import generator  # torch, only where images are made
     from diffusion_auction.scoring import scorer
 
@@ -92,31 +96,22 @@ def _make_and_score(experiment: Experiment, run_dir: Path) -> tuple[pd.DataFrame
 def _scores(
     experiment: Experiment, samples: pd.DataFrame, alignments: list[list[float]], quality: list[float]
 ) -> pd.DataFrame:
-    """One row per (scenario, bid vector as submitted, sample): bid vectors of one ratio share their images."""
+    """Return one row per (scenario, bid vector as submitted, sample): bid vectors of one ratio share their images."""
     scored = {
-        (row["scenario"], row_values(row, "normalized_bid"), row["sample"]): (values, score)
-        for row, values, score in zip(samples.to_dict("records"), alignments, quality, strict=True)
+        (image.scenario, image.bids, image.sample): (values, score)
+        for image, values, score in zip(planned_images(samples), alignments, quality, strict=True)
     }
     rows = []
-    for scenario in experiment.scenarios:
-        for vector in experiment.plan.vectors:
-            for sample in range(experiment.config.samples):
-                (*own, base), score = scored[scenario, bidding.normalized(vector), sample]
-                rows.append(
-                    {
-                        "scenario": scenario,
-                        "sample": sample,
-                        **columns("bid", vector),
-                        **columns("alignment", own),
-                        "alignment_base": base,
-                        "quality": score,
-                    }
-                )
+    every = product(experiment.scenarios, experiment.plan.vectors, range(experiment.config.samples))
+    for scenario, vector, sample in every:
+        (*own, base), score = scored[scenario, bidding.normalized(vector), sample]
+        row = {"scenario": scenario, "sample": sample, **columns("bid", vector), **columns("alignment", own)}
+        rows.append({**row, "alignment_base": base, "quality": score})
     return pd.DataFrame(rows)
 
 
-def _settle(experiment: Experiment, samples: pd.DataFrame, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The auctions under every mechanism, that of the run first, and the metrics."""
+def _settle(experiment: Experiment, samples: pd.DataFrame, table: pd.DataFrame) -> tuple[pd.DataFrame, Metrics]:
+    """Hold the auctions under every mechanism, that of the run first, and compute the metrics."""
     scores, mechanisms = check_scores(table), side_by_side(experiment.mechanism)
     compose = COMPOSITIONS[experiment.config.composition.name]
     auctions = run_auctions(scores, mechanisms, experiment.bids)
@@ -132,7 +127,7 @@ def _settle(experiment: Experiment, samples: pd.DataFrame, table: pd.DataFrame) 
 
 
 def _generation_log(experiment: Experiment, samples: pd.DataFrame) -> dict[str, Any]:
-    """What was made from which words: the log that users of the paper's scripts know."""
+    """Return what was made from which words: the log that users of the paper's scripts know."""
     return {
         "scenarios": {f"prompt_{number:03d}": scenario.entry() for number, scenario in experiment.scenarios.items()},
         "model": experiment.config.model.model_dump(mode="json"),
@@ -141,21 +136,22 @@ def _generation_log(experiment: Experiment, samples: pd.DataFrame) -> dict[str, 
 
 
 def _show_outcome(
-    experiment: Experiment, auctions: pd.DataFrame, samples: pd.DataFrame, metrics: dict[str, Any], page: Path
+    experiment: Experiment, auctions: pd.DataFrame, samples: pd.DataFrame, metrics: Metrics, page: Path
 ) -> None:
     """Print the auctions of a small run one by one, of a sweep the gain; then where to look."""
     own = auctions[auctions["mechanism"] == experiment.mechanism.name]
     if len(own) <= 12:
+        paths = image_paths(samples)
         for auction in own.to_dict("records"):
             _OUT.print(_auction_table(experiment.scenarios[auction["scenario"]], auction))
-            _OUT.print(f"image    {experiment.run_dir / _sold(auction, samples)}")
+            _OUT.print(f"image    {experiment.run_dir / paths[sold_image(auction)]}")
     show_gain(metrics, experiment.mechanism)
     if len(experiment.scenarios) < len(experiment.config.prompts.entries or ()):
         _OUT.print(f"prompts  {scenarios_in_words(experiment)}")
     _OUT.print(f"report   {page}")
 
 
-def show_gain(metrics: dict[str, Any], mechanism: Mechanism) -> None:
+def show_gain(metrics: Metrics, mechanism: Mechanism) -> None:
     """Print how far `mechanism` beats the baseline, if it is another and there is something to compare."""
     gain = metrics["welfare"].get(mechanism.name)
     if gain and gain["relative_gain_mean"] is not None:
@@ -167,20 +163,12 @@ def show_gain(metrics: dict[str, Any], mechanism: Mechanism) -> None:
 
 
 def _auction_table(scenario: Scenario, auction: dict[str, Any]) -> Table:
-    table = Table(title=f"{scenario.base_prompt} ({auction['mechanism']})")
-    for heading in ("agent", "bid", "alignment", "value", "payment", "utility"):
-        table.add_column(heading, justify="left" if heading == "agent" else "right")
-    for i, prompt in enumerate(scenario.agent_prompts, start=1):
-        figures = [auction[f"{name}_{i}"] for name in ("alignment", "value", "payment", "utility")]
-        table.add_row(prompt, f"{auction[f'bid_{i}']:g}", *(f"{value:.4f}" for value in figures))
+    quantities = ("bid", "alignment", "value", "payment", "utility")
+    table = Table("agent", title=f"{scenario.base_prompt} ({auction['mechanism']})")
+    for heading in quantities:
+        table.add_column(heading, justify="right")
+    per_agent = zip(*(row_values(auction, name) for name in quantities), strict=True)
+    for prompt, (bid, *others) in zip(scenario.agent_prompts, per_agent, strict=True):
+        table.add_row(prompt, f"{bid:g}", *(f"{value:.4f}" for value in others))
     table.caption = f"welfare {auction['welfare']:.4f}, revenue {auction['revenue']:.4f}"
     return table
-
-
-def _sold(auction: dict[str, Any], samples: pd.DataFrame) -> str:
-    """The path, below the run directory, of the image that `auction` sold."""
-    chosen = row_values(auction, "chosen_bid")
-    for row in samples[samples["scenario"] == auction["scenario"]].to_dict("records"):
-        if row["sample"] == auction["chosen_sample"] and row_values(row, "normalized_bid") == chosen:
-            return row["path"]
-    raise LookupError(f"no image for {auction}")

@@ -1,1 +1,1 @@
-"""What the recorded scores show: monotonicity, welfare, truthfulness, quality. Never imports torch."""
+"""Metrics of recorded scores: monotonicity, welfare, truthfulness, revenue, quality. Never imports torch."""

@@ -1,4 +1,4 @@
-"""How sure a figure is: a bootstrap that resamples scenarios and, within each, samples.
+"""Confidence intervals by a bootstrap that resamples scenarios and, within each, samples.
 
 A sample keeps its noise for every bid, so it is drawn with all its bids or not at all. Of a single scenario
 only the samples are resampled: the interval then says nothing about other scenarios.
@@ -7,13 +7,16 @@ only the samples are resampled: the interval then says nothing about other scena
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+
+from diffusion_auction.evaluation.metrics import Mean
 
 DRAWS = 1000
 LEVEL = 0.95
 
 
 def resample(scenarios: np.ndarray, rng: np.random.Generator, draws: int = DRAWS) -> np.ndarray:
-    """How often each unit, a (scenario, sample), enters each draw: counts (draws, units).
+    """Count how often each unit, a (scenario, sample), enters each draw: counts (draws, units).
 
     `scenarios` (units,) names the scenario of each unit. A draw takes as many scenarios as there are, with
     replacement, and for each time a scenario is taken as many of its samples as it has, with replacement.
@@ -29,8 +32,42 @@ def resample(scenarios: np.ndarray, rng: np.random.Generator, draws: int = DRAWS
     return np.bincount(unit[asked], minlength=draws * len(order)).reshape(draws, len(order))
 
 
+def group_means(
+    images: pd.DataFrame, score: str, group: np.ndarray, groups: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Average the column `score` over each group of `images`, which must not be empty.
+
+    Args:
+        images: rows with columns scenario, sample and `score`.
+        group: the group of each row, int (rows,), from 0.
+        groups: how many groups there are.
+        seed: of the bootstrap.
+
+    Returns:
+        The number of images (groups,), the observed means (groups,), and those of the draws (draws, groups); a mean is
+        NaN where a group has no image.
+    """
+    units = images.groupby(["scenario", "sample"], sort=True)
+    unit, scenario = units.ngroup().to_numpy(), pd.factorize(units["scenario"].first())[0]
+    sums, sizes = np.zeros((2, len(scenario), groups))
+    np.add.at(sums, (unit, group), images[score].to_numpy(dtype=float))
+    np.add.at(sizes, (unit, group), 1)
+    counts = resample(scenario, np.random.default_rng(seed))
+    return sizes.sum(axis=0), divide(sums.sum(axis=0), sizes.sum(axis=0)), resampled_means(counts, sums, sizes)
+
+
+def resampled_means(counts: np.ndarray, sums: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return the means Σ sums / Σ sizes over units of each draw: (draws, points).
+
+    `counts` (draws, units) as from `resample`; `sums` and `sizes` (units, points): total and number of the
+    observations of each unit at each point. A mean is NaN where a draw has no observation.
+    """
+    weight = counts.astype(float)
+    return divide(weight @ sums, weight @ sizes)
+
+
 def sample_draws(samples: np.ndarray, k: int, seed: int, draws: int = DRAWS) -> np.ndarray:
-    """Which of `samples` (indices, ascending) are there: bool (1 + draws, samples).
+    """Draw from `samples` (indices, ascending): bool (1 + draws, samples), which of them are there.
 
     First those of 0…k−1 that there are, then, `draws` times, as many drawn from all of them with replacement. The
     draws of one `seed` are nested: what is drawn for k is drawn for k + 1.
@@ -43,38 +80,24 @@ def sample_draws(samples: np.ndarray, k: int, seed: int, draws: int = DRAWS) -> 
     return drawn
 
 
-def mean_interval(counts: np.ndarray, sums: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper ends (points,) for the means Σ sums / Σ sizes over units.
-
-    `counts` (draws, units) as from `resample`; `sums` and `sizes` (units, points): total and number of the
-    observations of each unit at each point. An end is NaN where no draw has an observation.
-    """
-    weight = counts.astype(float)
-    return interval(divide(weight @ sums, weight @ sizes))
-
-
-def nested_interval(
-    sums: np.ndarray, sizes: np.ndarray, estimate: float, rng: np.random.Generator
-) -> tuple[float, float]:
-    """Ends for Σ sums / Σ sizes over scenarios, `sums` and `sizes` (scenarios, draws) from resampled samples.
+def nested_interval(sums: np.ndarray, sizes: np.ndarray, mean: float, rng: np.random.Generator) -> tuple[float, float]:
+    """Return the ends for Σ sums / Σ sizes over scenarios, of (scenarios, draws) from resampled samples.
 
     For statistics of a maximum over samples. A resample repeats some images and misses others, so its maximum
-    is too low by construction; the draws are therefore centred on `estimate` and only their spread is used.
+    is too low by construction; the draws are therefore centred on the observed `mean` and only their spread is used.
     """
     n, draws = sums.shape
-    if not draws:
-        return np.nan, np.nan
-    at = rng.integers(n, size=(draws, n)), rng.integers(draws, size=(draws, n))
+    at = rng.integers(n, size=(draws, n)), rng.integers(draws, size=(draws, n)) if draws else 0
     means = divide(sums[at].sum(axis=1), sizes[at].sum(axis=1))
     means = means[np.isfinite(means)]
     if not means.size:
         return np.nan, np.nan
-    low, high = interval((means - means.mean() + estimate)[:, None])
+    low, high = interval((means - means.mean() + mean)[:, None])
     return float(low[0]), float(high[0])
 
 
 def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The central `LEVEL` of each column of `draws` (draws, points), NaN entries left out."""
+    """Return the ends of the central `LEVEL` of each column of `draws` (draws, points), NaN entries left out."""
     ends = np.full((2, draws.shape[1]), np.nan)
     some = np.isfinite(draws).any(axis=0)
     tail = (1 - LEVEL) / 2
@@ -84,10 +107,15 @@ def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """The quotient; NaN where nothing positive divides."""
+    """Return the quotient; NaN where the denominator is not positive."""
     return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0)
 
 
+def estimate(mean: float, low: float, high: float, n: float) -> Mean:
+    """Return the mean of `n` observations and the ends of its interval, as metrics.json states them."""
+    return {"mean": number(mean), "ci_low": number(low), "ci_high": number(high), "n": int(n)}
+
+
 def number(value: float) -> float | None:
-    """`value` for JSON: None in place of NaN and infinities."""
+    """Return `value` for JSON: None in place of NaN and infinities."""
     return float(value) if np.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Mechanisms at the same number of images, and at the same number of sample passes, an auction."""
+"""Compare mechanisms at the same number of images, and of sample passes, per auction."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_auction.evaluation.bootstrap import sample_draws
-from diffusion_auction.evaluation.estimates import Tally
+from diffusion_auction.evaluation.bootstrap import divide, sample_draws
+from diffusion_auction.evaluation.estimates import Estimates
+from diffusion_auction.evaluation.metrics import EqualCost, Mean
 from diffusion_auction.evaluation.money import share_of_welfare
 from diffusion_auction.evaluation.scores import Scores
 from diffusion_auction.evaluation.truthfulness import regrets
 from diffusion_auction.market.bids import Bids, normalized, one_hot
-from diffusion_auction.mechanisms import VCG, Mechanism, Pools, VCGPool
+from diffusion_auction.mechanisms import VCG, CandidatePool, Mechanism, VCGPool
 
 Branches = Callable[[Bids], int]
 """Sample passes that one step of the composition of some bids takes."""
@@ -30,7 +31,7 @@ class _Auctions:
     """One scenario: its pools, the bid vectors auctioned, and what a sample of each block costs."""
 
     scenario: Hashable
-    pools: Pools
+    pools: CandidatePool
     bids: np.ndarray
     """(B, n), those at which somebody bids."""
     costs: Mapping[str, np.ndarray]
@@ -39,21 +40,16 @@ class _Auctions:
     """Which auctions are compared, bool (B,); the others count as unknown, and so does regret over their bids."""
 
     def settled(self, mechanism: Mechanism) -> np.ndarray:
-        """Which of them both `mechanism` and the reference have every pool for: bool (B,)."""
+        """Return which of them both `mechanism` and the reference have every pool for: bool (B,)."""
         runs = (each.run(self.bids, self.pools) for each in (mechanism, REFERENCE))
         return np.logical_and.reduce([np.isfinite(outcomes.payments[0]).all(axis=1) for outcomes in runs])
 
 
-@dataclass(frozen=True, eq=False)
-class _Figures:
-    """Auctions of one scenario with some number of samples: as observed, then resampled, each (1 + draws, B)."""
+_Held = tuple[Hashable, dict[str, np.ndarray]]
+"""A scenario and its auctions with some number of samples: as observed, then resampled, each (1 + draws, B).
 
-    scenario: Hashable
-    welfare: np.ndarray
-    regret: np.ndarray
-    """Relative regret of agent 1."""
-    share: np.ndarray
-    """Revenue ÷ welfare."""
+`welfare`, the relative `regret` of agent 1, and `share`, revenue ÷ welfare.
+"""
 
 
 def equal_cost(
@@ -62,8 +58,8 @@ def equal_cost(
     mechanisms: Sequence[Mechanism],
     branches: Branches,
     seed: int,
-) -> list[dict[str, Any]]:
-    """Each of `mechanisms`, and `vcg_pool` with several pools, against `vcg` at the same cost.
+) -> list[EqualCost]:
+    """Compare each of `mechanisms`, and `vcg_pool` with several pools, against `vcg` at the same cost.
 
     An auction held alone costs the images of the pools that its mechanism reads: k of each composition, payments
     included, nothing shared with other auctions. As a pool that may not depend on the bids has as many samples at
@@ -73,10 +69,10 @@ def equal_cost(
     most what `vcg` does; and, so that pools can be told apart at one budget, for each reference k of `BUDGETS` that
     the samples of a pool suffice for.
     """
-    sets = [_auctions(scores, scenario, asked, branches) for scenario, asked in bids.items()]
+    sets = [_auctions(scores, scenario, asked[asked.any(axis=1)], branches) for scenario, asked in bids.items()]
     sets = [auctions for auctions in sets if len(auctions.bids)]
     most = min((len(auctions.pools.samples) for auctions in sets), default=0)
-    rows, held = [], dict[Any, list[_Figures]]()
+    rows, held = list[Any](), dict[Any, list[_Held]]()
     for label, mechanism in _contestants(mechanisms, scores).items():
         both = [replace(auctions, counted=auctions.settled(mechanism)) for auctions in sets]
         prices, references = _prices(mechanism, both), _prices(REFERENCE, both)
@@ -93,17 +89,22 @@ def equal_cost(
 
 
 def _contestants(mechanisms: Sequence[Mechanism], scores: Scores) -> dict[str, Mechanism]:
-    """By label: the mechanisms but for the reference; and pools of several kinds, where all images are there."""
+    """Return by label the mechanisms but the reference, and pools of several kinds for which all images are there."""
     chosen = {m.name: m for m in mechanisms if m.name not in (REFERENCE.name, VCGPool.name)}
     ratios = [set(map(tuple, scores.pools(scenario).ratios.tolist())) for scenario in scores.scenarios]
     choices = pool_choices(scores.n_agents, min(map(len, ratios)))
     pools = {f"vcg_pool ({name})": VCGPool(entries) for name, entries in choices.items()}
-    there = {label: pool for label, pool in pools.items() if all(_has(own, pool, scores.n_agents) for own in ratios)}
+    everywhere = set.intersection(*ratios)
+    there = {
+        label: pool
+        for label, pool in pools.items()
+        if everywhere.issuperset(map(normalized, pool.vectors(scores.n_agents)))
+    }
     return chosen | there | {"vcg_pool (every image)": VCGPool()}
 
 
 def pool_choices(n_agents: int, compositions: int) -> dict[str, tuple[str | Bids, ...]]:
-    """Fixed sets of compositions that a pool may be made of, by name; none of more than there are `compositions`."""
+    """Return sets of compositions that a pool may be made of by name, none of more than there are `compositions`."""
     choices: dict[str, tuple[str | Bids, ...]] = {
         "one-hot": ("one_hot",),
         "joint": ("joint",),
@@ -117,20 +118,15 @@ def pool_choices(n_agents: int, compositions: int) -> dict[str, tuple[str | Bids
     return choices
 
 
-def _has(ratios: set[Bids], pool: VCGPool, n_agents: int) -> bool:
-    return all(normalized(vector) in ratios for vector in pool.vectors(n_agents))
-
-
 def _auctions(scores: Scores, scenario: Hashable, bids: np.ndarray, branches: Branches) -> _Auctions:
     pools = scores.pools(scenario)
     passes = np.array([branches(tuple(ratio)) for ratio in pools.ratios.tolist()], dtype=float)
     costs = dict(zip(COSTS, (np.ones(len(passes)), passes), strict=True))
-    asked = bids[bids.any(axis=1)]
-    return _Auctions(scenario, pools, asked, costs, counted=np.ones(len(asked), dtype=bool))
+    return _Auctions(scenario, pools, bids, costs, counted=np.ones(len(bids), dtype=bool))
 
 
 def _prices(mechanism: Mechanism, sets: Sequence[_Auctions]) -> dict[str, float]:
-    """What an auction costs on average for each sample, by what is counted; NaN where there is none."""
+    """Return what an auction costs on average for each sample, by what is counted; NaN where there is none."""
     reads = [mechanism.run(auctions.bids, auctions.pools).read[auctions.counted] for auctions in sets]
     prices = {}
     for unit in COSTS:
@@ -141,7 +137,7 @@ def _prices(mechanism: Mechanism, sets: Sequence[_Auctions]) -> dict[str, float]
 
 
 def _sizes(price: float, reference: float, most: int, budgets: Sequence[int]) -> list[tuple[int, int]]:
-    """Pairs of k and reference k, at most `most`, with k at most as dear: the largest such pair, and `budgets`."""
+    """Return pairs (k, reference k), at most `most`, with k at most as dear: the largest such pair, and `budgets`."""
     if not (np.isfinite(price) and np.isfinite(reference)):
         return []
     largest = min(most, int(most * price / reference + 1e-9))
@@ -149,33 +145,34 @@ def _sizes(price: float, reference: float, most: int, budgets: Sequence[int]) ->
     return [(k, reference_k) for k, reference_k in pairs if 0 < k <= most and 0 < reference_k <= most]
 
 
-def _held(mechanism: Mechanism, sets: Sequence[_Auctions], k: int, seed: int) -> list[_Figures]:
-    """The auctions of each scenario with k samples."""
-    figures = []
+def _held(mechanism: Mechanism, sets: Sequence[_Auctions], k: int, seed: int) -> list[_Held]:
+    """Hold the auctions of each scenario with k samples."""
+    held = []
     for auctions in sets:
         pools = auctions.pools
         outcomes = mechanism.run(auctions.bids, pools.drawn(sample_draws(pools.samples, k, seed)))
-        payments = np.where(auctions.counted[:, None], outcomes.payments, np.nan)
-        outcomes = replace(outcomes, payments=payments)
-        worth = np.where(auctions.counted, outcomes.sold.welfare, np.nan)
-        regret, share = regrets(outcomes, 0).relative, share_of_welfare(outcomes)
-        figures.append(_Figures(auctions.scenario, worth, regret, share))
-    return figures
+        outcomes = replace(outcomes, payments=np.where(auctions.counted[:, None], outcomes.payments, np.nan))
+        quantities = {
+            "welfare": np.where(auctions.counted, outcomes.sold.welfare, np.nan),
+            "regret": regrets(outcomes, 0).relative,
+            "share": share_of_welfare(outcomes),
+        }
+        held.append((auctions.scenario, quantities))
+    return held
 
 
-def _compared(own: Sequence[_Figures], reference: Sequence[_Figures], seed: int) -> dict[str, Any]:
-    """Welfare relative to the reference's, and regret and revenue of both, with intervals."""
-    tallies: dict[str, Tally] = {}
-    for ours, theirs in zip(own, reference, strict=True):
-        ratio = np.divide(
-            ours.welfare, theirs.welfare, out=np.full(ours.welfare.shape, np.nan), where=theirs.welfare > 0
-        )
-        for name, least, values in (
-            ("relative_welfare", -np.inf, ratio - 1),
-            ("relative_regret", 0.0, ours.regret),
-            ("share_of_welfare", -np.inf, ours.share),
-            ("reference_regret", 0.0, theirs.regret),
-            ("reference_share", -np.inf, theirs.share),
-        ):
-            tallies.setdefault(name, Tally([0], least)).add(ours.scenario, [values])
-    return {name: tally.overall(seed) for name, tally in tallies.items()}
+def _compared(own: Sequence[_Held], reference: Sequence[_Held], seed: int) -> dict[str, Mean]:
+    """Compare welfare relative to the reference's, and regret and revenue of both, with intervals."""
+    estimates = {
+        "relative_welfare": Estimates([0]),
+        "relative_regret": Estimates([0], least=0.0),
+        "share_of_welfare": Estimates([0]),
+        "reference_regret": Estimates([0], least=0.0),
+        "reference_share": Estimates([0]),
+    }
+    for (scenario, ours), (_, theirs) in zip(own, reference, strict=True):
+        ratio = divide(ours["welfare"], theirs["welfare"]) - 1
+        quantities = (ratio, ours["regret"], ours["share"], theirs["regret"], theirs["share"])
+        for part, values in zip(estimates.values(), quantities, strict=True):
+            part.add(scenario, [values])
+    return {name: part.overall(seed) for name, part in estimates.items()}

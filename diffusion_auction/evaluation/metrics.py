@@ -1,4 +1,4 @@
-"""metrics.json: what must stand in it for figures, pages and comparisons to be made of it.
+"""The schema of metrics.json, and its reader.
 
 More may stand there. A number is None where there is nothing that it could be of.
 """
@@ -6,15 +6,15 @@ More may stand there. A number is None where there is nothing that it could be o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, NotRequired
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, GetPydanticSchema, TypeAdapter
+from typing_extensions import TypedDict
 
-from diffusion_auction.evaluation.scores import count_agents, numbered
+from diffusion_auction.columns import count_agents, numbered
 from generative_auctions.files import DamagedFileError, read_json
 
 _Number = FiniteFloat | None
@@ -22,105 +22,126 @@ _Samples = Annotated[str, Field(pattern=r"^[1-9]\d*$")]
 """k, as a key."""
 
 
-@dataclass
-class _Mean:
-    mean: _Number
+class _Interval(TypedDict):
+    """The ends of a 95 % interval, and the number of observations."""
+
     ci_low: _Number
     ci_high: _Number
     n: int
 
 
-@dataclass
-class _Point(_Mean):
+class Mean(_Interval):
+    """A mean with its interval."""
+
+    mean: _Number
+
+
+class Names(NamedTuple):
+    """Under which names a part of metrics.json states a mean and the ends of its interval."""
+
+    mean: str
+    low: str = "ci_low"
+    high: str = "ci_high"
+
+    def of(self, estimate: Mean) -> dict[str, Any]:
+        """Return `estimate`, without its n, under these names."""
+        return {self.mean: estimate["mean"], self.low: estimate["ci_low"], self.high: estimate["ci_high"]}
+
+
+GAIN = Names("relative_gain_mean")
+REGRET = Names("relative_regret_mean")
+DEVIATION = Names("deviation_mean", "deviation_ci_low", "deviation_ci_high")
+REVENUE = Names("mean")
+SHARE = Names("share_of_welfare", "share_ci_low", "share_ci_high")
+"""What entries of `welfare`, `truthfulness` (regret and deviation) and `revenue` (revenue and share) state."""
+
+
+class Point(Mean):
+    """A point of a curve over an agent's normalised bid."""
+
     normalized_bid: FiniteFloat
 
 
-@dataclass
-class _Monotonicity:
+class Monotonicity(TypedDict):
+    """How an agent's alignment follows its bid."""
+
     spearman: _Number
     adjacent_pairs: int
     adjacent_violations: int
-    curve: list[_Point]
+    curve: list[Point]
 
 
-@dataclass
-class _ScenarioGain(_Mean):
+class ScenarioGain(Mean):
+    """The gain of one scenario."""
+
     scenario: int | str
-    by_k: dict[_Samples, _Mean]
+    by_k: dict[_Samples, Mean]
 
 
-@dataclass
-class _GainByBids:
+class _MeanGain(TypedDict):
+    relative_gain: FiniteFloat
+    n: int
+
+
+class GainByBids(_MeanGain):
+    """The mean gain at one bid vector."""
+
     bids: list[FiniteFloat]
-    relative_gain: FiniteFloat
-    n: int
 
 
-@dataclass
-class _GainByBidders:
+class GainByBidders(_MeanGain):
+    """The mean gain where so many agents bid."""
+
     bidders: int
-    relative_gain: FiniteFloat
-    n: int
 
 
-@dataclass
-class _Gain:
+class Gain(_Interval):
+    """A mechanism's entry of `welfare`: its gain over the baseline."""
+
     relative_gain_mean: _Number
-    ci_low: _Number
-    ci_high: _Number
     relative_gain_max: _Number
-    n: int
     left_out: int
     by_k: dict[_Samples, _Number]
     by_k_intervals: dict[_Samples, tuple[_Number, _Number]]
-    by_bids: list[_GainByBids]
-    by_bidders: list[_GainByBidders]
-    by_scenario: list[_ScenarioGain]
+    by_bids: list[GainByBids]
+    by_bidders: list[GainByBidders]
+    by_scenario: list[ScenarioGain]
 
 
-class _Welfare(BaseModel):
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, _Gain]
-    baseline: str
+class Regret(_Interval):
+    """Regret of agent 1, and deviation of its best bid."""
 
-
-@dataclass
-class _Regret:
     relative_regret_mean: _Number
-    ci_low: _Number
-    ci_high: _Number
-    n: int
     deviation_mean: _Number
     deviation_ci_low: _Number
     deviation_ci_high: _Number
 
 
-@dataclass
-class _ScenarioRegret(_Regret):
+class ScenarioRegret(Regret):
+    """Regret and deviation of one scenario."""
+
     scenario: int | str
-    by_k: dict[_Samples, _Regret]
+    by_k: dict[_Samples, Regret]
 
 
-@dataclass
-class _Truthfulness(_Regret):
+class Truthfulness(Regret):
+    """A mechanism's entry of `truthfulness`."""
+
     relative_regret_median: _Number
     relative_regret_max: _Number
     absolute_regret_max: _Number
     excluded: int
     left_out: int
-    by_k: dict[_Samples, _Regret]
-    by_scenario: list[_ScenarioRegret]
+    by_k: dict[_Samples, Regret]
+    by_scenario: list[ScenarioRegret]
 
 
-@dataclass
-class _Revenue:
-    mean: _Number
-    ci_low: _Number
-    ci_high: _Number
+class Revenue(Mean):
+    """A mechanism's entry of `revenue`."""
+
     share_of_welfare: _Number
     share_ci_low: _Number
     share_ci_high: _Number
-    n: int
     left_out: int
     deficits: int
     payments: int
@@ -129,77 +150,108 @@ class _Revenue:
     lowest_utility: _Number
 
 
-@dataclass
-class _EqualCost:
+class EqualCost(TypedDict):
+    """A mechanism beside the reference at the same cost."""
+
     mechanism: str
     equal: str
     k: int
     reference_k: int
     cost: FiniteFloat
     reference_cost: FiniteFloat
-    relative_welfare: _Mean
-    relative_regret: _Mean
-    share_of_welfare: _Mean
-    reference_regret: _Mean
-    reference_share: _Mean
+    relative_welfare: Mean
+    relative_regret: Mean
+    share_of_welfare: Mean
+    reference_regret: Mean
+    reference_share: Mean
 
 
-@dataclass
-class _QualityPoint(_Point):
+class QualityPoint(Point):
+    """A point of an agent's curve of quality."""
+
     agent: int
 
 
-@dataclass
-class _Difference(_Mean):
+class Difference(Mean):
+    """A difference of two means, and the number of observations of the second."""
+
     n_reference: int
 
 
-@dataclass
-class _Quality:
-    by_normalized_bid: list[_QualityPoint]
+class Quality(TypedDict):
+    """Image quality by bid, and composed images against others."""
+
+    by_normalized_bid: list[QualityPoint]
     base_only: _Number
     base_only_n: int
-    composed_minus_single: _Difference
-    composed_minus_base: _Difference
+    composed_minus_single: Difference
+    composed_minus_base: Difference
 
 
-@dataclass
-class _Cost:
+class Cost(TypedDict):
+    """What it took to generate the images of a run."""
+
     images: int
     sample_passes: int
+    sample_passes_naive: NotRequired[int]
 
 
-@dataclass
-class _LeftOut:
+class LeftOut(TypedDict):
+    """Something in a score table that the evaluation cannot use; see `scores.LeftOut`."""
+
     where: str
     found: str
     count: int
     consequence: str
 
 
-@dataclass
-class _Metrics:
-    monotonicity: dict[str, _Monotonicity]
-    welfare: _Welfare
-    truthfulness: dict[str, _Truthfulness]
-    revenue: dict[str, _Revenue]
-    left_out: list[_LeftOut]
-    equal_cost: list[_EqualCost] | None = None
-    quality: _Quality | None = None
-    cost: _Cost | None = None
+class _Welfare(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Gain]
+    baseline: str
 
 
-_METRICS = TypeAdapter(_Metrics)
+Welfare = Annotated[dict[str, Any], GetPydanticSchema(lambda _, schema_of: schema_of(_Welfare))]
+"""The name of the `baseline`; beside it a `Gain` by the name of every other mechanism."""
 
 
-def read_metrics(path: Path, key: str = "run_dir") -> dict[str, Any]:
-    """The content of metrics.json; raises `RequestError` naming the file if it is damaged."""
-    metrics: dict[str, Any] = read_json(path, _METRICS, key=key)
+class Metrics(TypedDict):
+    """The whole of metrics.json, mechanisms by their names; the run's own is the first of `truthfulness`."""
+
+    monotonicity: dict[str, Monotonicity]
+    welfare: Welfare
+    truthfulness: dict[str, Truthfulness]
+    revenue: dict[str, Revenue]
+    left_out: list[LeftOut]
+    equal_cost: NotRequired[list[EqualCost] | None]
+    quality: NotRequired[Quality | None]
+    cost: NotRequired[Cost | None]
+
+
+_METRICS = TypeAdapter(Metrics)
+
+
+def own_mechanism(metrics: Mapping[str, Any]) -> str | None:
+    """Return the mechanism of the run that `metrics`, or a part of them, are of: the first there is."""
+    return next(iter(metrics.get("truthfulness") or {}), None)
+
+
+def read_metrics(path: Path, key: str = "run_dir") -> Metrics:
+    """Read metrics.json.
+
+    Raises:
+        RequestError: the file is damaged; `key` is the configuration key that named its run.
+    """
+    metrics: Metrics = read_json(path, _METRICS, key=key)
     return metrics
 
 
-def check_metrics(path: Path, metrics: Mapping[str, Any], auctions: pd.DataFrame, key: str = "run_dir") -> None:
-    """Raise `RequestError` if `metrics`, read from `path`, are not of `auctions`: told by the mean revenues."""
+def check_metrics(path: Path, metrics: Metrics, auctions: pd.DataFrame, key: str = "run_dir") -> None:
+    """Check that `metrics`, read from `path`, are of `auctions`, as their mean revenues tell.
+
+    Raises:
+        RequestError: they are not.
+    """
     try:
         bids = auctions[numbered("bid", count_agents(auctions))]
         held = auctions[(bids > 0).any(axis=1)]

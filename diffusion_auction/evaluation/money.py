@@ -1,12 +1,13 @@
-"""Who pays: revenue, budget balance and individual rationality."""
+"""Revenue, budget balance and individual rationality."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from diffusion_auction.evaluation.bootstrap import divide, number
 from diffusion_auction.mechanisms import Outcomes
 
 _ROUNDING = 1e-12
@@ -15,10 +16,11 @@ _ROUNDING = 1e-12
 
 @dataclass
 class Ledger:
-    """Counts over auctions whose payments are all known, taking every bid for true."""
+    """Counts over auctions whose payments are all known, taking every bid for true; named as in metrics.json."""
 
-    auctions: int = 0
-    unknown: int = 0
+    n: int = 0
+    """Auctions counted."""
+    left_out: int = 0
     """Auctions without an image or with a payment that lacks a pool."""
     deficits: int = 0
     """Auctions that cost the auctioneer money: revenue below zero."""
@@ -34,34 +36,24 @@ class Ledger:
         bidding = outcomes.bids.any(axis=1)
         known = bidding & np.isfinite(payments).all(axis=1)
         least = -_ROUNDING * (np.abs(payments) + np.abs(outcomes.values[draw])).sum(axis=1)
-        self.auctions += int(known.sum())
-        self.unknown += int((bidding & ~known).sum())
+        self.n += int(known.sum())
+        self.left_out += int((bidding & ~known).sum())
         self.deficits += int((outcomes.revenue[draw, known] < least[known]).sum())
         self.payments += payments[known].size
         self.payments_below_zero += int((payments[known] < least[known, None]).sum())
         self.utilities_below_zero += int((utilities[known] < least[known, None]).sum())
-        if known.any():
-            self.lowest_utility = min(self.lowest_utility, float(utilities[known].min()))
+        self.lowest_utility = float(utilities[known].min(initial=self.lowest_utility))
 
     def figures(self) -> dict[str, Any]:
-        """The counts, for metrics.json."""
-        return {
-            "n": self.auctions,
-            "left_out": self.unknown,
-            "deficits": self.deficits,
-            "payments": self.payments,
-            "payments_below_zero": self.payments_below_zero,
-            "utilities_below_zero": self.utilities_below_zero,
-            "lowest_utility": self.lowest_utility if self.auctions else None,
-        }
+        """Return the counts for metrics.json."""
+        return asdict(self) | {"lowest_utility": number(self.lowest_utility)}
 
 
 def revenue(outcomes: Outcomes) -> np.ndarray:
-    """Σ_i payments of the auctions at which somebody bids, (D, B); NaN for the others and where one is unknown."""
+    """Return Σ_i payments of the auctions at which somebody bids, (D, B); NaN for others and where one is unknown."""
     return np.where(outcomes.bids.any(axis=1), outcomes.revenue, np.nan)
 
 
 def share_of_welfare(outcomes: Outcomes) -> np.ndarray:
-    """Revenue ÷ W(I*; b), (D, B); NaN as for `revenue`, and where welfare is not above zero."""
-    worth = outcomes.sold.welfare
-    return np.divide(revenue(outcomes), worth, out=np.full(worth.shape, np.nan), where=worth > 0)
+    """Return revenue ÷ W(I*; b), (D, B); NaN as for `revenue`, and where welfare is not above zero."""
+    return divide(revenue(outcomes), outcomes.sold.welfare)

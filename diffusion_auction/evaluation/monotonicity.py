@@ -7,21 +7,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from diffusion_auction.evaluation.bootstrap import divide, mean_interval, number, resample
-from diffusion_auction.evaluation.scores import count_agents, distinct_images, numbered
+from diffusion_auction.columns import count_agents, numbered
+from diffusion_auction.evaluation.bootstrap import estimate, group_means, interval, number
+from diffusion_auction.evaluation.metrics import Monotonicity, Point
+from diffusion_auction.evaluation.scores import distinct_images
 
 _DIGITS = 12  # means that agree to so many decimals differ by rounding alone
 
 
-def monotonicity(scores: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
-    """For each agent: its curve, the curve's rank correlation, and falls between neighbouring bids.
+def monotonicity(scores: pd.DataFrame, seed: int = 0) -> dict[str, Monotonicity]:
+    """Return for each agent its curve, the curve's rank correlation, and falls between neighbouring bids.
 
     `curve` is the mean of α_i over all distinct images at one normalised bid of agent i, all-zero bids apart,
     with bootstrap intervals; `spearman` is between its bids and means, None for fewer than two points or
     equal means. `adjacent_pairs` are counted per scenario, a violation being a lower mean at the higher bid.
     """
     images = auctioned(distinct_images(scores))
-    result: dict[str, Any] = {}
+    result: dict[str, Monotonicity] = {}
     for i in range(1, count_agents(scores) + 1):
         points = curve(images, f"normalized_bid_{i}", f"alignment_{i}", seed)
         pairs, violations = _adjacent(images, f"normalized_bid_{i}", f"alignment_{i}")
@@ -35,44 +37,29 @@ def monotonicity(scores: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
 
 
 def auctioned(images: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `distinct_images` that somebody bid for."""
+    """Return the rows of `distinct_images` that somebody bid for."""
     return images[images[numbered("normalized_bid", count_agents(images))].gt(0).any(axis=1)]
 
 
-def curve(images: pd.DataFrame, bid: str, score: str, seed: int) -> list[dict[str, Any]]:
-    """Mean of column `score` at each value of column `bid`, with bootstrap interval and number of images."""
+def curve(images: pd.DataFrame, bid: str, score: str, seed: int) -> list[Point]:
+    """Return the mean of column `score` at each value of column `bid`, with bootstrap interval and number of images."""
     images = images[images[score].notna()]
     if images.empty:
         return []
     bids, point = np.unique(images[bid].to_numpy(dtype=float), return_inverse=True)
-    units = images.groupby(["scenario", "sample"], sort=True)
-    unit = units.ngroup().to_numpy()
-    scenario = pd.factorize(units["scenario"].first())[0]
-    sums, sizes = np.zeros((2, len(scenario), len(bids)))
-    np.add.at(sums, (unit, point), images[score].to_numpy(dtype=float))
-    np.add.at(sizes, (unit, point), 1)
-    means = divide(sums.sum(axis=0), sizes.sum(axis=0))
-    low, high = mean_interval(resample(scenario, np.random.default_rng(seed)), sums, sizes)
-    return [
-        {
-            "normalized_bid": float(bids[p]),
-            "mean": float(means[p]),
-            "ci_low": number(low[p]),
-            "ci_high": number(high[p]),
-            "n": int(sizes[:, p].sum()),
-        }
-        for p in range(len(bids))
-    ]
+    sizes, means, drawn = group_means(images, score, point, len(bids), seed)
+    estimates = map(estimate, means, *interval(drawn), sizes)
+    return [{"normalized_bid": float(b), **own} for b, own in zip(bids, estimates, strict=True)]
 
 
 def _adjacent(images: pd.DataFrame, bid: str, score: str) -> tuple[int, int]:
-    """Neighbouring bids within a scenario, and those of them where the mean falls."""
+    """Return neighbouring bids within a scenario, and those of them where the mean falls."""
     means = images.groupby(["scenario", bid], sort=True)[score].mean().round(_DIGITS)
     steps = means.groupby(level="scenario").diff().dropna()
     return len(steps), int((steps < 0).sum())
 
 
-def _spearman(bids: list[float], means: list[float]) -> float | None:
+def _spearman(bids: list[float], means: list[Any]) -> float | None:
     means = [round(mean, _DIGITS) for mean in means]
     if len(bids) < 2 or len(set(means)) < 2:
         return None

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
-from diffusion_auction.evaluation.bootstrap import divide, interval, number, resample
+from diffusion_auction.columns import count_agents, numbered
+from diffusion_auction.evaluation.bootstrap import estimate, group_means, interval, number
+from diffusion_auction.evaluation.metrics import Difference, Quality
 from diffusion_auction.evaluation.monotonicity import auctioned, curve
-from diffusion_auction.evaluation.scores import count_agents, distinct_images, numbered
+from diffusion_auction.evaluation.scores import distinct_images
 
 
-def quality(rows: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
-    """Mean quality against each agent's normalised bid; that of the base prompt's images as reference.
+def quality(rows: pd.DataFrame, seed: int = 0) -> Quality:
+    """Return the mean quality against each agent's normalised bid; that of the base prompt's images as reference.
 
     `composed_minus_single` compares the images of at least two bidders with those of one, and
     `composed_minus_base` with the base prompt's: differences of means, with bootstrap intervals over scenarios and
@@ -37,26 +37,11 @@ def quality(rows: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def _difference(images: pd.DataFrame, kind: np.ndarray, other: int, seed: int) -> dict[str, Any]:
-    """Mean quality of composed images (kind 2) less that of kind `other`."""
+def _difference(images: pd.DataFrame, kind: np.ndarray, other: int, seed: int) -> Difference:
+    """Compare the mean quality of composed images (kind 2) with that of kind `other`."""
     measured = images["quality"].notna().to_numpy()
-    images, kind = images[measured], kind[measured]
-    counts = int((kind == 2).sum()), int((kind == other).sum())
-    if not all(counts):
-        return {"mean": None, "ci_low": None, "ci_high": None, "n": counts[0], "n_reference": counts[1]}
-    units = images.groupby(["scenario", "sample"], sort=True)
-    unit, scenario = units.ngroup().to_numpy(), pd.factorize(units["scenario"].first())[0]
-    sums, sizes = np.zeros((2, len(scenario), 3))
-    np.add.at(sums, (unit, kind), images["quality"].to_numpy(dtype=float))
-    np.add.at(sizes, (unit, kind), 1)
-    weight = resample(scenario, np.random.default_rng(seed)).astype(float)
-    observed = divide(sums.sum(axis=0), sizes.sum(axis=0))
-    drawn = divide(weight @ sums, weight @ sizes)
+    if not measured.any():
+        return {**estimate(np.nan, np.nan, np.nan, 0), "n_reference": 0}
+    sizes, means, drawn = group_means(images[measured], "quality", kind[measured], 3, seed)
     low, high = interval((drawn[:, 2] - drawn[:, other])[:, None])
-    return {
-        "mean": number(observed[2] - observed[other]),
-        "ci_low": number(low[0]),
-        "ci_high": number(high[0]),
-        "n": counts[0],
-        "n_reference": counts[1],
-    }
+    return {**estimate(means[2] - means[other], low[0], high[0], sizes[2]), "n_reference": int(sizes[other])}

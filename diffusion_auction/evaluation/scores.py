@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from diffusion_auction.columns import count_agents, numbered
 from diffusion_auction.market.bids import Bids, normalized, one_hot
-from diffusion_auction.mechanisms import Pools
+from diffusion_auction.mechanisms import CandidatePool
 from generative_auctions.errors import RequestError
 
 OPTIONAL = ("alignment_base", "quality")
@@ -53,15 +54,15 @@ class Scores:
         return list(self.rows["scenario"].unique())
 
     def of(self, scenario: Hashable) -> pd.DataFrame:
-        """The rows of one scenario."""
+        """Return the rows of one scenario."""
         return self.rows[self.rows["scenario"] == scenario]
 
     def bids(self, scenario: Hashable) -> list[Bids]:
-        """The distinct bid vectors of one scenario, ascending."""
+        """Return the distinct bid vectors of one scenario, ascending."""
         return _vectors(self.of(scenario), self.n_agents)
 
-    def pools(self, scenario: Hashable) -> Pools:
-        """The candidate pools of one scenario: P(b) is every row whose bids have the ratios of b.
+    def pools(self, scenario: Hashable) -> CandidatePool:
+        """Return the candidate pools of one scenario: P(b) is every row whose bids have the ratios of b.
 
         Bid vectors of one ratio share their images; where scores were recorded without common noise they do not, and
         each vector's images are a block of their own.
@@ -73,11 +74,11 @@ class Scores:
         blocks: dict[tuple[Bids, bytes], np.ndarray] = {}
         for vector, block in zip(vectors, images.reshape(len(vectors), len(samples), -1), strict=True):
             blocks.setdefault((normalized(vector), block.tobytes()), block)
-        return Pools.of(((ratio, block) for (ratio, _), block in blocks.items()), samples)
+        return CandidatePool.of(((ratio, block) for (ratio, _), block in blocks.items()), samples)
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """A table of recorded scores, CSV or Parquet by its suffix; raises `RequestError` if it cannot be read."""
+    """Read a table of recorded scores, CSV or Parquet by its suffix. Raises `RequestError` if it cannot be read."""
     readers = {".csv": _read_csv, ".parquet": pd.read_parquet}
     if path.suffix not in readers:
         raise RequestError("scores", path, "a .csv or .parquet file")
@@ -91,26 +92,15 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """The table of a file separated by commas; blanks around a column's name are no part of it."""
+    """Read the table of a file separated by commas; blanks around a column's name are no part of it."""
     table = pd.read_csv(path).rename(columns=lambda name: str(name).strip())
     if len(table.columns) == 1 and re.search("[;\t]", table.columns[0]):
         raise ValueError("it is not separated by commas: save it with , between columns and . in numbers")
     return table
 
 
-def numbered(prefix: str, n_agents: int) -> list[str]:
-    """The columns ``{prefix}_1`` … ``{prefix}_n``."""
-    return [f"{prefix}_{i}" for i in range(1, n_agents + 1)]
-
-
-def count_agents(scores: pd.DataFrame) -> int:
-    """n: the highest number of a column bid_i or alignment_i."""
-    numbers = [re.fullmatch(r"(?:bid|alignment)_([1-9]\d*)", str(column)) for column in scores]
-    return max((int(found[1]) for found in numbers if found), default=0)
-
-
 def check_scores(table: pd.DataFrame) -> Scores:
-    """The sound part of `table`, and a statement of the rest.
+    """Check `table` and return its sound part with a statement of the rest.
 
     Left out are rows with a value that is absent, no number or out of range, rows given twice, and samples that only
     some bid vectors of a scenario have. Raises `RequestError` for a table of which nothing can be used: a column or
@@ -143,7 +133,7 @@ def _check_columns(table: pd.DataFrame) -> int:
 
 
 def _scenario_name(value: Any) -> int | str | None:
-    """A scenario's number, or its name; None where there is neither."""
+    """Return a scenario's number, or its name; None where there is neither."""
     if isinstance(value, Integral) and not isinstance(value, bool):
         return int(value)
     if isinstance(value, Real) and not isinstance(value, bool):
@@ -161,7 +151,7 @@ def _absent(table: pd.DataFrame) -> list[LeftOut]:
 
 
 def _without_bad_values(rows: pd.DataFrame, n: int) -> tuple[pd.DataFrame, list[LeftOut]]:
-    """Rows whose needed values are all numbers in range; optional values that are not become NaN."""
+    """Return rows whose needed values are all numbers in range; optional values that are not become NaN."""
     names = pd.Series(map(_scenario_name, rows["scenario"]), rows.index, dtype=object)
     sound, found, clean = names.notna().to_numpy(), [], rows.assign(scenario=names)
     if not sound.all():
@@ -187,7 +177,7 @@ def _without_bad_values(rows: pd.DataFrame, n: int) -> tuple[pd.DataFrame, list[
 
 
 def _bad(rows: pd.DataFrame, column: str, wrong: np.ndarray, consequence: str) -> LeftOut:
-    """What is left out for the rows that are `wrong`, which take the place of {} in `consequence`."""
+    """Return what is left out for the rows that are `wrong`, which take the place of {} in `consequence`."""
     first, *others = (int(number) for number in np.flatnonzero(wrong))
     named = ", ".join(map(str, (first, *others[: _MOST_ROWS - 1])))
     more = f" and {len(others) + 1 - _MOST_ROWS} more" if len(others) >= _MOST_ROWS else ""
@@ -197,7 +187,7 @@ def _bad(rows: pd.DataFrame, column: str, wrong: np.ndarray, consequence: str) -
 
 
 def _without_doubles(rows: pd.DataFrame, n: int) -> tuple[pd.DataFrame, list[LeftOut]]:
-    """Rows of one scenario, sample and bid vector but the first."""
+    """Return rows of one scenario, sample and bid vector but the first."""
     again = rows.duplicated(["scenario", "sample", *numbered("bid", n)]).to_numpy()
     if not again.any():
         return rows, []
@@ -207,7 +197,7 @@ def _without_doubles(rows: pd.DataFrame, n: int) -> tuple[pd.DataFrame, list[Lef
 
 
 def _balanced(rows: pd.DataFrame, n: int) -> tuple[pd.DataFrame, list[LeftOut]]:
-    """The rows of a scenario cut down to vectors that have all of some samples, and to those samples.
+    """Return the rows of a scenario cut down to vectors that have all of some samples, and to those samples.
 
     Of the ways to cut, from the vectors with most samples down to all vectors, the one that keeps most rows.
     """
@@ -234,21 +224,14 @@ def _balanced(rows: pd.DataFrame, n: int) -> tuple[pd.DataFrame, list[LeftOut]]:
 
 
 def _without_baseline(rows: pd.DataFrame, n: int) -> list[LeftOut]:
-    """Scenarios that lack the images made for one agent alone: the single winner, and each agent's share of it."""
+    """Return the scenarios that lack the images made for one agent alone, of which the single winner is chosen."""
+    consequence = "no single winner to compare these auctions with"
     found = []
     for scenario, part in rows.groupby("scenario", sort=False):
         vectors = _vectors(part, n)
-        ratios = {normalized(vector) for vector in vectors}
-        for i in range(n):
-            if one_hot(i, n) not in ratios:
-                found.append(
-                    LeftOut(
-                        where=f"scenario {scenario}, bids of agent {i + 1} alone",
-                        found="no rows",
-                        count=sum(any(vector) for vector in vectors),
-                        consequence="no single winner to compare these auctions with",
-                    )
-                )
+        count, ratios = sum(map(any, vectors)), set(map(normalized, vectors))
+        wheres = [f"scenario {scenario}, bids of agent {i + 1} alone" for i in range(n) if one_hot(i, n) not in ratios]
+        found += [LeftOut(where, "no rows", count, consequence) for where in wheres]
     return found
 
 
@@ -262,7 +245,7 @@ def _vectors(rows: pd.DataFrame, n: int) -> list[Bids]:
 
 
 def distinct_images(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per image, with normalized_bid_1…n added, ordered by scenario, bids and sample.
+    """Return one row per image, with normalized_bid_1…n added, ordered by scenario, bids and sample.
 
     Rows whose bids have the same ratios share their images: those of one scenario, sample and ratio with
     equal alignments are one image. With other alignments they are images of their own, as in scores recorded
@@ -278,7 +261,7 @@ def distinct_images(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def auction_bids(scores: Scores, bids: Sequence[Bids] | None) -> dict[Hashable, np.ndarray]:
-    """The bid vectors (B, n) to auction in each scenario: `bids`; if None, those of the table.
+    """Return the bid vectors (B, n) to auction in each scenario: `bids`; if None, those of the table.
 
     A run's table has rows of bids that nobody submitted, for payments: there `bids` says which are auctions.
     """

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diffusion_auction.evaluation.bootstrap import divide
 from diffusion_auction.mechanisms import Outcomes
 
 NOTHING = 1e-9
@@ -29,7 +30,7 @@ class Regrets:
 
 
 def regrets(outcomes: Outcomes, agent: int) -> Regrets:
-    """Regret of `agent` (from 0) over the value grid that the bid vectors of `outcomes` span.
+    """Return the regret of `agent` (from 0) over the value grid that the bid vectors of `outcomes` span.
 
     For each b_−i among them, the agent's bids b_i found beside it are both its possible values and its possible bids;
     for the paper's grid that is m_1 in steps of .1 and m_2 in steps of .25. Its utility at value m and bid b is
@@ -51,14 +52,12 @@ def regrets(outcomes: Outcomes, agent: int) -> Regrets:
         absolute[:, rows] = np.where(known, highest - truthful, np.nan)
         deviation[:, rows] = np.where(known, distance, np.nan)
         counted = known & (np.abs(truthful) >= NOTHING)
-        relative[:, rows] = np.divide(
-            highest - truthful, np.abs(truthful), out=np.full(truthful.shape, np.nan), where=counted
-        )
+        relative[:, rows] = np.where(counted, divide(highest - truthful, np.abs(truthful)), np.nan)
     return Regrets(relative, absolute, deviation, sum(map(len, lines)))
 
 
 def _lines(bids: np.ndarray, agent: int) -> list[np.ndarray]:
-    """Rows of `bids` that share b_−i, at least two each."""
+    """Return rows of `bids` that share b_−i, at least two each."""
     others = np.delete(bids, agent, axis=1)
     _, line = np.unique(others, axis=0, return_inverse=True)
     groups = (np.flatnonzero(line.ravel() == each) for each in range(line.max() + 1))

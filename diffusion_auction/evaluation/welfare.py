@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from diffusion_auction.evaluation.bootstrap import divide
 from diffusion_auction.mechanisms import Outcomes
 
 
 def relative_gain(outcomes: Outcomes, baseline: Outcomes) -> np.ndarray:
-    """max W(I; b) over the mechanism's candidates ÷ max W(I; b) over the baseline's, less 1: (D, B).
+    """Return max W(I; b) over the mechanism's candidates ÷ max W(I; b) over the baseline's, less 1: (D, B).
 
     For `vcg` and the baseline `single_winner` the candidates are P(b) and ∪_i P(e_i). NaN for b = 0, where a pool is
     missing, and where the baseline is not above zero.
     """
     ours, theirs = outcomes.sold.welfare, baseline.sold.welfare
-    possible = outcomes.bids.any(axis=1) & np.isfinite(ours) & (theirs > 0)  # NaN is not above zero
-    gain = np.full(ours.shape, np.nan)
-    gain[possible] = ours[possible] / theirs[possible] - 1
-    return gain
+    return np.where(outcomes.bids.any(axis=1), divide(ours, theirs) - 1, np.nan)

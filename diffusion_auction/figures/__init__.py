@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from diffusion_auction.figures.files import write_figures
+from diffusion_auction.figures.files import save_figures, write_figures
 from diffusion_auction.figures.image_grid import (
     Grid,
+    ImageKey,
     bid_grid,
     bid_label,
     image_grid,
     image_paths,
     read_image,
-    records,
     sold_image,
 )
-from diffusion_auction.figures.mechanisms import own_mechanism
 from diffusion_auction.figures.runs import runs_side_by_side
 
 __all__ = [
     "Grid",
+    "ImageKey",
     "bid_grid",
     "bid_label",
     "image_grid",
     "image_paths",
-    "own_mechanism",
     "read_image",
-    "records",
     "runs_side_by_side",
+    "save_figures",
     "sold_image",
     "write_figures",
 ]

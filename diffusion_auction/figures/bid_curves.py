@@ -31,7 +31,7 @@ _ABREAST = 5
 
 
 def monotonicity(part: Mapping[str, Any]) -> Figure | None:
-    """Mean alignment against normalised bid, one line and 95 % band per agent; as the paper's figure 1.
+    """Draw mean alignment against normalised bid, one line and 95 % band per agent; as the paper's figure 1.
 
     `part` is `monotonicity` of metrics.json.
     """
@@ -44,7 +44,7 @@ def monotonicity(part: Mapping[str, Any]) -> Figure | None:
 
 
 def quality_by_bid(part: Mapping[str, Any]) -> Figure | None:
-    """Mean quality against each agent's normalised bid, the base prompt's as reference; as the paper's figure 4.
+    """Draw mean quality against each agent's normalised bid, the base prompt's as reference; as the paper's figure 4.
 
     `part` is `quality` of metrics.json.
     """
@@ -59,7 +59,7 @@ def quality_by_bid(part: Mapping[str, Any]) -> Figure | None:
 
 
 def _figure(curves: Curves, title: str, label: str, note: str, base: tuple[float, int] | None = None) -> Figure | None:
-    """All agents' lines in one pair of axes, or many agents' in small ones; `base` is a reference and its images."""
+    """Draw all agents' lines in one pair of axes, many agents' in small ones; `base` is a reference and its images."""
     if not any(curves.values()):
         return None
     if len(curves) > _TOGETHER:

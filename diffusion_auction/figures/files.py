@@ -1,16 +1,18 @@
-"""Which figures the numbers of a run give, and their files."""
+"""Draw every figure that the metrics of a run have numbers for, and write the files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from diffusion_auction.evaluation.metrics import own_mechanism
 from diffusion_auction.figures.bid_curves import monotonicity, quality_by_bid
 from diffusion_auction.figures.image_grid import Grid, image_grid
-from diffusion_auction.figures.mechanisms import equal_cost, equal_cost_by_k, mechanisms_side_by_side, own_mechanism
+from diffusion_auction.figures.mechanisms import equal_cost, equal_cost_by_k, mechanisms_side_by_side
 from diffusion_auction.figures.truthfulness import deviation_by_k, regret_and_deviation, regret_by_k
 from diffusion_auction.figures.welfare import welfare_against_k, welfare_by_bids, welfare_by_k
 from diffusion_auction.market.scenarios import Scenario
@@ -24,20 +26,21 @@ def write_figures(
 
     `grids` are the images to lay out of each scenario, read under `run_dir`, with the prompts to name them by.
     """
-    folder = run_dir / "figures"
-    written = {}
-    for name, figure in _of_metrics(metrics):
-        if figure is not None:
-            written[name] = save_figure(figure, folder, name)
-    for index, (grid, scenario) in grids.items():
-        if grid.bids:
-            name = f"image_grid_{index:03d}"
-            written[name] = save_figure(image_grid(grid, run_dir, scenario), folder, name)
-    return written
+    laid_out = (
+        (f"image_grid_{index:03d}", image_grid(grid, run_dir, scenario))
+        for index, (grid, scenario) in grids.items()
+        if grid.bids
+    )
+    return save_figures(chain(_of_metrics(metrics), laid_out), run_dir / "figures")
+
+
+def save_figures(figures: Iterable[tuple[str, Figure | None]], folder: Path) -> dict[str, dict[str, Path]]:
+    """Write those of the named `figures` that there are into `folder`: paths by name and suffix."""
+    return {name: save_figure(figure, folder, name) for name, figure in figures if figure is not None}
 
 
 def _of_metrics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Figure | None]]:
-    """Each figure of `metrics` with its name, one at a time; None where nothing is there to draw."""
+    """Return each figure of `metrics` with its name, one at a time; None where nothing is there to draw."""
     welfare, truth = metrics.get("welfare") or {}, metrics.get("truthfulness") or {}
     mechanism = own_mechanism(metrics)
     if metrics.get("monotonicity"):

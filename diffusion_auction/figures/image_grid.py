@@ -6,19 +6,20 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill, shorten
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from diffusion_auction.evaluation.scores import numbered
+from diffusion_auction.columns import row_values
 from diffusion_auction.market.bids import Bids, normalized
 from diffusion_auction.market.scenarios import Scenario
 from generative_auctions.plotting import INK, framed
 from generative_auctions.text import words
 
+_T = TypeVar("_T")
 THUMBNAIL = 192
 """Larger images are scaled down to this many pixels."""
 
@@ -40,6 +41,10 @@ class Grid:
         """Two agents' bids have one dimension and run from left to right; those of more run downwards."""
         return bool(self.bids) and len(self.bids[0]) == 2
 
+    def laid_out(self, bids: list[_T], lines: list[_T], cells: list[list[Any]]) -> tuple[list[_T], list[_T], Any]:
+        """Return what stands across and down, of heads for the bids and for the lines, and `cells` as they lie then."""
+        return (bids, lines, cells) if self.bids_across else (lines, bids, list(zip(*cells, strict=True)))
+
 
 def bid_grid(
     samples: pd.DataFrame, auctions: pd.DataFrame, scenario: Hashable, max_bids: int = 9, max_samples: int = 3
@@ -52,7 +57,7 @@ def bid_grid(
     paths = image_paths(samples[samples["scenario"] == scenario])
     auctions = auctions[auctions["scenario"] == scenario]
     sold: dict[str, dict[Bids, str | None]] = {}
-    for row in records(auctions):
+    for row in auctions.to_dict("records"):
         sold.setdefault(row["mechanism"], {})[bid_of(row, "bid")] = paths.get(sold_image(row))
     auctioned = set().union(*sold.values())
     made = {ratio for _, ratio, _ in paths}
@@ -67,7 +72,7 @@ def bid_grid(
 
 
 def _spread(shares: list[Bids], count: int) -> list[Bids]:
-    """Up to `count` of the sorted `shares`: of two agents' those nearest to even steps; else by rank."""
+    """Return up to `count` of the sorted `shares`: of two agents' those nearest to even steps; else by rank."""
     if shares and len(shares[0]) == 2:
         steps = np.linspace(0, 1, count)
         near = {min(shares, key=lambda b: abs(b[0] - step)) for step in steps}
@@ -81,38 +86,30 @@ ImageKey = tuple[Hashable, Bids, int]
 
 
 def image_paths(samples: pd.DataFrame) -> dict[ImageKey, str]:
-    """Each image's path under the run directory."""
+    """Return each image's path under the run directory."""
     return {
         (row["scenario"], bid_of(row, "normalized_bid"), int(row["sample"])): str(row["path"])
-        for row in records(samples)
+        for row in samples.to_dict("records")
     }
 
 
 def sold_image(auction: Mapping[str, Any]) -> ImageKey:
-    """The image that a row of auctions.parquet sells."""
+    """Return the key of the image that a row of auctions.parquet sells."""
     return auction["scenario"], bid_of(auction, "chosen_bid"), int(auction["chosen_sample"])
 
 
 def bid_of(row: Mapping[str, Any], prefix: str) -> Bids:
-    """The normalised bids in the columns ``{prefix}_1`` … of a row."""
-    n = 0
-    while f"{prefix}_{n + 1}" in row:
-        n += 1
-    return normalized([float(row[column]) for column in numbered(prefix, n)])
+    """Return the normalised bids in the columns ``{prefix}_1`` … of a row."""
+    return normalized(row_values(row, prefix))
 
 
 def bid_label(bids: Bids) -> str:
-    """Normalised bids for a reader: ``.70 | .30``."""
+    """Return normalised bids for a reader: ``.70 | .30``."""
     return " | ".join(f"{bid:.2f}".removeprefix("0") for bid in bids) if any(bids) else "no bids"
 
 
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of `table`, by column."""
-    return table.to_dict("records")
-
-
 def read_image(path: Path, side: int = THUMBNAIL) -> Image.Image | None:
-    """The image, at most `side` pixels wide and high; None if it is absent or damaged."""
+    """Return the image, at most `side` pixels wide and high; None if it is absent or damaged."""
     try:
         with Image.open(path) as stored:
             image = stored.convert("RGB")
@@ -123,10 +120,8 @@ def read_image(path: Path, side: int = THUMBNAIL) -> Image.Image | None:
 
 
 def image_grid(grid: Grid, run_dir: Path, scenario: Scenario) -> Figure:
-    """The images of `grid`, read under `run_dir`, each labelled with the agents' shares of the bids."""
-    cells = grid.cells if grid.bids_across else [list(column) for column in zip(*grid.cells, strict=True)]
-    names = [bid_label(bids) for bids in grid.bids]
-    across, down = (names, grid.lines) if grid.bids_across else (grid.lines, names)
+    """Draw the images of `grid`, read under `run_dir`, each labelled with the agents' shares of the bids."""
+    across, down, cells = grid.laid_out([bid_label(bids) for bids in grid.bids], grid.lines, grid.cells)
     agents = [f"agent {i}: {shorten(prompt, 80)}" for i, prompt in enumerate(scenario.agent_prompts, 1)]
     shares = "Bids are shares, bᵢ / Σ b, in the order of the agents; images of one sample begin from the same noise."
     figure = framed(

@@ -8,9 +8,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from diffusion_auction.figures.panels import Panel, draw_panels
-from diffusion_auction.figures.style import BOOTSTRAP, mechanism_mark
-from diffusion_auction.figures.truthfulness import DEVIATION, REGRET
+from diffusion_auction.evaluation.metrics import DEVIATION, GAIN, REGRET, SHARE, Names
+from diffusion_auction.figures.panels import Panel, small_multiples
+from diffusion_auction.figures.style import BOOTSTRAP, draw_lines, gain_axes, mechanism_mark
 from diffusion_auction.mechanisms import VCGPool
 from generative_auctions.plotting import (
     GOES_ON,
@@ -19,35 +19,23 @@ from generative_auctions.plotting import (
     Mark,
     absent,
     beyond,
-    by_samples,
     categories,
     draw_estimates,
     few_ticks,
     framed,
     in_percent,
-    legend_above,
     limits,
     mark,
-    restrain,
     zero_line,
 )
 from generative_auctions.text import sizes, words
-
-GAIN = ("relative_gain_mean", "ci_low", "ci_high")
-SHARE = ("share_of_welfare", "share_ci_low", "share_ci_high")
-"""The names in an entry of `welfare` and of `revenue`: mean, and the ends of its interval."""
 
 COSTS = {"images": "images", "sample_passes": "sample passes"}
 """What is held equal in `equal_cost`, for a reader."""
 
 
-def own_mechanism(metrics: Mapping[str, Any]) -> str | None:
-    """The mechanism of the run that `metrics` is of: the first there is."""
-    return next(iter(metrics.get("truthfulness") or {}), None)
-
-
 def mechanisms_side_by_side(metrics: Mapping[str, Any]) -> Figure | None:
-    """Welfare, revenue, regret and deviation of every mechanism, in small multiples; `metrics` is metrics.json."""
+    """Draw welfare, revenue, regret and deviation of every mechanism, in small multiples; `metrics` is metrics.json."""
     welfare, money, truth = (metrics.get(name) or {} for name in ("welfare", "revenue", "truthfulness"))
     names = list(truth)
     baseline = words(welfare.get("baseline", "baseline"))
@@ -57,29 +45,27 @@ def mechanisms_side_by_side(metrics: Mapping[str, Any]) -> Figure | None:
         Panel("relative regret\nof agent 1", [_of(truth, names, REGRET)], "percent", floor=0),
         Panel("deviation of\nagent 1's best bid", [_of(truth, names, DEVIATION)], floor=0),
     ]
-    panels = [panel for panel in panels if panel.known]
-    if not panels:
-        return None
     counts = [
         sizes(numbers, unit)
         for part, unit in ((money, "auction"), (truth, "value profile"))
         if (numbers := [own["n"] for own in part.values() if own["n"]])
     ]
-    note = (
-        f"Means over {' and '.join(counts)}; bars: {BOOTSTRAP}. –: not defined. "
-        f"{GOES_ON if any(panel.cut for panel in panels) else ''}"
+    return small_multiples(
+        "Every mechanism on the same images",
+        f"Means over {' and '.join(counts)}; bars: {BOOTSTRAP}. –: not defined.",
+        list(map(words, names)),
+        panels,
+        lambda _, at: mechanism_mark(names[at]),
+        (2, 0.34 * len(names) + 1.6),
     )
-    figure = framed("Every mechanism on the same images", note, 2 * len(panels) + 1.6, height=0.34 * len(names) + 1.6)
-    draw_panels(figure, list(map(words, names)), panels, lambda _, at: mechanism_mark(names[at]))
-    return figure
 
 
-def _of(part: Mapping[str, Any], mechanisms: Sequence[str], names: tuple[str, str, str]) -> list[Estimate]:
+def _of(part: Mapping[str, Any], mechanisms: Sequence[str], names: Names) -> list[Estimate]:
     return [Estimate.of(part.get(mechanism, {}), *names) for mechanism in mechanisms]
 
 
 def equal_cost(rows: Sequence[Mapping[str, Any]], reference: str = "vcg") -> Figure | None:
-    """Welfare and regret against the reference at equal images and at equal sample passes, for the most samples.
+    """Draw welfare and regret against the reference at equal images and at equal sample passes, for the most samples.
 
     `rows` is `equal_cost` of metrics.json.
     """
@@ -134,7 +120,7 @@ def equal_cost(rows: Sequence[Mapping[str, Any]], reference: str = "vcg") -> Fig
 def _draw_regrets(
     axes: Axes, at: int, row: Mapping[str, Any], style: Mark, other: Mark, within: tuple[float, float]
 ) -> None:
-    """Regret of a row's mechanism, and below it, hollow, that of the reference."""
+    """Draw the regret of a row's mechanism and below it, hollow, that of the reference."""
     ours, theirs = Estimate.of(row["relative_regret"]), Estimate.of(row["reference_regret"])
     draw_estimates(axes, [at + 0.12], [theirs], other, within, across=True, hollow=True, size=5)
     draw_estimates(axes, [at - 0.12], [ours], style, within, across=True)
@@ -143,7 +129,7 @@ def _draw_regrets(
 
 
 def equal_cost_by_k(rows: Sequence[Mapping[str, Any]], reference: str = "vcg") -> Figure | None:
-    """Welfare of pools against the reference at equal sample passes, a line over several budgets for each.
+    """Draw welfare of pools against the reference at equal sample passes, a line over several budgets for each.
 
     `rows` is `equal_cost` of metrics.json.
     """
@@ -160,17 +146,11 @@ def equal_cost_by_k(rows: Sequence[Mapping[str, Any]], reference: str = "vcg") -
     figure = framed(f"Pools against {other} at equal sample passes", f"{note}bars: {BOOTSTRAP}.")
     axes = figure.add_subplot()
     gains = {name: [Estimate.of(row["relative_welfare"]) for row in own] for name, own in lines.items()}
-    within = limits(gain for own in gains.values() for gain in own)
-    for i, (name, own) in enumerate(lines.items()):
-        places = [row["reference_k"] * 1.025 ** (i - (len(lines) - 1) / 2) for row in own]
-        axes.plot(places, [gain.mean for gain in gains[name]], mark(i).line, color=mark(i).colour, linewidth=1.2)
-        draw_estimates(axes, places, gains[name], mark(i), within, label=words(name))
-    by_samples(axes, sorted({row["reference_k"] for own in lines.values() for row in own}))
-    zero_line(axes)
-    restrain(axes)
-    in_percent(axes.yaxis, signed=True)
-    axes.set_ylim(within)
+    drawn = {
+        words(name): (mark(i), [row["reference_k"] for row in own], gains[name])
+        for i, (name, own) in enumerate(lines.items())
+    }
+    draw_lines(axes, drawn, apart=1.025, width=1.2)
+    gain_axes(axes, f"welfare relative to {other}")
     axes.set_xlabel(f"samples of each composition under {other}, k")
-    axes.set_ylabel(f"welfare relative to {other}")
-    legend_above(axes, 2)
     return figure

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from generative_auctions.plotting import (
+    GOES_ON,
     Estimate,
     Mark,
     absent,
@@ -16,6 +17,7 @@ from generative_auctions.plotting import (
     categories,
     draw_estimates,
     few_ticks,
+    framed,
     in_percent,
     legend_above,
     limits,
@@ -54,10 +56,28 @@ class Panel(NamedTuple):
         return beyond(self.estimates, self.within)
 
 
-def draw_panels(
-    figure: Figure, lines: Sequence[str], panels: Sequence[Panel], style: Callable[[int, int], Mark]
-) -> None:
-    """Draw `panels` from left to right over the shared `lines`; `style` gives the mark of a series at a line."""
+def small_multiples(
+    title: str,
+    note: str,
+    lines: Sequence[str],
+    panels: Sequence[Panel],
+    style: Callable[[int, int], Mark],
+    panel_size: tuple[float, float],
+) -> Figure | None:
+    """Draw those of `panels` that are known from left to right over the shared `lines`; None if none is.
+
+    Args:
+        title, note: what stands above and below.
+        lines: the labels of the lines.
+        panels: the quantities.
+        style: gives the mark of a series at a line.
+        panel_size: inches of the width of a panel and of the whole height.
+    """
+    panels = [panel for panel in panels if panel.known]
+    if not panels:
+        return None
+    note = f"{note} {GOES_ON if any(panel.cut for panel in panels) else ''}"
+    figure = framed(title, note, panel_size[0] * len(panels) + 1.6, panel_size[1])
     for axes, panel in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
         within = panel.within
         categories(axes, lines)
@@ -81,10 +101,11 @@ def draw_panels(
         elif panel.ticks == "count":
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
         axes.set_xlabel(panel.label)
+    return figure
 
 
 def _short(value: float) -> str:
-    """A large count in few letters: ``250k``."""
+    """Return a large count in few letters: ``250k``."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:g}{letter}"

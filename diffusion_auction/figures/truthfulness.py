@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from diffusion_auction.evaluation.metrics import DEVIATION, REGRET, Names
 from diffusion_auction.figures.style import BOOTSTRAP, mechanism_mark, scenario_label
 from generative_auctions.plotting import (
     GOES_ON,
@@ -26,10 +27,6 @@ from generative_auctions.plotting import (
 )
 from generative_auctions.text import count, listed, sizes, words
 
-REGRET = ("relative_regret_mean", "ci_low", "ci_high")
-DEVIATION = ("deviation_mean", "deviation_ci_low", "deviation_ci_high")
-"""The names of the two quantities in an entry of `truthfulness`: mean, and the ends of its interval."""
-
 _MOST_SCENARIOS = 10  # places beside each other; of more scenarios only the mean is drawn
 _MOST_KS = 3
 _REGRET_AXIS = "mean relative regret of agent 1"
@@ -37,7 +34,7 @@ _DEVIATION_AXIS = "mean deviation |b* − m₁| of agent 1's best bid"
 
 
 def regret_by_k(part: Mapping[str, Any], mechanism: str) -> Figure | None:
-    """Relative regret by scenario and number of samples; as the paper's figure 3a.
+    """Draw relative regret by scenario and number of samples; as the paper's figure 3a.
 
     `part` is the mechanism's entry of `truthfulness`.
     """
@@ -47,15 +44,13 @@ def regret_by_k(part: Mapping[str, Any], mechanism: str) -> Figure | None:
 
 
 def deviation_by_k(part: Mapping[str, Any], mechanism: str) -> Figure | None:
-    """Deviation by scenario and number of samples; as the paper's figure 3b."""
+    """Draw deviation by scenario and number of samples; as the paper's figure 3b."""
     title = f"Deviation of agent 1's best bid under {words(mechanism)}"
     means = "Deviation: from agent 1's value m₁ to its bid b* of highest utility, others truthful; in units of bids."
     return _by_k(part, DEVIATION, title, means, _DEVIATION_AXIS, percent=False)
 
 
-def _by_k(
-    part: Mapping[str, Any], names: tuple[str, str, str], title: str, means: str, axis: str, percent: bool
-) -> Figure | None:
+def _by_k(part: Mapping[str, Any], names: Names, title: str, means: str, axis: str, percent: bool) -> Figure | None:
     ks = [k for k, own in part["by_k"].items() if Estimate.of(own, *names).known]
     scenarios = part["by_scenario"]
     if not ks:
@@ -93,7 +88,7 @@ def _by_k(
 
 
 def regret_and_deviation(part: Mapping[str, Mapping[str, Any]]) -> Figure | None:
-    """Regret against deviation, one point per mechanism, faint ones for its scenarios.
+    """Draw regret against deviation, one point per mechanism, faint ones for its scenarios.
 
     `part` is `truthfulness` of metrics.json. Mechanisms at the same point share it.
     """
@@ -136,7 +131,7 @@ def regret_and_deviation(part: Mapping[str, Mapping[str, Any]]) -> Figure | None
 
 
 def _of_scenarios(parts: Sequence[Mapping[str, Any]]) -> list[tuple[Estimate, Estimate]]:
-    """Mean regret and deviation of each scenario, where there are several but not too many to tell apart."""
+    """Return the mean regret and deviation of each scenario, where there are several but not too many to tell apart."""
     if not 1 < len(parts) <= _MOST_SCENARIOS:
         return []
     means = [[Estimate.of({"mean": own[names[0]]}) for names in (REGRET, DEVIATION)] for own in parts]

@@ -7,11 +7,10 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from diffusion_auction.figures.style import BOOTSTRAP, mechanism_mark, scenario_label
+from diffusion_auction.figures.style import BOOTSTRAP, draw_lines, gain_axes, mechanism_mark, scenario_label
 from diffusion_auction.market.bids import normalized
 from generative_auctions.plotting import (
     COLOURS,
@@ -23,17 +22,14 @@ from generative_auctions.plotting import (
     by_samples,
     categories,
     draw_band,
-    draw_estimates,
     framed,
     in_percent,
-    legend_above,
     legend_beside,
-    limits,
     mark,
     restrain,
     zero_line,
 )
-from generative_auctions.text import count, listed, number, sizes, words
+from generative_auctions.text import count, cut, listed, number, sizes, words
 
 MOST_SCENARIOS = 6
 """Lines that can be told apart in one figure; of more scenarios only the mean is drawn."""
@@ -45,7 +41,7 @@ _LOSS_TO_GAIN = LinearSegmentedColormap.from_list("loss to gain", [COLOURS[1], "
 
 
 def welfare_by_k(part: Mapping[str, Any], mechanism: str, baseline: str) -> Figure | None:
-    """Gain of one mechanism over the baseline against the number of samples; as the paper's figure 2a.
+    """Draw gain of one mechanism over the baseline against the number of samples; as the paper's figure 2a.
 
     `part` is the mechanism's entry of `welfare`.
     """
@@ -59,7 +55,7 @@ def welfare_by_k(part: Mapping[str, Any], mechanism: str, baseline: str) -> Figu
     draw_band(axes, ks, mean, _MEAN, "mean" if len(scenarios) != 1 else scenario_label(scenarios[0]["scenario"]))
     if 1 < len(scenarios) <= MOST_SCENARIOS:
         for i, own in enumerate(scenarios):
-            gains = [_at(own["by_k"], k) for k in ks]
+            gains = [Estimate.of(own["by_k"][str(k)]) for k in ks]
             style = mark(i)
             axes.plot(
                 ks,
@@ -72,13 +68,14 @@ def welfare_by_k(part: Mapping[str, Any], mechanism: str, baseline: str) -> Figu
                 zorder=1.9,
                 label=scenario_label(own["scenario"]),
             )
-    _gain_axes(axes, ks, baseline)
+    by_samples(axes, ks)
+    gain_axes(axes, _over(baseline))
     legend_beside(figure)
     return figure
 
 
 def welfare_against_k(part: Mapping[str, Any]) -> Figure | None:
-    """Gain over the baseline against the number of samples, a line for the mechanisms of each allocation.
+    """Draw gain over the baseline against the number of samples, a line for the mechanisms of each allocation.
 
     `part` is `welfare` of metrics.json. Mechanisms that sell the same images have the same numbers and share a line.
     """
@@ -95,30 +92,18 @@ def welfare_against_k(part: Mapping[str, Any]) -> Figure | None:
         f"Means over {over}; bars: {BOOTSTRAP}. Mechanisms named together sell the same images.",
     )
     axes = figure.add_subplot()
-    every = sorted({k for names in lines.values() for k in gain_by_k(part[names[0]])[0]})
-    gains = [gain for names in lines.values() for gain in gain_by_k(part[names[0]])[1]]
-    within = limits(gains)
-    for i, names in enumerate(lines.values()):
-        ks, mean = gain_by_k(part[names[0]])
-        style, places = mechanism_mark(names[0]), [k * 1.03 ** (i - (len(lines) - 1) / 2) for k in ks]
-        axes.plot(places, [gain.mean for gain in mean], style.line, color=style.colour, linewidth=1.4)
-        draw_estimates(axes, places, mean, style, within, label=listed(names))
-    _gain_axes(axes, every, baseline)
-    axes.set_ylim(within)
-    legend_above(axes, 2)
+    drawn = {listed(names): (mechanism_mark(names[0]), *gain_by_k(part[names[0]])) for names in lines.values()}
+    draw_lines(axes, drawn, apart=1.03, width=1.4)
+    gain_axes(axes, _over(baseline))
     return figure
 
 
-def _gain_axes(axes: Axes, ks: Sequence[int], baseline: str) -> None:
-    zero_line(axes)
-    by_samples(axes, ks)
-    in_percent(axes.yaxis, signed=True)
-    axes.set_ylabel(f"mean relative welfare gain over the {words(baseline)}")
-    restrain(axes)
+def _over(baseline: str) -> str:
+    return f"mean relative welfare gain over the {words(baseline)}"
 
 
 def gain_by_k(part: Mapping[str, Any]) -> tuple[list[int], list[Estimate]]:
-    """The numbers of samples with a mean gain, and that gain; `part` is a mechanism's entry of `welfare`."""
+    """Return the numbers of samples with a mean gain, and that gain; `part` is a mechanism's entry of `welfare`."""
     gains = {}
     for k, mean in part["by_k"].items():
         low, high = part["by_k_intervals"][k]
@@ -127,15 +112,11 @@ def gain_by_k(part: Mapping[str, Any]) -> tuple[list[int], list[Estimate]]:
     return list(known), list(known.values())
 
 
-def _at(by_k: Mapping[str, Mapping[str, Any]], k: int) -> Estimate:
-    return Estimate.of(by_k[str(k)])
-
-
 # --- by bids -------------------------------------------------------------------------------------------
 
 
 def welfare_by_bids(part: Mapping[str, Any], mechanism: str, baseline: str) -> Figure | None:
-    """Gain of one mechanism over the baseline at each bid vector; as the paper's figure 2b.
+    """Draw gain of one mechanism over the baseline at each bid vector; as the paper's figure 2b.
 
     Two agents' bids on a grid become a heat map, others of two agents points over the first one's share, bids of more
     agents one line each. `part` is the mechanism's entry of `welfare`.
@@ -185,22 +166,19 @@ def _heat_map(
 
 
 def _points(gains: Mapping[tuple[float, ...], float], title: str, note: str, baseline: str) -> Figure:
-    """Two agents: over the share of the first."""
+    """Draw two agents: over the share of the first."""
     figure = framed(title, note)
     axes = figure.add_subplot()
     shares = [normalized(bids)[0] for bids in gains]
     axes.plot(shares, list(gains.values()), "o", color=COLOURS[0], markersize=5, alpha=0.8)
-    zero_line(axes)
-    in_percent(axes.yaxis, signed=True)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel("normalised bid of agent 1, b₁ / Σ b")
-    axes.set_ylabel(f"mean relative welfare gain over the {words(baseline)}")
-    restrain(axes)
+    gain_axes(axes, _over(baseline))
     return figure
 
 
 def _lines(gains: Mapping[tuple[float, ...], float], title: str, note: str, baseline: str) -> Figure:
-    """A bid vector a line, by falling gain; of very many, every so many-th."""
+    """Draw a bid vector a line, by falling gain; of very many, every so many-th."""
     order = sorted(gains, key=lambda bids: -gains[bids])
     if len(order) > _MOST_VECTORS:
         note = f"{_MOST_VECTORS} of {len(order):,} bid vectors, at even ranks of gain. {note}"
@@ -212,13 +190,13 @@ def _lines(gains: Mapping[tuple[float, ...], float], title: str, note: str, base
     axes.plot([gains[bids] for bids in order], range(len(order)), "o", color=COLOURS[0], markersize=5)
     zero_line(axes, vertical=True)
     in_percent(axes.xaxis, signed=True)
-    axes.set_xlabel(f"mean relative welfare gain over the {words(baseline)}")
+    axes.set_xlabel(_over(baseline))
     axes.set_ylabel("bids, agent by agent")
     return figure
 
 
 def vector_label(bids: Sequence[float], letters: int = 40) -> str:
-    """Bids as submitted, equal neighbours taken together: ``1 | 0.5 | 0 ×3``."""
+    """Return bids as submitted, equal neighbours taken together: ``1 | 0.5 | 0 ×3``."""
     runs = [(bid, len(list(run))) for bid, run in groupby(bids)]
     text = " | ".join(f"{bid:g}" if size == 1 else f"{bid:g} ×{size}" for bid, size in runs)
-    return text if len(text) <= letters else f"{text[: letters - 1]}…"
+    return cut(text, letters)

@@ -1,0 +1,1 @@
+"""Plan the images of a run and make them."""

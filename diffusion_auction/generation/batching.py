@@ -1,4 +1,4 @@
-"""Work on a batch that does not fit the GPU's memory: in halves, until it does."""
+"""Halve a batch that does not fit the GPU's memory, until it does."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _Made = TypeVar("_Made")
 _LOG = logging.getLogger(__name__)
 
 
-class Halving:
-    """Does work in parts that fit into memory; what was too much once is not tried again.
+class Batching:
+    """Work on rows in batches that fit into memory; a size that did not fit is not tried again.
 
     `key` names the setting of the batch. `free` gives back what an attempt that failed has left on the device;
     `advice` is what to try when not even one row fits.
@@ -27,7 +27,7 @@ class Halving:
         self._most: int | None = None
 
     def __call__(self, work: Callable[[Sequence[_Row]], Sequence[_Made]], rows: Sequence[_Row]) -> list[_Made]:
-        """What `work` makes of `rows`, in their order: of all at once, or of as many as fit.
+        """Return what `work` makes of `rows`, in their order: of all at once, or of as many as fit.
 
         Raises `MemoryError` if one row alone does not.
         """

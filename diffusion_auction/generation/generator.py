@@ -1,4 +1,4 @@
-"""The workers: one makes images of the plan, the other scores them as stored."""
+"""The worker that makes the images of the plan, and the shards of its work."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from diffusion_auction.config import ModelConfig
-from diffusion_auction.generation.batching import Halving
+from diffusion_auction.generation.batching import Batching
 from diffusion_auction.generation.loading import load_pipeline
-from diffusion_auction.generation.plan import in_parts, row_values
+from diffusion_auction.generation.plan import in_parts, planned_images
 from diffusion_auction.generation.store import Images
 from diffusion_auction.market.scenarios import Scenario
 from launchers import Shard, completion_of, open_shards, record_of
@@ -37,7 +37,7 @@ _MADE = TypeAdapter(Made)
 
 
 def made_of(run_dir: Path, shard: Shard) -> Made | None:
-    """What the mark of a generation shard says; None without a mark, and if it is damaged."""
+    """Return what the mark of a generation shard says; None without a mark, and if it is damaged."""
     mark = record_of(run_dir / GENERATE, shard, _MADE)
     return mark if mark and len(mark.sha256) == shard.size else None
 
@@ -45,7 +45,7 @@ def made_of(run_dir: Path, shard: Shard) -> Made | None:
 def generation_shards(
     images: pd.DataFrame, scenarios: dict[int, Scenario], composition: str, config: ModelConfig
 ) -> list[Shard]:
-    """The plan's images in batches, always the same ones: a batch is made whole, so its rounding never changes."""
+    """Batch the plan's images, always in the same way: a batch is made whole, so its rounding never changes."""
     settings = config.model_dump(exclude={"device", "offload"})
     return [
         Shard.of(
@@ -54,18 +54,18 @@ def generation_shards(
                 "composition": composition,
                 "images": [
                     {
-                        "base_prompt": scenarios[row["scenario"]].base_prompt,
-                        "agent_prompts": list(scenarios[row["scenario"]].agent_prompts),
-                        "bids": list(row_values(row, "normalized_bid")),
-                        "seed": row["seed"],
-                        "path": row["path"],
+                        "base_prompt": scenarios[image.scenario].base_prompt,
+                        "agent_prompts": list(scenarios[image.scenario].agent_prompts),
+                        "bids": list(image.bids),
+                        "seed": image.seed,
+                        "path": image.path,
                     }
-                    for row in part.to_dict("records")
+                    for image in part
                 ],
             },
             size=len(part),
         )
-        for part in in_parts(images, config.batch)
+        for part in in_parts(planned_images(images), config.batch)
     ]
 
 
@@ -76,7 +76,7 @@ class Generator:
         self._config, self._run_dir = config, run_dir
         self._pipe = load_pipeline(config, stage_dir)
         advice = "try model.offload=true, smaller model.height and model.width, or model.max_branches=1"
-        self._in_parts = Halving("model.batch", advice, free=self._pipe.maybe_free_model_hooks)
+        self._in_parts = Batching("model.batch", advice, free=self._pipe.maybe_free_model_hooks)
 
     def __call__(self, shard: Shard) -> None:
         """Make, store and mark the images of `shard`."""
@@ -121,7 +121,7 @@ class Generator:
 
 
 def unfinished(shards: list[Shard], run_dir: Path) -> list[Shard]:
-    """The generation shards that are not marked, or whose images are not all as marked: those lose their marks."""
+    """Return the shards that are not marked, or whose images are not all as marked: those lose their marks."""
     return open_shards(shards, run_dir / GENERATE, lambda shard: _is_made(shard, run_dir))
 
 
@@ -131,7 +131,7 @@ def _is_made(shard: Shard, run_dir: Path) -> bool:
 
 
 def take_over(shards: list[Shard], source: Path, run_dir: Path) -> list[Shard]:
-    """Finish those of `shards` that another run has finished too; the rest.
+    """Finish those of `shards` that the run in `source` has finished too, and return the rest.
 
     A shard's key says all that its images depend on, so they are those that this run would make: another alignment or
     quality measure, another mechanism or fewer samples need no new images.

@@ -1,4 +1,4 @@
-"""The pipeline that a configuration names: found, staged on the node if so asked, loaded, put on its device."""
+"""Find the pipeline that a configuration names, stage it on the node if asked, load it and put it on its device."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from launchers import staged
 
 
 def load_pipeline(config: ModelConfig, stage_dir: str | None = None) -> FluxPipelineAuction:
-    """The configured Flux on its device, silent. Raises `RequestError` if its weights cannot be had.
+    """Load the configured Flux on its device without progress bars. Raises `RequestError` if its weights cannot be had.
 
     With `stage_dir` it is loaded from a copy of the weights on this node's disk; for the embedded ones that is no gain.
     """
@@ -32,7 +32,7 @@ def load_pipeline(config: ModelConfig, stage_dir: str | None = None) -> FluxPipe
     with _loading(config.weights):
         folder = _pipeline_folder(config.weights)
         if stage_dir is not None and config.weights != "tiny_flux":
-            folder = _staged(config.weights, folder, stage_dir)
+            folder = staged(folder, stage_dir, _files(config.weights, folder))
         pipe = FluxPipelineAuction.from_pretrained(folder, dtype=getattr(torch, config.dtype))
     pipe.set_progress_bar_config(disable=True)
     if config.offload:
@@ -76,7 +76,7 @@ def _loading(weights: str) -> Iterator[None]:
 
 
 def _pipeline_folder(weights: str) -> Path:
-    """Where the pipeline lies, if need be after it is downloaded to the cache."""
+    """Return where the pipeline lies, if need be after it is downloaded to the cache."""
     folder = _local_folder(weights)
     if folder is None:
         adopt_token()
@@ -85,7 +85,7 @@ def _pipeline_folder(weights: str) -> Path:
 
 
 def _local_folder(weights: str) -> Path | None:
-    """Where the pipeline lies on this disk: embedded, in a folder, or in the cache; None if it does not.
+    """Return where the pipeline lies on this disk: embedded, in a folder, or in the cache; None if it does not.
 
     What is in the cache is used as it is, without a word to the hub: nodes may have no network, and the workers of one
     run must not get different commits.
@@ -95,12 +95,8 @@ def _local_folder(weights: str) -> Path | None:
     return Path(weights) if Path(weights).is_dir() else cached(Source("model.weights", weights, pipeline_files))
 
 
-def _staged(weights: str, folder: Path, stage_dir: str) -> Path:
-    return staged(folder, stage_dir, _files(weights, folder))
-
-
 def _files(weights: str, folder: Path) -> list[str]:
-    """Which files of `folder` are loaded; raises `RequestError` if it is no pipeline, or not a whole one."""
+    """Return which files of `folder` are loaded. Raises `RequestError` if it is no pipeline, or not a whole one."""
     names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
     try:
         return pipeline_files(names)
@@ -109,13 +105,13 @@ def _files(weights: str, folder: Path) -> list[str]:
 
 
 def _silence() -> None:
-    """One progress bar is enough: those of loading are turned off."""
+    """Turn off the progress bars of loading: one bar is enough."""
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
 
 
 def device_of(key: str, name: str) -> str:
-    """The device that `name`, the value of `key`, means; `auto` is the GPU where there is one.
+    """Return the device that `name`, the value of `key`, means; `auto` is the GPU where there is one.
 
     Raises `RequestError` for a GPU that is not there.
     """

@@ -4,17 +4,64 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
+from diffusion_auction.columns import columns, row_values
 from diffusion_auction.market.bids import Bids, normalized
 from diffusion_auction.market.compositions import Coalition, Weights
 from diffusion_auction.market.scenarios import Scenario
+
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True)
+class PlannedImage:
+    """A distinct image: a row of plan.parquet, which samples.parquet repeats."""
+
+    scenario: int
+    sample: int
+    bids: Bids
+    """Normalised."""
+    weights: Weights
+    seed: int
+    """Of its initial noise."""
+    sample_passes: int
+    path: str
+    """Below the run directory."""
+
+    def row(self) -> dict[str, Any]:
+        """Return the image by the columns of the table."""
+        return {
+            "scenario": self.scenario,
+            "sample": self.sample,
+            **columns("normalized_bid", self.bids),
+            "coalitions": json.dumps([list(coalition) for coalition in self.weights]),
+            "weights": json.dumps(list(self.weights.values())),
+            "seed": self.seed,
+            "sample_passes": self.sample_passes,
+            "path": self.path,
+        }
+
+
+def planned_images(table: pd.DataFrame) -> list[PlannedImage]:
+    """Read the images of a table with the columns of plan.parquet, in its order."""
+    return [
+        PlannedImage(
+            scenario=row["scenario"],
+            sample=row["sample"],
+            bids=row_values(row, "normalized_bid"),
+            weights=dict(zip(map(tuple, json.loads(row["coalitions"])), json.loads(row["weights"]), strict=True)),
+            seed=row["seed"],
+            sample_passes=row["sample_passes"],
+            path=row["path"],
+        )
+        for row in table.to_dict("records")
+    ]
 
 
 @dataclass(frozen=True)
@@ -22,8 +69,7 @@ class Plan:
     """What a run makes.
 
     vectors: every bid vector that a pool is made for: those asked for whose pool a mechanism reads, then the others.
-    images: one row per distinct image: scenario, sample, normalized_bid_1…n, coalitions and weights (JSON),
-        seed (of its noise), sample_passes, path.
+    images: one row per distinct image, a `PlannedImage`; its coalitions and weights are JSON.
     sample_passes_naive: the cost without sharing or skipping: an image for every requested bid vector, scenario and
         sample, with the prompt of every non-empty coalition at every step.
     """
@@ -63,51 +109,39 @@ def make_plan(
     compositions = {ratio: compose(ratio) for ratio in dict.fromkeys(map(normalized, vectors))}
     tags = _tags(list(compositions))
     images = [
-        {
-            "scenario": number,
-            "sample": sample,
-            **columns("normalized_bid", ratio),
-            "coalitions": json.dumps([list(coalition) for coalition in weights]),
-            "weights": json.dumps(list(weights.values())),
-            "seed": noise_seed(seed, scenario, sample),
-            "sample_passes": steps * len(weights),
-            "path": f"images/prompt_{number:03d}/idx{number:03d}_{tags[ratio]}_s{sample:02d}.png",
-        }
+        PlannedImage(
+            scenario=number,
+            sample=sample,
+            bids=ratio,
+            weights=weights,
+            seed=noise_seed(seed, scenario, sample),
+            sample_passes=steps * len(weights),
+            path=f"images/prompt_{number:03d}/idx{number:03d}_{tags[ratio]}_s{sample:02d}.png",
+        )
         for number, scenario in scenarios.items()
         for ratio, weights in compositions.items()
         for sample in range(samples)
     ]
     coalitions = 2 ** len(bids[0]) - 1
     naive = len(scenarios) * len(bids) * samples * steps * coalitions
-    return Plan(vectors, pd.DataFrame(images), naive)
+    return Plan(vectors, pd.DataFrame([image.row() for image in images]), naive)
 
 
 def noise_seed(seed: int, scenario: Scenario, sample: int) -> int:
-    """The seed of an image's initial noise: a function of (seed, scenario, sample) alone, below 2^63."""
+    """Return the seed of an image's initial noise: a function of (seed, scenario, sample) alone, below 2^63."""
     text = f"{seed}/{scenario.key}/{sample}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
 
 
-def columns(stem: str, values: Sequence[float]) -> dict[str, float]:
-    """`{stem_1: …, stem_n: …}`."""
-    return {f"{stem}_{i}": float(value) for i, value in enumerate(values, start=1)}
-
-
-def row_values(row: Mapping[str, Any], stem: str) -> Bids:
-    """The values of the columns `{stem}_1 … {stem}_n` in `row`: the inverse of `columns`."""
-    count = sum(bool(re.fullmatch(rf"{stem}_\d+", str(name))) for name in row)
-    return tuple(float(row[f"{stem}_{i}"]) for i in range(1, count + 1))
-
-
 def _read(bids: Sequence[Bids], pools: Callable[[Bids], Iterable[Bids]]) -> list[Bids]:
-    """The requested vectors whose pools mechanisms read, as submitted, then the other ratios that they read."""
+    """Return the requested vectors whose pools mechanisms read, as submitted, then the other ratios that they read."""
     ratios = dict.fromkeys(normalized(vector) for each in bids for vector in pools(each))
     requested = [vector for vector in bids if normalized(vector) in ratios]
     return [*requested, *(ratio for ratio in ratios if ratio not in set(map(normalized, requested)))]
 
 
 def _tags(ratios: Sequence[Bids]) -> dict[Bids, str]:
-    """`b1_0.70_b2_0.30` for each ratio, all with as many digits as keep them apart, two at least."""
+    """Return `b1_0.70_b2_0.30` for each ratio, all with as many digits as keep them apart, two at least."""
     for digits in range(2, 11):
         tags = {ratio: "_".join(f"b{i}_{b:.{digits}f}" for i, b in enumerate(ratio, start=1)) for ratio in ratios}
         if len(set(tags.values())) == len(ratios):
@@ -115,6 +149,6 @@ def _tags(ratios: Sequence[Bids]) -> dict[Bids, str]:
     return tags
 
 
-def in_parts(images: pd.DataFrame, size: int) -> list[pd.DataFrame]:
-    """Split the table into parts of `size` rows, the last one shorter."""
-    return [images.iloc[i : i + size] for i in range(0, len(images), size)]
+def in_parts(rows: Sequence[_Row], size: int) -> list[Sequence[_Row]]:
+    """Split `rows` into parts of `size`, the last one shorter."""
+    return [rows[i : i + size] for i in range(0, len(rows), size)]

@@ -1,4 +1,4 @@
-"""The images of a run on disk: made once, as marked, whatever happens meanwhile."""
+"""The images of a run on disk: each is made once and stored as recorded, even if a worker is killed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Images:
         self._places = [run_dir / path for path in paths]
 
     def write(self, images: list[Image.Image]) -> list[str]:
-        """Write `images` as PNG beside their places, those already there as they are excepted; their SHA-256.
+        """Write `images` as PNG beside their places, except those already there, and return their SHA-256.
 
         Raises `OSError` that names the file where the disk is full; nothing is left beside then.
         """
@@ -59,7 +59,7 @@ class Images:
                 raise
 
     def complete(self, digests: list[str]) -> bool:
-        """Whether every image is in place as marked, after putting there what a kill left beside."""
+        """Return whether every image is in place as marked, after putting there what a kill left beside."""
         for place, digest in zip(self._places, digests, strict=True):
             if not _is(place, digest) and _is(self._part(place), digest):
                 self._put(place)  # unless the worker that wrote it is alive, and was quicker
@@ -68,7 +68,7 @@ class Images:
         return True
 
     def link(self, source: Path, digests: list[str]) -> bool:
-        """Put the same images of the run directory `source` beside their places; False if one is not there as marked.
+        """Put the same images of the run directory `source` beside their places; return whether all were as marked.
 
         They are linked, or copied to another file system; a file that is in its place is never written to again.
         """
@@ -95,7 +95,7 @@ class Images:
 
 
 def _is(path: Path, digest: str) -> bool:
-    """Whether `path` is a file with that SHA-256: a truncated or foreign file is not."""
+    """Return whether `path` is a file with that SHA-256: a truncated or foreign file is not."""
     try:
         return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
     except FileNotFoundError:

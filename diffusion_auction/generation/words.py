@@ -1,19 +1,18 @@
-"""TODO."""
+"""Words that the embedded models were not trained on, refused before anything is made."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-from diffusion_auction.config import ClipAlignmentConfig, ExperimentConfig, _TwoPrompts
+from diffusion_auction.config import ClipAlignmentConfig, ExperimentConfig, TwoPromptQuality
 from diffusion_auction.market.compositions import Coalition
 from diffusion_auction.market.scenarios import Scenario
+from diffusion_auction.tiny_flux.vocabulary import VocabularyError, check_prompt
 from generative_auctions.errors import RequestError
 
 
 def check_words(config: ExperimentConfig, scenarios: dict[int, Scenario], coalitions: Collection[Coalition]) -> None:
-    """Refuse words that an embedded model in use has never seen; raises `RequestError`."""
-    from diffusion_auction.tiny_flux.vocabulary import VocabularyError, check_prompt
-
+    """Refuse words that an embedded model in use has never seen. Raises `RequestError`."""
     tiny_clip = isinstance(config.alignment, ClipAlignmentConfig) and config.alignment.model == "tiny_clip"
     try:
         for number, scenario in scenarios.items():
@@ -25,7 +24,7 @@ def check_words(config: ExperimentConfig, scenarios: dict[int, Scenario], coalit
                 for text in (scenario.base_prompt, *scenario.agent_prompts):
                     check_prompt(text)
         where = "quality.good_prompt, quality.bad_prompt"
-        if tiny_clip and isinstance(config.quality, _TwoPrompts):
+        if tiny_clip and isinstance(config.quality, TwoPromptQuality):
             check_prompt(config.quality.good_prompt)
             check_prompt(config.quality.bad_prompt)
     except VocabularyError as error:

@@ -1,0 +1,1 @@
+"""What agents bring to an auction: scenarios, bids, and compositions of their prompts."""

@@ -16,27 +16,27 @@ _DIGITS = 10  # ratios that agree to ten decimals are one composition
 
 
 def grid(*axes: Sequence[float]) -> list[Bids]:
-    """Every combination of one bid per axis, the last agent's bid changing fastest."""
+    """Return every combination of one bid per axis, the last agent's bid changing fastest."""
     return [tuple(map(float, bids)) for bids in itertools.product(*axes)]
 
 
 def simplex(values: Sequence[float]) -> list[Bids]:
-    """The two-agent bids (b, 1 − b) for each b of `values` in [0, 1]."""
+    """Return the two-agent bids (b, 1 − b) for each b of `values` in [0, 1]."""
     return [(float(b), round(1.0 - float(b), 12)) for b in values]
 
 
 def one_hot(agent: int, n_agents: int) -> Bids:
-    """The bid vector e_agent: 1 for `agent` (from 0), 0 for the others."""
+    """Return the bid vector e_agent: 1 for `agent` (from 0), 0 for the others."""
     return tuple(float(i == agent) for i in range(n_agents))
 
 
 def without(bids: Bids, agent: int) -> Bids:
-    """b_{−i}: the bids with `agent`'s (from 0) cancelled."""
+    """Return b_{−i}: the bids with `agent`'s (from 0) cancelled."""
     return tuple(0.0 if i == agent else bid for i, bid in enumerate(bids))
 
 
 def normalized(bids: Sequence[float]) -> Bids:
-    """Bids divided by their sum, rounded to ten decimals; all-zero bids stay all zero.
+    """Divide the bids by their sum and round to ten decimals; all-zero bids stay all zero.
 
     Two bid vectors with the same ratios have equal normalised bids, hence one composition and one pool; what is
     normalised already stays as it is.
@@ -52,7 +52,7 @@ def normalized(bids: Sequence[float]) -> Bids:
 
 
 def experiment_bids(config: ExperimentConfig, n_agents: int) -> list[Bids]:
-    """The distinct bid vectors in the order asked for; raises `RequestError` naming the vector that is wrong."""
+    """Return the distinct bid vectors in the order asked for. Raises `RequestError` naming the vector that is wrong."""
     section = config.bids
     if isinstance(section, GridBids):
         check_agents("bids.axes", f"{len(section.axes)} axes", len(section.axes), n_agents, "axes")

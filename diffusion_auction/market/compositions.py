@@ -31,7 +31,7 @@ _NOTHING = 1e-9  # a weight below the rounding of normalised bids is none
 
 
 def recursive(bids: Bids) -> Weights:
-    """The paper's composition (appendices D.4 and F, equations 3 to 6), for any n.
+    """Compose as in the paper (appendices D.4 and F, equations 3 to 6), for any n.
 
     With agents sorted by falling bid and b_j^(i) the bids of the n−i+1 highest, normalised, iteration i gives
     the joint prompt of those agents the weight 1 − w^(i) of what is left, where w^(i) = 2 Σ_{j ≤ n−i} b_j^(i) − 1,
@@ -51,7 +51,7 @@ def recursive(bids: Bids) -> Weights:
 
 
 def pairwise(bids: Bids) -> Weights:
-    """The authors' later code: merge the two highest bidders, again and again, until one is left.
+    """Compose as the authors' later code does: merge the two highest bidders, again and again, until one is left.
 
     Of the two highest bids a ≥ b, the merged bidder bids a + b and his text names both, the higher first. His score
     is (1 − w) s(x | c, joint text) + w s_a(x), where w = 2a/(a + b) − 1 and s_a is the higher one's own score,
@@ -71,7 +71,7 @@ def pairwise(bids: Bids) -> Weights:
 
 
 def lovasz(bids: Bids) -> Weights:
-    """The Lovász extension of S ↦ s(x | c, c_S) at b/b_(1).
+    """Compose by the Lovász extension of S ↦ s(x | c, c_S) at b/b_(1).
 
     With agents sorted by falling bid and b_(n+1) = 0, the coalition of the i highest has the weight
     (b_(i) − b_(i+1)) / b_(1): the chance that it is {j : b_j > t}, for t uniform in [0, b_(1)). The weights
@@ -89,7 +89,7 @@ def lovasz(bids: Bids) -> Weights:
 
 
 def additive(bids: Bids) -> Weights:
-    """Σ_i b_i/Σ_j b_j · s(x | c, c_i): each agent's own prompt by the share of the bid, no joint prompt.
+    """Weight Σ_i b_i/Σ_j b_j · s(x | c, c_i): each agent's own prompt by the share of the bid, no joint prompt.
 
     Continuous and permutation-equivariant.
     """
@@ -97,7 +97,7 @@ def additive(bids: Bids) -> Weights:
 
 
 def prompt_only(bids: Bids) -> Weights:
-    """Bids change the words and nothing else: one text, of weight one.
+    """Let bids change the words and nothing else: one text, of weight one.
 
     It names each agent who bids, by falling bid, and repeats the prompt in proportion to the bid: `MENTIONS` mentions
     are apportioned by largest remainders, at least one to each. Bids (0.7, 0.3) give "c, featuring c_1, c_1, c_1 and
@@ -120,21 +120,21 @@ class _Bidder(NamedTuple):
 
 
 def _falling(bids: Bids) -> tuple[list[int], list[float]]:
-    """The agents who bid, by falling bid and then index, and their normalised bids: b_(1) ≥ … ≥ b_(n) > 0."""
+    """Return the agents who bid, by falling bid and then index, and their normalised bids: b_(1) ≥ … ≥ b_(n) > 0."""
     shares = normalized(bids)
     order = sorted((agent for agent, share in enumerate(shares) if share), key=lambda agent: -shares[agent])
     return order, [shares[agent] for agent in order]
 
 
 def _convex(weights: Weights) -> Weights:
-    """`weights` without those that are nothing, summing to one; the base prompt where there are none."""
+    """Return `weights` without those that are nothing, summing to one; the base prompt where there are none."""
     kept = {coalition: weight for coalition, weight in weights.items() if weight > _NOTHING}
     total = sum(kept.values())
     return {coalition: weight / total for coalition, weight in kept.items()} or {(): 1.0}
 
 
 def _apportioned(shares: Sequence[float], seats: int) -> list[int]:
-    """Seats by largest remainders, at least one each: a next seat goes to who is furthest below his quota.
+    """Apportion seats by largest remainders, at least one each: the next goes to who is furthest below his quota.
 
     Ties go to the earlier of `shares`.
     """
@@ -155,7 +155,7 @@ COMPOSITIONS: dict[str, Callable[[Bids], Weights]] = {
 
 
 def weights_of(composition: str | Callable[[Bids], Weights], bids: Bids) -> Weights:
-    """The weights of `bids` under a composition of this module, by its name, or under one of the caller's own.
+    """Return the weights of `bids` under a composition of this module, by its name, or under one of the caller's own.
 
     Raises:
         ValueError: if there is none of that name, or the caller's own gives anything but a dict of coalitions, tuples

@@ -16,7 +16,7 @@ _AGENT_FIELD = re.compile(r"agent([1-9]\d*)_prompt")
 
 
 def join_prompts(base: str, prompts: Sequence[str]) -> str:
-    """The conditioning text of a coalition.
+    """Return the conditioning text of a coalition.
 
     No agent: the base prompt alone. Otherwise ``{base}, featuring {c_1}``, and with several agents
     ``{base}, featuring {c_1}, {c_2} and {c_3}``, in the order given.
@@ -45,12 +45,12 @@ class Scenario:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def entry(self) -> dict[str, str]:
-        """The scenario as an entry of a prompts file."""
+        """Return the scenario as an entry of a prompts file."""
         agents = {f"agent{i}_prompt": text for i, text in enumerate(self.agent_prompts, start=1)}
         return {"base_prompt": self.base_prompt, **agents}
 
     def coalition_prompt(self, coalition: Sequence[int]) -> str:
-        """The conditioning text of `coalition`: agent indices from 0, in the order in which it names their prompts."""
+        """Return the conditioning text of `coalition`: agent indices from 0, in the order of their prompts in it."""
         return join_prompts(self.base_prompt, [self.agent_prompts[i] for i in coalition])
 
 
@@ -72,7 +72,7 @@ def load_scenarios(path: Path, key: str = "prompts.path") -> list[Scenario]:
 
 
 def parse_scenarios(entries: object, where: str) -> list[Scenario]:
-    """Scenarios from a list of such objects; `where` says in errors where they stand. Raises `RequestError`."""
+    """Parse a list of such objects; `where` says in errors where they stand. Raises `RequestError`."""
     if not isinstance(entries, list) or not entries:
         kind = "dict" if isinstance(entries, dict) else type(entries).__name__
         raise RequestError(where, kind, "a non-empty list of prompt entries")
@@ -115,7 +115,7 @@ def _scenario(entry: object, where: str) -> Scenario:
 
 
 def read_prompts(prompts: PromptsConfig) -> list[Scenario]:
-    """All scenarios of the file or the entries; raises `RequestError`."""
+    """Return all scenarios of the file or the entries. Raises `RequestError`."""
     if (prompts.path is None) == (prompts.entries is None):
         raise RequestError("prompts.path", prompts.path, "a path, or prompts.entries, and not both")
     if prompts.path is not None:
@@ -124,7 +124,7 @@ def read_prompts(prompts: PromptsConfig) -> list[Scenario]:
 
 
 def choose_scenarios(everything: list[Scenario], numbers: list[int] | None) -> dict[int, Scenario]:
-    """Those of `numbers`, or all, by their number; raises `RequestError`."""
+    """Return those of `numbers`, or all, by their number. Raises `RequestError`."""
     chosen = range(len(everything)) if numbers is None else numbers
     if not chosen:
         raise RequestError("scenarios", "[]", "at least one number, or null for all")

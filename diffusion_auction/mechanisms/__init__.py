@@ -5,7 +5,7 @@ from __future__ import annotations
 from diffusion_auction.mechanisms.first_price import FirstPrice
 from diffusion_auction.mechanisms.myerson import Myerson
 from diffusion_auction.mechanisms.outcome import Mechanism, Outcomes
-from diffusion_auction.mechanisms.pools import Best, Pools
+from diffusion_auction.mechanisms.pools import Allocation, CandidatePool
 from diffusion_auction.mechanisms.shapley import Shapley
 from diffusion_auction.mechanisms.single_winner import SingleWinner
 from diffusion_auction.mechanisms.vcg import VCG
@@ -14,12 +14,12 @@ from diffusion_auction.mechanisms.vcg_pool import VCGPool
 __all__ = [
     "MECHANISMS",
     "VCG",
-    "Best",
+    "Allocation",
+    "CandidatePool",
     "FirstPrice",
     "Mechanism",
     "Myerson",
     "Outcomes",
-    "Pools",
     "Shapley",
     "SingleWinner",
     "VCGPool",
@@ -33,5 +33,5 @@ MECHANISMS: dict[str, type[Mechanism]] = {
 
 
 def side_by_side(chosen: Mechanism) -> list[Mechanism]:
-    """`chosen`, then every other mechanism with its default options, the baseline last."""
+    """Return `chosen`, then every other mechanism with its default options, the baseline last."""
     return [chosen, *(mechanism() for name, mechanism in MECHANISMS.items() if name != chosen.name)]

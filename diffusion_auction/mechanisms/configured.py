@@ -1,4 +1,4 @@
-"""TODO."""
+"""The mechanism that a configuration names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from generative_auctions.errors import RequestError
 
 
 def experiment_mechanism(config: ExperimentConfig, n_agents: int) -> Mechanism:
-    """The mechanism of the configuration, its options checked against the run's; raises `RequestError`."""
+    """Return the mechanism of the configuration, its options checked against the run's. Raises `RequestError`."""
     section = config.mechanism
     options = section.model_dump(exclude={"name"})
     if isinstance(section, VcgPoolConfig):

@@ -9,7 +9,7 @@ import numpy as np
 
 from diffusion_auction.market.bids import Bids
 from diffusion_auction.mechanisms.outcome import Outcomes
-from diffusion_auction.mechanisms.pools import Pools
+from diffusion_auction.mechanisms.pools import CandidatePool
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class FirstPrice:
 
     name: ClassVar[str] = "first_price"
 
-    def pools(self, bids: Bids) -> list[Bids]:
-        """P(b) alone."""
+    def required_bids(self, bids: Bids) -> list[Bids]:
+        """Return P(b) alone."""
         return [bids]
 
-    def run(self, bids: np.ndarray, pools: Pools) -> Outcomes:
+    def run(self, bids: np.ndarray, pools: CandidatePool) -> Outcomes:
         """Hold an auction at each row of `bids` (B, n)."""
         read = pools.of_bids(bids)
         sold = pools.best(bids, read)

@@ -9,7 +9,7 @@ import numpy as np
 
 from diffusion_auction.market.bids import Bids
 from diffusion_auction.mechanisms.outcome import Outcomes, nothing, without
-from diffusion_auction.mechanisms.pools import Pools, shares
+from diffusion_auction.mechanisms.pools import CandidatePool, shares
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Myerson:
     curve: int = 4
     name: ClassVar[str] = "myerson"
 
-    def pools(self, bids: Bids) -> list[Bids]:
-        """P(b), and P(t, b_−i) for `curve` bids t from 0 up to b_i, for each agent i that bids beside others."""
+    def required_bids(self, bids: Bids) -> list[Bids]:
+        """Return P(b), and P(t, b_−i) for `curve` bids t from 0 up to b_i, for each agent i that bids beside others."""
         lines = [bids]
         for i, bid in enumerate(bids):
             if bid > 0 and sum(bids) > bid:
@@ -38,7 +38,7 @@ class Myerson:
                 lines += [(*bids[:i], t, *bids[i + 1 :]) for t in steps]
         return list(dict.fromkeys(lines))
 
-    def run(self, bids: np.ndarray, pools: Pools) -> Outcomes:
+    def run(self, bids: np.ndarray, pools: CandidatePool) -> Outcomes:
         """Hold an auction at each row of `bids` (B, n); `curve_points` counts the points of each integral."""
         own = pools.of_bids(bids)
         sold = pools.best(bids, own)
@@ -64,8 +64,8 @@ class Myerson:
         return Outcomes(bids, sold, payments, read, {"curve_points": points})
 
 
-def _line(agent: int, others: np.ndarray, pools: Pools) -> tuple[np.ndarray, np.ndarray]:
-    """The bids t (points,) of `agent`, rising, at which (t, b_−i) has images; and the blocks of those, (points, E).
+def _line(agent: int, others: np.ndarray, pools: CandidatePool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rising bids t (points,) of `agent` at which (t, b_−i) has images, and the blocks of those (points, E).
 
     `others` is b_−i with a zero for the agent. Ratios are rounded to ten decimals: within that they are compared, and
     t is known.

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from diffusion_auction.market.bids import Bids
-from diffusion_auction.mechanisms.pools import Best, Pools, welfare
+from diffusion_auction.mechanisms.pools import Allocation, CandidatePool, welfare
 
 PaymentFloor = Literal["none", "zero"]
 """Whether a payment may fall below zero (`none`: it may)."""
@@ -25,7 +25,7 @@ class Outcomes:
 
     bids: np.ndarray
     """(B, n)"""
-    sold: Best
+    sold: Allocation
     """The image of each auction."""
     payments: np.ndarray
     """(D, B, n)"""
@@ -57,27 +57,27 @@ class Mechanism(Protocol):
     def name(self) -> str:
         """As in the configuration and in auctions.parquet."""
 
-    def pools(self, bids: Bids) -> list[Bids]:
-        """The bid vectors whose compositions an auction at `bids` needs; a plan is their union."""
+    def required_bids(self, bids: Bids) -> list[Bids]:
+        """Return the bid vectors whose compositions an auction at `bids` needs; a plan is their union."""
 
-    def run(self, bids: np.ndarray, pools: Pools) -> Outcomes:
+    def run(self, bids: np.ndarray, pools: CandidatePool) -> Outcomes:
         """Hold an auction at each row of `bids` (B, n), under every draw of `pools`."""
 
 
 def without(bids: np.ndarray, agent: int) -> np.ndarray:
-    """b_{−i}: `bids` (B, n) with the column of `agent` (from 0) cancelled."""
+    """Return b_{−i}: `bids` (B, n) with the column of `agent` (from 0) cancelled."""
     others = bids.copy()
     others[:, agent] = 0.0
     return others
 
 
-def nothing(sold: Best) -> np.ndarray:
-    """Payments of zero, (D, B, n); NaN where no image is sold."""
+def nothing(sold: Allocation) -> np.ndarray:
+    """Return payments of zero, (D, B, n); NaN where no image is sold."""
     return np.where(np.isnan(sold.alignments), np.nan, 0.0)
 
 
-def externalities(bids: np.ndarray, sold: Best, counterfactual: np.ndarray) -> np.ndarray:
-    """Clarke payments (D, B, n): the others' `counterfactual` welfare (D, B, n), less theirs from the image sold.
+def externalities(bids: np.ndarray, sold: Allocation, counterfactual: np.ndarray) -> np.ndarray:
+    """Return Clarke payments (D, B, n): the others' `counterfactual` welfare (D, B, n) less theirs from the sale.
 
     Nothing where nobody else bids, whether or not the counterfactual is known.
     """
@@ -90,5 +90,5 @@ def externalities(bids: np.ndarray, sold: Best, counterfactual: np.ndarray) -> n
 
 
 def floored(payments: np.ndarray, floor: PaymentFloor) -> np.ndarray:
-    """`payments`, those below zero lifted to it when `floor` is ``zero``."""
+    """Return `payments`, those below zero lifted to it when `floor` is ``zero``."""
     return np.maximum(payments, 0.0) if floor == "zero" else payments

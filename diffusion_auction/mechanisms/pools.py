@@ -12,17 +12,17 @@ from diffusion_auction.market.bids import Bids, normalized
 
 
 @dataclass(frozen=True, eq=False)
-class Best:
+class Allocation:
     """The image of highest welfare for each draw (D) and bid vector (B); ties go to the lowest sample, then block.
 
     Where there is none, because a pool is missing or a draw is empty, indices are −1 and values NaN.
     """
 
-    pools: Pools
+    pools: CandidatePool
     block: np.ndarray
-    """int (D, B): row of `Pools.ratios`."""
+    """int (D, B): row of `CandidatePool.ratios`."""
     place: np.ndarray
-    """int (D, B): row of `Pools.samples`."""
+    """int (D, B): row of `CandidatePool.samples`."""
     welfare: np.ndarray
     """Σ_i b_i α_i, (D, B)."""
 
@@ -35,7 +35,7 @@ class Best:
 
 
 @dataclass(frozen=True, eq=False)
-class Pools:
+class CandidatePool:
     """All candidate images of one scenario, in blocks of k: one image for each sample under one composition.
 
     P(b) is made of the blocks whose ratio is that of b; scores recorded without common noise have several.
@@ -51,8 +51,8 @@ class Pools:
     """Which samples there are, bool (D, k): all of them in a single draw, or resampled, for confidence intervals."""
 
     @classmethod
-    def of(cls, blocks: Iterable[tuple[Bids, np.ndarray]], samples: np.ndarray | None = None) -> Pools:
-        """Pools of (bids, alignments (k, n)) pairs; `samples` are 0…k−1 unless given. One draw, of all samples."""
+    def of(cls, blocks: Iterable[tuple[Bids, np.ndarray]], samples: np.ndarray | None = None) -> CandidatePool:
+        """Build pools of (bids, alignments (k, n)) pairs; `samples` are 0…k−1 unless given. One draw of all."""
         ordered = sorted(((normalized(bids), images) for bids, images in blocks), key=lambda block: block[0])
         ratios = np.array([ratio for ratio, _ in ordered], dtype=float)
         alignments = np.array([images for _, images in ordered], dtype=float)
@@ -60,33 +60,33 @@ class Pools:
         return cls(ratios, alignments, numbers, np.ones((1, len(numbers)), dtype=bool))
 
     @classmethod
-    def from_mapping(cls, pools: Mapping[Bids, object]) -> Pools:
-        """Pools of one block each: bids to alignments (k, n)."""
+    def from_mapping(cls, pools: Mapping[Bids, object]) -> CandidatePool:
+        """Return pools of one block each: bids to alignments (k, n)."""
         return cls.of((bids, np.array(images, dtype=float)) for bids, images in pools.items())
 
     @property
     def n_agents(self) -> int:
         return self.ratios.shape[1]
 
-    def drawn(self, draws: np.ndarray) -> Pools:
-        """The same images under other `draws`, bool (D, k)."""
+    def drawn(self, draws: np.ndarray) -> CandidatePool:
+        """Return the same images under other `draws`, bool (D, k)."""
         return replace(self, draws=draws)
 
-    def first(self, count: int | None) -> Pools:
-        """Only the samples 0…count−1; None for all."""
+    def first(self, count: int | None) -> CandidatePool:
+        """Return only the samples 0…count−1; None for all."""
         return self if count is None else replace(self, draws=self.draws & (self.samples < count))
 
     def of_bids(self, bids: np.ndarray) -> np.ndarray:
-        """The blocks of P(b) for each row of `bids` (B, n): bool (B, E); none where that pool is missing."""
+        """Return the blocks of P(b) for each row of `bids` (B, n): bool (B, E); none where that pool is missing."""
         return np.logical_and.reduce(shares(bids)[:, None, :] == self.ratios, axis=2)
 
     def of_all(self, vectors: Iterable[Bids]) -> np.ndarray:
-        """The blocks of ∪ P(b) over `vectors`: bool (E,); none if a single pool is missing."""
+        """Return the blocks of ∪ P(b) over `vectors`: bool (E,); none if a single pool is missing."""
         members = self.of_bids(np.array(list(vectors), dtype=float))
         return np.logical_and(members.any(axis=0), members.any(axis=1).all())
 
-    def best(self, bids: np.ndarray, members: np.ndarray) -> Best:
-        """The image of highest welfare at each row of `bids` (B, n) among the blocks `members`, bool (B, E)."""
+    def best(self, bids: np.ndarray, members: np.ndarray) -> Allocation:
+        """Return the image of highest welfare at each row of `bids` (B, n) among the blocks `members`, bool (B, E)."""
         asked = np.flatnonzero(members.any(axis=0))
         asked = asked if len(asked) else np.arange(1)
         value = welfare(self.alignments[None, asked], bids[:, None, None, :])
@@ -98,7 +98,7 @@ class Pools:
         rows = np.arange(len(bids))
         place = order[rows, rank]
         found = (rank >= 0) & members.any(axis=1)
-        return Best(
+        return Allocation(
             pools=self,
             block=np.where(found, block[rows, place], -1),
             place=np.where(found, place, -1),
@@ -107,7 +107,7 @@ class Pools:
 
 
 def _first_there(draws: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """The first column r of each row of `order` (B, k) with draws[:, order[:, r]]: int (D, B), −1 where there is none.
+    """Find the first column r of each row of `order` (B, k) with draws[:, order[:, r]]: int (D, B), −1 for none.
 
     Rank by rank, and only for those not yet found: a draw with replacement holds two thirds of the samples, so few
     ranks are asked for. One look at all (D, B, k) would cost twenty times as much.
@@ -127,12 +127,12 @@ def _first_there(draws: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def shares(bids: np.ndarray) -> np.ndarray:
-    """The normalised bids of each row of `bids` (B, n): (B, n)."""
+    """Return the normalised bids of each row of `bids` (B, n): (B, n)."""
     return np.array([normalized(tuple(row)) for row in bids.tolist()]).reshape(bids.shape)
 
 
 def welfare(alignments: np.ndarray, bids: np.ndarray) -> np.ndarray:
-    """W(I; b) = Σ_i b_i α_i(I) over the last axis of both, which otherwise broadcast.
+    """Return W(I; b) = Σ_i b_i α_i(I) over the last axis of both, which otherwise broadcast.
 
     Summed agent by agent, so that a figure does not change in its last digit with what it is computed beside.
     """

@@ -11,7 +11,7 @@ import numpy as np
 
 from diffusion_auction.market.bids import Bids
 from diffusion_auction.mechanisms.outcome import Outcomes
-from diffusion_auction.mechanisms.pools import Pools
+from diffusion_auction.mechanisms.pools import CandidatePool
 
 _FEW = 64  # coalitions that are looked up without counting pools first
 
@@ -32,13 +32,13 @@ class Shapley:
 
     name: ClassVar[str] = "shapley"
 
-    def pools(self, bids: Bids) -> list[Bids]:
-        """P(b_S) for every coalition S of agents that bid, the grand coalition first."""
+    def required_bids(self, bids: Bids) -> list[Bids]:
+        """Return P(b_S) for every coalition S of agents that bid, the grand coalition first."""
         bidding = tuple(i for i, bid in enumerate(bids) if bid > 0)
         coalitions = list(_subsets(bidding))[:0:-1]
         return [tuple(b if i in s else 0.0 for i, b in enumerate(bids)) for s in coalitions] or [bids]
 
-    def run(self, bids: np.ndarray, pools: Pools) -> Outcomes:
+    def run(self, bids: np.ndarray, pools: CandidatePool) -> Outcomes:
         """Hold an auction at each row of `bids` (B, n)."""
         read = pools.of_bids(bids)
         sold = pools.best(bids, read)
@@ -60,13 +60,13 @@ class Shapley:
 
 
 def _subsets(agents: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """All subsets, the empty one first, by size."""
+    """Return all subsets, the empty one first, by size."""
     sizes = (itertools.combinations(agents, size) for size in range(len(agents) + 1))
     return list(itertools.chain.from_iterable(sizes))
 
 
 def _weight(coalition: tuple[int, ...], agent: int, n: int) -> float:
-    """The factor of v(coalition) in the Shapley value of `agent` among `n`."""
+    """Return the factor of v(coalition) in the Shapley value of `agent` among `n`."""
     size = len(coalition)
     if agent in coalition:
         return factorial(size - 1) * factorial(n - size) / factorial(n)

@@ -9,7 +9,7 @@ import numpy as np
 
 from diffusion_auction.market.bids import Bids, one_hot
 from diffusion_auction.mechanisms.outcome import Outcomes, PaymentFloor, externalities, floored, without
-from diffusion_auction.mechanisms.pools import Pools
+from diffusion_auction.mechanisms.pools import CandidatePool
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class SingleWinner:
     payment_floor: PaymentFloor = "none"
     name: ClassVar[str] = "single_winner"
 
-    def pools(self, bids: Bids) -> list[Bids]:
-        """P(e_i) of every agent i, whatever it bids; the base prompt's pool if nobody bids."""
+    def required_bids(self, bids: Bids) -> list[Bids]:
+        """Return P(e_i) of every agent i, whatever it bids; the base prompt's pool if nobody bids."""
         return [one_hot(i, len(bids)) for i in range(len(bids))] if any(bids) else [bids]
 
-    def run(self, bids: np.ndarray, pools: Pools) -> Outcomes:
+    def run(self, bids: np.ndarray, pools: CandidatePool) -> Outcomes:
         """Hold an auction at each row of `bids` (B, n)."""
         n = bids.shape[1]
         somebody = bids.any(axis=1, keepdims=True)
-        members = np.where(somebody, pools.of_all(self.pools((1.0,) * n)), pools.of_bids(bids))
+        members = np.where(somebody, pools.of_all(self.required_bids((1.0,) * n)), pools.of_bids(bids))
         sold = pools.best(bids, members)
         counterfactual = np.zeros_like(sold.alignments)
         for i in range(n if n > 1 else 0):

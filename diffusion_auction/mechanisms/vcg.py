@@ -10,7 +10,7 @@ import numpy as np
 from diffusion_auction.market import bids as bidding
 from diffusion_auction.market.bids import Bids
 from diffusion_auction.mechanisms.outcome import Outcomes, PaymentFloor, externalities, floored, without
-from diffusion_auction.mechanisms.pools import Pools
+from diffusion_auction.mechanisms.pools import CandidatePool
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class VCG:
     payment_floor: PaymentFloor = "none"
     name: ClassVar[str] = "vcg"
 
-    def pools(self, bids: Bids) -> list[Bids]:
-        """P(b), and P(b_−i) for each agent i that bids beside others."""
+    def required_bids(self, bids: Bids) -> list[Bids]:
+        """Return P(b), and P(b_−i) for each agent i that bids beside others."""
         counterfactuals = [bidding.without(bids, i) for i, bid in enumerate(bids) if bid > 0]
         return [bids, *(others for others in counterfactuals if any(others))]
 
-    def run(self, bids: np.ndarray, pools: Pools) -> Outcomes:
+    def run(self, bids: np.ndarray, pools: CandidatePool) -> Outcomes:
         """Hold an auction at each row of `bids` (B, n)."""
         read = pools.of_bids(bids)
         sold = pools.best(bids, read)

@@ -1,4 +1,4 @@
-"""Ours: VCG over images that do not depend on the bids, truthful exactly."""
+"""Our mechanism: VCG over images that do not depend on the bids, exactly truthful."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from diffusion_auction.market.bids import Bids, one_hot
 from diffusion_auction.mechanisms.outcome import Outcomes, externalities, without
-from diffusion_auction.mechanisms.pools import Pools
+from diffusion_auction.mechanisms.pools import CandidatePool
 
 SETS = ("base", "one_hot", "joint", "coalitions")
 """Named sets of compositions: the base prompt alone; each agent alone; all at equal bids; every coalition so."""
@@ -39,16 +39,16 @@ class VCGPool:
     name: ClassVar[str] = "vcg_pool"
 
     def vectors(self, n_agents: int) -> list[Bids]:
-        """The bid vectors of the compositions in the pool, or those that a plan makes for one of everything."""
+        """Return the bid vectors of the compositions in the pool, or those that a plan makes for one of everything."""
         named = ("one_hot", "joint") if self.compositions is None else self.compositions
         vectors = itertools.chain.from_iterable(compositions_of(entry, n_agents) for entry in named)
         return list(dict.fromkeys(vectors))
 
-    def pools(self, bids: Bids) -> list[Bids]:
-        """The pool's compositions, whatever the bids."""
+    def required_bids(self, bids: Bids) -> list[Bids]:
+        """Return the pool's compositions, whatever the bids."""
         return self.vectors(len(bids))
 
-    def run(self, bids: np.ndarray, pools: Pools) -> Outcomes:
+    def run(self, bids: np.ndarray, pools: CandidatePool) -> Outcomes:
         """Hold an auction at each row of `bids` (B, n)."""
         everything = np.ones(len(pools.ratios), dtype=bool)
         pool = everything if self.compositions is None else pools.of_all(self.vectors(pools.n_agents))
@@ -63,7 +63,7 @@ class VCGPool:
 
 
 def compositions_of(entry: str | Sequence[float], n_agents: int) -> list[Bids]:
-    """The bid vectors that an entry of `VCGPool.compositions` stands for."""
+    """Return the bid vectors that an entry of `VCGPool.compositions` stands for."""
     agents = range(n_agents)
     if entry == "base":
         return [(0.0,) * n_agents]

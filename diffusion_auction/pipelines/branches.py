@@ -28,7 +28,7 @@ class Branches:
 
     @classmethod
     def of_prompts(cls, prompt_embeds: Tensor, pooled_prompt_embeds: Tensor, prompt: Tensor) -> Self:
-        """One branch a sample: the denoiser of sample s is that of the prompt `prompt[s]` alone."""
+        """Return one branch a sample: the denoiser of sample s is that of the prompt `prompt[s]` alone."""
         samples = torch.arange(len(prompt))
         return cls(prompt_embeds, pooled_prompt_embeds, samples, prompt, torch.ones(len(prompt)))
 
@@ -36,16 +36,16 @@ class Branches:
         return int(self.sample[-1]) + 1
 
     def __getitem__(self, index: int | slice) -> Self:
-        """The branches of some samples, which are counted from 0 anew."""
+        """Return the branches of some samples, which are counted from 0 anew."""
         chosen = range(len(self))[index]
         return self._of_samples([chosen] if isinstance(chosen, int) else list(chosen))
 
     def repeated(self, times: int) -> Self:
-        """Those of `times` samples in the place of each."""
+        """Return those of `times` samples in the place of each."""
         return self._of_samples([sample for sample in range(len(self)) for _ in range(times)])
 
     def to(self, device: torch.device | str) -> Self:
-        """The same with the embeddings on `device`."""
+        """Return the same with the embeddings on `device`."""
         return replace(
             self,
             prompt_embeds=self.prompt_embeds.to(device),

@@ -63,7 +63,7 @@ def composed_velocity(
 
 
 def _of_samples(joint_attention_kwargs: dict[str, Any] | None, sample: Tensor) -> dict[str, Any]:
-    """A copy, since transformers add to it, with the image embeddings of the branches' samples."""
+    """Return a copy, since transformers add to it, with the image embeddings of the branches' samples."""
     own = dict(joint_attention_kwargs or {})
     if "ip_adapter_image_embeds" in own:
         own["ip_adapter_image_embeds"] = [embeds[sample] for embeds in own["ip_adapter_image_embeds"]]
@@ -90,7 +90,7 @@ def check_caches(transformer: nn.Module, branches: int, max_branches: int | None
 
 
 def _shared_caches(transformer: nn.Module) -> list[str]:
-    """The names of the caches on `transformer` that know no contexts: all calls share what they remember."""
+    """Return the names of the caches on `transformer` that know no contexts: all calls share what they remember."""
     registries = (getattr(module, "_diffusers_hook", None) for module in transformer.modules())
     hooks = [item for registry in registries if registry for item in registry.hooks.items()]
     return [

@@ -6,23 +6,16 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial, wraps
 from typing import Any, Self
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+from diffusers import FluxPipeline, FluxTransformer2DModel
 from diffusers.image_processor import PipelineImageInput
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift, retrieve_timesteps
 from diffusers.pipelines.flux.pipeline_output import FluxPipelineOutput
 from torch import Tensor
-from transformers import (
-    CLIPImageProcessor,
-    CLIPTextModel,
-    CLIPTokenizer,
-    CLIPVisionModelWithProjection,
-    T5EncoderModel,
-    T5TokenizerFast,
-)
 
 from diffusion_auction.market.compositions import Weights, weights_of
 from diffusion_auction.pipelines.branches import Branches
@@ -57,36 +50,16 @@ class FluxPipelineAuction(FluxPipeline):
 
     transformer: FluxTransformer2DModel
 
-    def __init__(
-        self,
-        scheduler: FlowMatchEulerDiscreteScheduler,
-        vae: AutoencoderKL | None,
-        text_encoder: CLIPTextModel | None,
-        tokenizer: CLIPTokenizer | None,
-        text_encoder_2: T5EncoderModel | None,
-        tokenizer_2: T5TokenizerFast | None,
-        transformer: FluxTransformer2DModel | None,
-        image_encoder: CLIPVisionModelWithProjection | None = None,
-        feature_extractor: CLIPImageProcessor | None = None,
-    ) -> None:
-        super().__init__(
-            scheduler=scheduler,
-            vae=vae,
-            text_encoder=text_encoder,
-            tokenizer=tokenizer,
-            text_encoder_2=text_encoder_2,
-            tokenizer_2=tokenizer_2,
-            transformer=transformer,
-            image_encoder=image_encoder,
-            feature_extractor=feature_extractor,
-        )
-        if vae is not None:  # the size that it was made for: 1024 px for FLUX.1, 64 px for the embedded model
-            self.default_sample_size = vae.config.sample_size // self.vae_scale_factor
+    @wraps(FluxPipeline.__init__)  # type: ignore[misc]  # diffusers reads the components from the signature
+    def __init__(self, *args: Any, **components: Any) -> None:
+        super().__init__(*args, **components)
+        if self.vae is not None:  # the size that it was made for: 1024 px for FLUX.1, 64 px for the embedded model
+            self.default_sample_size = self.vae.config.sample_size // self.vae_scale_factor
         self.sample_passes = 0
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> Self:
-        """As `FluxPipeline.from_pretrained`; "tiny_flux" is the embedded model unless a folder has that name."""
+        """Load as `FluxPipeline` does; "tiny_flux" is the embedded model unless a folder has that name."""
         embedded = str(pretrained_model_name_or_path) == "tiny_flux" and not os.path.isdir("tiny_flux")
         place = WEIGHTS / "flux" if embedded else pretrained_model_name_or_path
         return super().from_pretrained(place, **kwargs)
@@ -177,8 +150,7 @@ class FluxPipelineAuction(FluxPipeline):
         check_size(height, width, 2 * self.vae_scale_factor)
         check_settings(
             schedule=schedule,
-            num_inference_steps=num_inference_steps,
-            sigmas=sigmas,
+            **({"num_inference_steps": num_inference_steps} if sigmas is None else {"sigmas": sigmas}),
             num_images_per_prompt=num_images_per_prompt,
             max_branches=max_branches,
             max_sequence_length=max_sequence_length,
@@ -248,20 +220,11 @@ class FluxPipelineAuction(FluxPipeline):
         if self.transformer.config.guidance_embeds:
             check_number("guidance_scale", guidance_scale)
             guidance = torch.full([len(branches)], guidance_scale, device=device, dtype=torch.float32)
-        image_embeds = self._image_embeds(
-            ip_adapter_image,
-            ip_adapter_image_embeds,
-            black=negative_ip_adapter_image is not None or negative_ip_adapter_image_embeds is not None,
-            size=(width, height),
-            count=len(branches),
-        )
-        negative_image_embeds = self._image_embeds(
-            negative_ip_adapter_image,
-            negative_ip_adapter_image_embeds,
-            black=image_embeds is not None and negative is not None,
-            size=(width, height),
-            count=len(branches),
-        )
+        adapted = partial(self._image_embeds, size=(width, height), count=len(branches))
+        negative_given = negative_ip_adapter_image is not None or negative_ip_adapter_image_embeds is not None
+        image_embeds = adapted(ip_adapter_image, ip_adapter_image_embeds, black=negative_given)
+        black = image_embeds is not None and negative is not None
+        negative_image_embeds = adapted(negative_ip_adapter_image, negative_ip_adapter_image_embeds, black=black)
 
         given = {"guidance": guidance, "img_ids": image_ids, "max_branches": max_branches}
         self.scheduler.set_begin_index(0)
@@ -359,7 +322,7 @@ class FluxPipelineAuction(FluxPipeline):
         branches: Branches,
         lora_scale: float | None,
     ) -> tuple[Tensor, Tensor]:
-        """The negative prompts, (1 or B, L, D) and (1 or B, D'), of the length of `branches`."""
+        """Return the negative prompts, (1 or B, L, D) and (1 or B, D'), of the length of `branches`."""
         length = branches.prompt_embeds.shape[1]
         if embeds is None:
             self._check_text_encoders("negative_prompt", "negative_prompt_embeds")
@@ -378,7 +341,7 @@ class FluxPipelineAuction(FluxPipeline):
         return self.transformer.config.joint_attention_dim, self.transformer.config.pooled_projection_dim
 
     def _velocity(self, branches: Branches, latents: Tensor, image_embeds: list[Tensor] | None, **given: Any) -> Tensor:
-        """The velocity composed of `branches` at `latents` and the current timestep, with image prompts if any."""
+        """Compose the velocity of `branches` at `latents` and the current timestep, with image prompts if any."""
         if image_embeds is not None:
             self._joint_attention_kwargs["ip_adapter_image_embeds"] = image_embeds
         self.sample_passes += len(branches.sample)
@@ -414,7 +377,7 @@ class FluxPipelineAuction(FluxPipeline):
     def _image_embeds(
         self, image: Any, embeds: list[Tensor] | None, *, black: bool, size: tuple[int, int], count: int
     ) -> list[Tensor] | None:
-        """Each IP-Adapter's embeddings of `image`, a row per sample; of a black image if `black` and there is none."""
+        """Return each IP-Adapter's embeddings of `image`, a row per sample, or those of a black one if `black`."""
         if image is None and embeds is None:
             if not black:
                 return None
@@ -422,7 +385,7 @@ class FluxPipelineAuction(FluxPipeline):
         return self.prepare_ip_adapter_image_embeds(image, embeds, self._execution_device, count)
 
     def _decoded(self, latents: Tensor, height: int, width: int, output_type: str) -> Any:
-        """The images of packed `latents`, as `output_type` wants them."""
+        """Return the images of packed `latents`, as `output_type` wants them."""
         config = self.vae.config
         latents = self._unpack_latents(latents, height, width, self.vae_scale_factor)
         latents = latents / config.scaling_factor + config.shift_factor

@@ -20,7 +20,7 @@ SCHEDULES = ("flux", "paper")
 def scenarios_and_bids(
     base_prompt: str | Sequence[str], agent_prompts: Sequence[Any] | None, bids: Sequence[Any] | None
 ) -> tuple[list[Scenario], list[tuple[float, ...]]]:
-    """The batch's scenarios and bids, checked; raises `ValueError` naming the argument and its value."""
+    """Check the batch's scenarios and bids and return them. Raises `ValueError` naming the argument and its value."""
     several = not isinstance(base_prompt, str)
     if several and not isinstance(base_prompt, Sequence):
         raise ValueError(f"`base_prompt` has to be a text, or a list of texts, but is {base_prompt!r}")
@@ -45,7 +45,7 @@ def scenarios_and_bids(
 
 
 def _as_lists(bids: Any) -> Any:
-    """`bids` with lists in the place of arrays and tensors."""
+    """Return `bids` with lists in the place of arrays and tensors."""
     if isinstance(bids, np.ndarray | Tensor):
         return bids.tolist()
     return [_as_lists(each) for each in bids] if isinstance(bids, list | tuple) else bids
@@ -70,7 +70,7 @@ def _check_bids(scenario: Scenario, vector: Any) -> None:
 
 
 def check_source(base_prompt: Any, branches: Any, prompt_embeds: Any, pooled_prompt_embeds: Any) -> None:
-    """Exactly one argument says what to draw; raises `ValueError` naming those that do, or all."""
+    """Check that exactly one argument says what to draw. Raises `ValueError` naming those that do, or all."""
     given = {"base_prompt": base_prompt, "branches": branches, "prompt_embeds": prompt_embeds}
     named = [f"`{name}`" for name, value in given.items() if value is not None]
     if len(named) != 1:
@@ -83,7 +83,7 @@ def check_source(base_prompt: Any, branches: Any, prompt_embeds: Any, pooled_pro
 
 
 def check_embeds(name: str, embeds: Any, pooled: Any, channels: int, pooled_channels: int) -> tuple[Tensor, Tensor]:
-    """A sequence and a pooled embedding of each prompt; raises `ValueError` naming the argument and its shape."""
+    """Check a sequence and a pooled embedding of each prompt. Raises `ValueError` naming the argument and its shape."""
     pooled_name = f"{name.removesuffix('prompt_embeds')}pooled_prompt_embeds"
     if embeds is None or pooled is None:
         raise ValueError(f"`{name}` and `{pooled_name}` have to be given together")
@@ -100,7 +100,7 @@ def check_embeds(name: str, embeds: Any, pooled: Any, channels: int, pooled_chan
 
 
 def negative_branches(embeds: Tensor, pooled: Tensor, branches: Branches) -> Branches:
-    """One negative prompt for each sample of `branches`, or the only one for all; raises `ValueError`."""
+    """Return a branch for the negative prompt of each sample of `branches`, or the only one. Raises `ValueError`."""
     if len(embeds) not in (1, len(branches)):
         raise ValueError(
             f"`negative_prompt` has to be one text, or {len(branches)}, one per base prompt, but are {len(embeds)}"
@@ -109,74 +109,32 @@ def negative_branches(embeds: Tensor, pooled: Tensor, branches: Branches) -> Bra
     return Branches.of_prompts(embeds, pooled, prompt)
 
 
-def check_settings(
-    *,
-    schedule: str,
-    num_inference_steps: int | None,
-    sigmas: Any,
-    num_images_per_prompt: int,
-    max_branches: int | None,
-    max_sequence_length: int | None,
-    true_cfg_scale: float,
-    negative_prompt: str | list[str] | None,
-    generator: torch.Generator | list[torch.Generator] | None,
-    joint_attention_kwargs: dict[str, Any] | None,
-    callback_on_step_end: Callable | None,
-) -> None:
-    """What a call is told beside what to draw; raises `ValueError` naming the argument and its value."""
-    _expect(schedule in SCHEDULES, "schedule", f"one of {', '.join(SCHEDULES)}", schedule)
-    if sigmas is None:
-        check_whole("num_inference_steps", num_inference_steps)
-    else:
-        _check_sigmas(sigmas)
-    check_whole("num_images_per_prompt", num_images_per_prompt)
-    if max_branches is not None:
-        check_whole("max_branches", max_branches)
-    if max_sequence_length is not None:
-        check_whole("max_sequence_length", max_sequence_length)
-    check_number("true_cfg_scale", true_cfg_scale)
-    if negative_prompt is not None:
-        _check_negative(negative_prompt)
-    if generator is not None:
-        _check_generator(generator)
-    if joint_attention_kwargs is not None:
-        _expect(isinstance(joint_attention_kwargs, Mapping), "joint_attention_kwargs", "a dict", joint_attention_kwargs)
-    if callback_on_step_end is not None:
-        _expect(callable(callback_on_step_end), "callback_on_step_end", "a function", callback_on_step_end)
+def check_settings(**settings: Any) -> None:
+    """Check what a call is told beside what to draw: settings by their names, None where `_MAY_BE_NONE` holds them.
 
-
-def _check_sigmas(sigmas: Any) -> None:
-    levels = _as_lists(sigmas)
-    fits = isinstance(levels, list) and len(levels) > 0 and all(_is_number(level) and level >= 0 for level in levels)
-    _expect(fits, "sigmas", "a list of one or more finite numbers that are not negative", sigmas)
-
-
-def _check_negative(prompt: Any) -> None:
-    texts = [prompt] if isinstance(prompt, str) else prompt
-    fits = isinstance(texts, list) and len(texts) > 0 and all(isinstance(text, str) for text in texts)
-    _expect(fits, "negative_prompt", "a text, or a list of one or more texts,", prompt)
-
-
-def _check_generator(generator: Any) -> None:
-    several = generator if isinstance(generator, list) else [generator]
-    fits = len(several) > 0 and all(isinstance(each, torch.Generator) for each in several)
-    _expect(fits, "generator", "a torch.Generator, or a list of one per image,", generator)
+    Raises:
+        ValueError: naming the argument and its value.
+    """
+    for name, value in settings.items():
+        if value is not None or name not in _MAY_BE_NONE:
+            fits, wanted = _SETTINGS[name]
+            _expect(fits(value), name, wanted, value)
 
 
 def check_size(height: Any, width: Any, least: int) -> None:
-    """Pixels enough for one image token; `FluxPipeline` rounds what is no multiple of `least` down."""
+    """Check that there are pixels for one image token. `FluxPipeline` rounds what is no multiple of `least` down."""
     for name, pixels in (("height", height), ("width", width)):
         _expect(_is_number(pixels) and pixels >= least, name, f"at least {least} pixels", pixels)
 
 
 def check_latents(latents: Any, shape: tuple[int, ...]) -> None:
-    """Packed noise of `shape`; raises `ValueError` naming the argument and its shape."""
+    """Check packed noise of `shape`. Raises `ValueError` naming the argument and its shape."""
     found = tuple(latents.shape) if isinstance(latents, Tensor) else type(latents)
     _expect(found == shape, "latents", f"a tensor of shape (images, tokens, channels) = {shape}", found)
 
 
 def check_returned(tensors: Any) -> dict[str, Any]:
-    """What the callback of a step returned; raises `ValueError` unless it is a dict."""
+    """Check what the callback of a step returned. Raises `ValueError` unless it is a dict."""
     if not isinstance(tensors, dict):
         raise ValueError(
             f"`callback_on_step_end` has to return a dict of tensors, {{}} for none, but returned {tensors!r}"
@@ -185,17 +143,17 @@ def check_returned(tensors: Any) -> dict[str, Any]:
 
 
 def check_whole(name: str, value: Any) -> None:
-    """A whole number of at least 1; raises `ValueError`."""
-    _expect(isinstance(value, Integral) and int(value) >= 1, name, "a whole number of at least 1", value)
+    """Check that `value` is a whole number of at least 1. Raises `ValueError`."""
+    _expect(_is_whole(value), name, _WHOLE, value)
 
 
 def check_number(name: str, value: Any) -> None:
-    """A finite number; raises `ValueError`."""
+    """Check that `value` is a finite number. Raises `ValueError`."""
     _expect(_is_number(value), name, "a finite number", value)
 
 
 def _is_number(value: Any) -> bool:
-    """Whether `value` is a real number that is finite as a float."""
+    """Return whether `value` is a real number that is finite as a float."""
     try:
         return isinstance(value, Real) and math.isfinite(value)
     except OverflowError:  # an integer beyond every float
@@ -205,3 +163,41 @@ def _is_number(value: Any) -> bool:
 def _expect(holds: bool, name: str, wanted: str, value: Any) -> None:
     if not holds:
         raise ValueError(f"`{name}` has to be {wanted} but is {value!r}")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and int(value) >= 1
+
+
+def _are_levels(sigmas: Any) -> bool:
+    levels = _as_lists(sigmas)
+    return isinstance(levels, list) and len(levels) > 0 and all(_is_number(level) and level >= 0 for level in levels)
+
+
+def _one_or_several(kind: type) -> Callable[[Any], bool]:
+    """Return the test whether a value is of `kind`, or a list of one or more such."""
+
+    def holds(value: Any) -> bool:
+        several = value if isinstance(value, list) else [value]
+        return len(several) > 0 and all(isinstance(each, kind) for each in several)
+
+    return holds
+
+
+_WHOLE = "a whole number of at least 1"
+_SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "schedule": (lambda value: value in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
+    "num_inference_steps": (_is_whole, _WHOLE),
+    "sigmas": (_are_levels, "a list of one or more finite numbers that are not negative"),
+    "num_images_per_prompt": (_is_whole, _WHOLE),
+    "max_branches": (_is_whole, _WHOLE),
+    "max_sequence_length": (_is_whole, _WHOLE),
+    "true_cfg_scale": (_is_number, "a finite number"),
+    "negative_prompt": (_one_or_several(str), "a text, or a list of one or more texts,"),
+    "generator": (_one_or_several(torch.Generator), "a torch.Generator, or a list of one per image,"),
+    "joint_attention_kwargs": (lambda value: isinstance(value, Mapping), "a dict"),
+    "callback_on_step_end": (callable, "a function"),
+}
+"""Each setting of a call: the test of its value, and what it has to be."""
+
+_MAY_BE_NONE = frozenset(_SETTINGS) - {"schedule", "num_inference_steps", "num_images_per_prompt", "true_cfg_scale"}

@@ -1,4 +1,4 @@
-"""Whether T5 reads all of a prompt: what Flux cuts, or has no token for, could not be sold."""
+"""Check that T5 reads all of a prompt: words that Flux cuts, or has no token for, could not be sold."""
 
 from __future__ import annotations
 

@@ -1,24 +1,23 @@
-"""report.html: one self-contained page of a run, for reading first."""
+"""Write report.html, a self-contained page that sums up a run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from diffusion_auction.columns import count_agents, row_values
 from diffusion_auction.evaluation.estimates import plain
 from diffusion_auction.evaluation.evaluate import BASELINE
-from diffusion_auction.evaluation.scores import count_agents
+from diffusion_auction.evaluation.metrics import own_mechanism
 from diffusion_auction.figures import (
     Grid,
+    ImageKey,
     bid_grid,
     bid_label,
     image_paths,
-    own_mechanism,
-    records,
     sold_image,
     write_figures,
 )
@@ -34,19 +33,18 @@ MOST_SCENARIOS = 6
 _MOST_CELLS = 30_000  # of the tables of auctions together: some 2 MB of page
 _MOST_LEFT_OUT = 40  # lines of what the score table lacked
 
+_BEST = "Of the candidates made for these bids the mechanism sells the one worth most to all agents by their bids"
+_CLARKE = "charges each agent what its presence costs the others."
 RULES = {
-    "vcg": "Of the candidates made for these bids the mechanism sells the one worth most to all agents by their bids, "
-    "and charges each agent what its presence costs the others.",
+    "vcg": f"{_BEST}, and {_CLARKE}",
     "vcg_pool": "Of a pool of pictures that is the same for all bids the mechanism sells the one worth most to all "
-    "agents by their bids, and charges each agent what its presence costs the others.",
-    "myerson": "Of the candidates made for these bids the mechanism sells the one worth most to all agents by their "
-    "bids, and charges each agent its bid's worth less the area below its allocation curve.",
-    "first_price": "Of the candidates made for these bids the mechanism sells the one worth most to all agents by "
-    "their bids, and charges each agent what the picture is worth to it by its bid.",
-    "shapley": "Of the candidates made for these bids the mechanism sells the one worth most to all agents by their "
-    "bids. Each agent keeps its Shapley value of what coalitions reach; what the agents pay adds up to zero.",
+    f"agents by their bids, and {_CLARKE}",
+    "myerson": f"{_BEST}, and charges each agent its bid's worth less the area below its allocation curve.",
+    "first_price": f"{_BEST}, and charges each agent what the picture is worth to it by its bid.",
+    "shapley": f"{_BEST}. Each agent keeps its Shapley value of what coalitions reach; what the agents pay adds up to "
+    "zero.",
     "single_winner": "Of the pictures made for one agent alone the mechanism sells the one worth most to all agents "
-    "by their bids, and charges each agent what its presence costs the others.",
+    f"by their bids, and {_CLARKE}",
 }
 """What each mechanism sells and charges, for the head of the page."""
 
@@ -61,7 +59,7 @@ def write_report(
     metrics: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> Path:
-    """Write ``figures/`` and ``report.html`` under `run_dir`; the page's path.
+    """Write ``figures/`` and ``report.html`` under `run_dir` and return the page's path.
 
     `scores`, `auctions` and `metrics` are those of the run directory; `scenario` in every table is an index
     or key of `scenarios`. `samples` has columns scenario, sample, normalized_bid_1…n and path, under `run_dir`.
@@ -71,12 +69,24 @@ def write_report(
     """
     own = own_mechanism(metrics) or next(iter(auctions["mechanism"]), None)
     auctions = auctions[auctions["mechanism"].isin([own, BASELINE.name])]
-    parts = _parts(scenarios, scores, auctions, samples)
-    grids = {part.scenario: (part.grid, part.prompts) for part in parts if part.grid}
+    known: Mapping[Any, Scenario] = scenarios if isinstance(scenarios, Mapping) else dict(enumerate(scenarios or ()))
+    names = [plain(name) for name in scores["scenario"].dropna().unique()]
+    prompts = {name: known.get(name, Scenario(f"scenario {name}", ())) for name in names}
+    grids = {} if samples is None else {name: (bid_grid(samples, auctions, name), prompts[name]) for name in names}
+    paths = {} if samples is None else image_paths(samples)
     figures = drawings(write_figures(run_dir, metrics, grids))
-    thumbnails, shown = Thumbnails(run_dir), parts[:MOST_SCENARIOS]
+    thumbnails, shown = Thumbnails(run_dir), names[:MOST_SCENARIOS]
     n_agents = count_agents(scores)
     most = max(_MOST_CELLS // (2 * max(len(shown), 1) * (4 * n_agents + 3)), 1)
+    sections = [
+        {
+            "label": f"scenario {name}",
+            "prompts": prompts[name],
+            "tables": _tables(auctions[auctions["scenario"] == name], most, paths, thumbnails),
+            "grid": _shown(grids[name][0], thumbnails) if name in grids else None,
+        }
+        for name in shown
+    ]
     html = render(
         "diffusion_auction.report",
         "report.html.j2",
@@ -87,8 +97,8 @@ def write_report(
         shown=list(auctions["mechanism"].unique()),
         n_agents=n_agents,
         with_images=samples is not None,
-        sections=[_section(part, n_agents, most, thumbnails) for part in shown],
-        scenarios_left=len(parts) - len(shown),
+        sections=sections,
+        scenarios_left=len(names) - len(shown),
         metrics=metrics,
         left_out=_left_out(metrics),
         figures=figures,
@@ -99,59 +109,21 @@ def write_report(
     return path
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One scenario of a run."""
-
-    scenario: Any
-    """As the tables name it."""
-    label: str
-    prompts: Scenario
-    """Of recorded scores without agents, and its label for a base prompt."""
-    auctions: pd.DataFrame
-    grid: Grid | None
-    paths: Mapping[Any, str]
-
-
-def _parts(
-    scenarios: Sequence[Scenario] | Mapping[int, Scenario] | None,
-    scores: pd.DataFrame,
-    auctions: pd.DataFrame,
-    samples: pd.DataFrame | None,
-) -> list[_Part]:
-    """The scenarios in the order of `scores`."""
-    known: Mapping[Any, Scenario] = scenarios if isinstance(scenarios, Mapping) else dict(enumerate(scenarios or ()))
-    paths = {} if samples is None else image_paths(samples)
-    parts = []
-    for scenario in map(plain, scores["scenario"].dropna().unique()):
-        label = f"scenario {scenario}"
-        parts.append(
-            _Part(
-                scenario=scenario,
-                label=label,
-                prompts=known.get(scenario, Scenario(label, ())),
-                auctions=auctions[auctions["scenario"] == scenario],
-                grid=None if samples is None else bid_grid(samples, auctions, scenario),
-                paths=paths,
-            )
-        )
-    return parts
-
-
-def _section(part: _Part, n_agents: int, most: int, thumbnails: Thumbnails) -> dict[str, Any]:
-    """What the page shows of one scenario: its grid of images, and `most` auctions of each mechanism."""
+def _tables(
+    auctions: pd.DataFrame, most: int, paths: Mapping[ImageKey, str], thumbnails: Thumbnails
+) -> list[dict[str, Any]]:
+    """Return a table of `most` of the `auctions` under each mechanism."""
     tables = []
-    for mechanism, table in part.auctions.groupby("mechanism", sort=False):
-        rows = [_row(row, n_agents, thumbnails(part.paths.get(sold_image(row)))) for row in records(table.head(most))]
+    for mechanism, table in auctions.groupby("mechanism", sort=False):
+        rows = [_row(row, thumbnails(paths.get(sold_image(row)))) for row in table.head(most).to_dict("records")]
         tables.append({"mechanism": mechanism, "rows": rows, "left": len(table) - len(rows)})
-    grid = None if part.grid is None else _shown(part.grid, thumbnails)
-    return {"label": part.label, "prompts": part.prompts, "grid": grid, "tables": tables}
+    return tables
 
 
-def _row(auction: Mapping[str, Any], n_agents: int, image: str | None) -> dict[str, Any]:
-    """One line of the table of auctions; None for a payment that lacks a pool."""
+def _row(auction: Mapping[str, Any], image: str | None) -> dict[str, Any]:
+    """Return a line of the table of auctions, with None for a payment that lacks a pool."""
     per_agent = {
-        name: [_known(auction[f"{name}_{i}"]) for i in range(1, n_agents + 1)]
+        name: [_known(value) for value in row_values(auction, name)]
         for name in ("bid", "chosen_bid", "alignment", "payment", "utility")
     }
     shares = bid_label(normalized(per_agent["chosen_bid"]))
@@ -170,17 +142,16 @@ def _known(value: Any) -> Any:
 
 
 def _shown(grid: Grid, thumbnails: Thumbnails) -> dict[str, Any]:
-    """`grid` with a class in place of each path, and its lines and bids laid across or down."""
+    """Return `grid` with a class in place of each path, and its lines and bids laid across or down."""
     bids = [{"label": bid_label(b), "shares": list(b), "sold": False} for b in grid.bids]
     lines = [{"label": line, "shares": [], "sold": line.startswith("sold")} for line in grid.lines]
     cells = [[thumbnails(path) for path in line] for line in grid.cells]
-    if grid.bids_across:
-        return {"across": bids, "down": lines, "cells": cells, "bids_across": True}
-    return {"across": lines, "down": bids, "cells": list(zip(*cells, strict=True)), "bids_across": False}
+    across, down, cells = grid.laid_out(bids, lines, cells)
+    return {"across": across, "down": down, "cells": cells, "bids_across": grid.bids_across}
 
 
 def _left_out(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """What the evaluation could not use: of the score table, and of each mechanism's auctions."""
+    """Return what the evaluation could not use: of the score table, and of each mechanism's auctions."""
     items = metrics.get("left_out") or []
     welfare, money, truth = (metrics.get(name) or {} for name in ("welfare", "revenue", "truthfulness"))
     auctions = [

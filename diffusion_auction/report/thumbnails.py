@@ -1,4 +1,4 @@
-"""Images inlined into a page, each once."""
+"""Inline images into a page, each once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Thumbnails:
         """Class, data URI, and whether it is shown pixel by pixel."""
 
     def __call__(self, path: str | None) -> str | None:
-        """The class of the image at `path`; None if there is no readable one."""
+        """Return the class of the image at `path`; None if there is no readable one."""
         if path is None:
             return None
         if path not in self._classes:

@@ -1,0 +1,1 @@
+"""Score images: alignment with prompts, and quality."""

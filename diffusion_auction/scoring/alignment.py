@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -16,32 +17,33 @@ from torch import Tensor
 
 from diffusion_auction.config import AlignmentConfig, PickscoreAlignmentConfig
 from diffusion_auction.tiny_flux import WEIGHTS
-from diffusion_auction.weights.open_clip_names import check_names
+from diffusion_auction.weights.sources import check_names
 from generative_auctions.errors import RequestError, refusing
 
 
 class Alignment(ABC):
     """A contrastive model: images and texts as unit vectors of one space."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: Any) -> None:
+        self._model = model
         self._texts: dict[str, Tensor] = {}
 
     @property
-    @abstractmethod
     def logit_scale(self) -> float:
         """What the model was trained to multiply cosines by before a softmax; 100 in OpenAI's CLIP."""
+        return self._model.logit_scale.detach().exp().item()
 
     @abstractmethod
     def embed(self, images: Sequence[Image.Image]) -> Tensor:
-        """Unit embeddings float32 (N, D) of RGB `images`."""
+        """Embed RGB `images` as unit vectors float32 (N, D)."""
 
     @abstractmethod
     def _embed_text(self, text: str) -> Tensor:
-        """Unit embedding float32 (D,) of `text`."""
+        """Embed `text` as a unit vector float32 (D,)."""
 
     @torch.no_grad()
     def similarities(self, embeddings: Tensor, texts: Sequence[str]) -> np.ndarray:
-        """Cosines float64 (N, T) in [-1, 1] of image `embeddings` (N, D) and `texts`; each text is encoded once."""
+        """Return cosines float64 (N, T) of image `embeddings` (N, D) and `texts`, each of which is encoded once."""
         for text in texts:
             if text not in self._texts:
                 self._texts[text] = self._embed_text(text)
@@ -56,17 +58,11 @@ class ClipAlignment(Alignment):
     """
 
     def __init__(self, model: str, pretrained: str | None = None, device: str = "cpu") -> None:
-        super().__init__()
         name = f"local-dir:{WEIGHTS / 'clip'}" if model == "tiny_clip" else model
-        loaded = open_clip.create_model_from_pretrained(name, pretrained=pretrained, device=device)
-        self._model, self._preprocess = loaded
-        self._model.eval()
+        loaded, self._preprocess = open_clip.create_model_from_pretrained(name, pretrained=pretrained, device=device)
+        super().__init__(loaded.eval())
         self._tokenize = open_clip.get_tokenizer(name)
         self._device = device
-
-    @property
-    def logit_scale(self) -> float:
-        return self._model.logit_scale.detach().exp().item()
 
     @torch.no_grad()
     def embed(self, images: Sequence[Image.Image]) -> Tensor:
@@ -86,12 +82,8 @@ class PickScore(Alignment):
     """
 
     def __init__(self, model: transformers.CLIPModel, processor: transformers.CLIPProcessor) -> None:
-        super().__init__()
-        self._model, self._processor = model, processor
-
-    @property
-    def logit_scale(self) -> float:
-        return self._model.logit_scale.detach().exp().item()
+        super().__init__(model)
+        self._processor = processor
 
     @torch.no_grad()
     def embed(self, images: Sequence[Image.Image]) -> Tensor:
@@ -107,14 +99,14 @@ class PickScore(Alignment):
 
 
 def load_alignment(config: AlignmentConfig, device: str) -> Alignment:
-    """The configured model on `device`. Raises `RequestError` if it cannot be had."""
+    """Load the configured model on `device`. Raises `RequestError` if it cannot be had."""
     if isinstance(config, PickscoreAlignmentConfig):
         return load_pickscore("alignment", config.weights, config.processor, device)
     return load_clip("alignment", config.model, config.pretrained, device)
 
 
 def load_clip(group: str, model: str, pretrained: str | None, device: str) -> ClipAlignment:
-    """The open_clip model of the keys `group`.model and `group`.pretrained. Raises `RequestError` naming one."""
+    """Load the open_clip model of the keys `group`.model and `group`.pretrained. Raises `RequestError` naming one."""
     by_scheme = ":" in model  # hf-hub: or local-dir: says where everything is
     if model == "tiny_clip":
         if pretrained is not None:
@@ -127,7 +119,7 @@ def load_clip(group: str, model: str, pretrained: str | None, device: str) -> Cl
 
 
 def load_pickscore(group: str, weights: str, processor: str, device: str) -> PickScore:
-    """The transformers CLIP of the keys `group`.weights and `group`.processor. Raises `RequestError` naming one."""
+    """Load the transformers CLIP of `group`.weights and `group`.processor. Raises `RequestError` naming one."""
     transformers.utils.logging.disable_progress_bar()
     with refusing(f"{group}.processor", processor, "a CLIP processor's folder or a reachable hub name"):
         reader = transformers.CLIPProcessor.from_pretrained(processor)
@@ -142,12 +134,12 @@ def load_pickscore(group: str, weights: str, processor: str, device: str) -> Pic
 
 
 def two_way_softmax(cosines: np.ndarray, others: np.ndarray, scale: float) -> np.ndarray:
-    """P(first | image) float64 in [0, 1] of two texts from their cosines with the image, each times `scale`."""
+    """Return P(first | image) float64 in [0, 1] of two texts from their cosines with the image, each times `scale`."""
     return expit(scale * (cosines - others))
 
 
 def alignments(cosines: np.ndarray, measure: str, scale: float) -> np.ndarray:
-    """Alignments float64 (N, n + 1) from `cosines` (N, n + 1) with n agents' prompts and, last, the base prompt.
+    """Return alignments float64 (N, n + 1) from `cosines` (N, n + 1) with n agents' prompts and, last, the base prompt.
 
     `cosine` takes them as they are. `probability` is P(c_i | image) between an agent's prompt c_i and the base prompt
     c, in [0, 1]: whether the image shows more of the agent than of the bare scene. The last column is the cosine with

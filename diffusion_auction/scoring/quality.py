@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from diffusion_auction.config import AestheticQuality, ClipQuality, PaperQuality, QualityConfig
+from diffusion_auction.config import AestheticQuality, QualityConfig, TwoPromptQuality
 from diffusion_auction.scoring.alignment import Alignment, load_clip, load_pickscore, two_way_softmax
 from diffusion_auction.weights.sources import head_address
 from generative_auctions.errors import RequestError, refusing
@@ -23,7 +23,7 @@ class Quality(Protocol):
     """A measure of image quality; more is better."""
 
     def __call__(self, images: Sequence[Image.Image], embeddings: Tensor, base_prompts: Sequence[str]) -> np.ndarray:
-        """Quality float64 (N,) of RGB `images`.
+        """Measure the quality float64 (N,) of RGB `images`.
 
         `embeddings` (N, D) are theirs by the alignment model, `base_prompts` those of their scenarios: a measure uses
         of the three what it needs.
@@ -102,7 +102,7 @@ class AestheticMLP(nn.Module):
 
 
 def aesthetic_head(state: dict[str, Tensor]) -> tuple[nn.Module, int]:
-    """The head that `state` holds the weights of, and the size of the embeddings that it reads.
+    """Return the head that `state` holds the weights of, and the size of the embeddings that it reads.
 
     `layers.0.weight` … is an `AestheticMLP`; `weight` and `bias` are the older linear head
     (github.com/LAION-AI/aesthetic-predictor). Raises an error if it is neither.
@@ -120,14 +120,13 @@ def aesthetic_head(state: dict[str, Tensor]) -> tuple[nn.Module, int]:
 
 
 def load_quality(config: QualityConfig, alignment: Alignment, device: str) -> Quality:
-    """The configured measure on `device`, beside the model that measures alignment.
+    """Load the configured measure on `device`, beside the model that measures alignment.
 
     Raises `RequestError` if its weights cannot be had.
     """
-    if isinstance(config, ClipQuality):
-        return TwoPrompts(alignment, config.good_prompt, config.bad_prompt)
-    if isinstance(config, PaperQuality):
-        return PaperScore(alignment, config.good_prompt, config.bad_prompt)
+    if isinstance(config, TwoPromptQuality):
+        measure = PaperScore if config.name == "paper" else TwoPrompts
+        return measure(alignment, config.good_prompt, config.bad_prompt)
     if isinstance(config, AestheticQuality):
         return _load_aesthetic(config, device)
     return Preference(load_pickscore("quality", config.weights, config.processor, device))
@@ -146,14 +145,14 @@ def _load_aesthetic(config: AestheticQuality, device: str) -> Aesthetic:
 
 
 def _head_file(head: str) -> Path:
-    """`head` if it is a file; else what the hub, or its cache, has under `owner/repository/filename`."""
+    """Return `head` if it is a file; else what the hub, or its cache, has under `owner/repository/filename`."""
     if Path(head).is_file():
         return Path(head)
     return Path(huggingface_hub.hf_hub_download(*head_address(head)))
 
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.safetensors` or a torch file; nothing else in it is unpickled."""
+    """Return the tensors of a `.safetensors` or a torch file; nothing else in it is unpickled."""
     if path.suffix == ".safetensors":
         return safetensors.torch.load_file(path)
     return torch.load(path, map_location="cpu", weights_only=True)

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The worker that scores stored images, and the shards of its work."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from diffusion_auction.config import AlignmentConfig, ModelConfig, QualityConfig
-from diffusion_auction.generation.batching import Halving
+from diffusion_auction.generation.batching import Batching
 from diffusion_auction.generation.generator import made_of
 from diffusion_auction.generation.loading import device_of
-from diffusion_auction.generation.plan import in_parts
+from diffusion_auction.generation.plan import in_parts, planned_images
 from diffusion_auction.market.scenarios import Scenario
 from diffusion_auction.scoring.alignment import alignments, load_alignment
 from diffusion_auction.scoring.quality import load_quality
@@ -39,7 +39,7 @@ _SCORED = TypeAdapter(Scored)
 
 
 def scored_of(run_dir: Path, shard: Shard) -> Scored | None:
-    """The same of a scoring shard."""
+    """Return what the mark of a scoring shard says; None without a mark, and if it is damaged."""
     mark = record_of(run_dir / SCORE, shard, _SCORED)
     texts = [len(image["texts"]) for image in shard.payload["images"]]
     whole = mark and len(mark.quality) == shard.size and list(map(len, mark.alignments)) == texts
@@ -69,7 +69,7 @@ def scoring_shards(
     run_dir: Path,
     made: list[Shard],
 ) -> list[Shard]:
-    """The stored images in batches, each keyed by the digests of its files and the texts they are held against."""
+    """Batch the stored images, each batch keyed by the digests of its files and the texts they are held against."""
     digests: dict[str, str] = {}
     for shard in made:
         mark = made_of(run_dir, shard)
@@ -81,24 +81,21 @@ def scoring_shards(
                 **settings,
                 "images": [
                     {
-                        "path": row.path,
-                        "sha256": digests[row.path],
-                        "texts": [
-                            *scenarios[row.scenario].agent_prompts,
-                            scenarios[row.scenario].base_prompt,
-                        ],
+                        "path": image.path,
+                        "sha256": digests[image.path],
+                        "texts": [*scenarios[image.scenario].agent_prompts, scenarios[image.scenario].base_prompt],
                     }
-                    for row in part.itertuples()
+                    for image in part
                 ],
             },
             size=len(part),
         )
-        for part in in_parts(images, alignment.batch)
+        for part in in_parts(planned_images(images), alignment.batch)
     ]
 
 
 def unscored(shards: list[Shard], run_dir: Path) -> list[Shard]:
-    """The scoring shards that are not marked, or whose marks are damaged: those lose them."""
+    """Return the scoring shards that are not marked, or whose marks are damaged: those lose them."""
     return open_shards(shards, run_dir / SCORE, lambda shard: scored_of(run_dir, shard) is not None)
 
 
@@ -110,7 +107,7 @@ class Scorer:
         device = device_of("alignment.device", alignment.device)
         self._alignment = load_alignment(alignment, device)
         self._quality = load_quality(quality, self._alignment, device)
-        self._in_parts = Halving("alignment.batch", "try alignment.device=cpu")
+        self._in_parts = Batching("alignment.batch", "try alignment.device=cpu")
 
     def __call__(self, shard: Shard) -> None:
         """Score the 8-bit images of `shard` as they are stored, and mark it with the scores."""
@@ -118,7 +115,7 @@ class Scorer:
         shard.complete(self._run_dir / SCORE, {"alignments": aligned, "quality": quality})
 
     def _score(self, rows: Sequence[dict[str, Any]]) -> list[tuple[list[float], float]]:
-        """Alignments and quality of each image."""
+        """Score each image: its alignments and its quality."""
         images = [self._open(row["path"]) for row in rows]
         texts = [row["texts"] for row in rows]
         embeddings = self._alignment.embed(images)

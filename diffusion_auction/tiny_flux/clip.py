@@ -34,7 +34,7 @@ QUALITY_BEST, QUALITY_WORST = 0.3, 0.05
 
 
 def write_clip_folder(folder: Path) -> None:
-    """An open_clip `local-dir:` folder without weights: model configuration and tokenizer."""
+    """Write an open_clip `local-dir:` folder without weights: model configuration and tokenizer."""
     tokenizer = build_tokenizer()
     tokenizer.save_pretrained(folder)
     model = {

@@ -25,7 +25,7 @@ class Pictures:
 
 
 def caption(layout: Layout) -> str:
-    """The prompt whose picture `layout` is: the scene's base prompt joined with its objects' prompts.
+    """Return the prompt whose picture `layout` is: the scene's base prompt joined with its objects' prompts.
 
     Objects stand in catalogue order, as agents do in a coalition's prompt, so the order says nothing about place.
     """
@@ -36,7 +36,7 @@ def caption(layout: Layout) -> str:
 def fresh_picture(
     rng: np.random.Generator, scene: str | None = None, names: list[str] | None = None, ghosts: bool = False
 ) -> tuple[Layout, Picture]:
-    """A random layout and its picture; with `ghosts`, a third of the layouts have see-through objects."""
+    """Return a random layout and its picture; with `ghosts`, a third of the layouts have see-through objects."""
     layout = sample_layout(rng, scene, names)
     if ghosts and rng.random() < 1 / 3:
         faded = tuple(replace(placement, opacity=float(rng.uniform(0.1, 1))) for placement in layout.objects)
@@ -45,7 +45,7 @@ def fresh_picture(
 
 
 def pictures(count: int, seed: int, ghosts: bool, cache: Path | None = None) -> Pictures:
-    """`count` fresh pictures; picture i depends on (`seed`, `ghosts`, i) alone. Cached in `cache` if given."""
+    """Render `count` fresh pictures; picture i depends on (`seed`, `ghosts`, i) alone. Cached in `cache` if given."""
     path = cache / f"pictures_{count}_{seed}_{int(ghosts)}.npz" if cache else None
     if path and path.exists():
         stored = np.load(path)

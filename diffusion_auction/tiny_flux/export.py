@@ -11,20 +11,20 @@ from safetensors.torch import save_file
 
 from diffusion_auction.tiny_flux.clip import write_clip_folder
 from diffusion_auction.tiny_flux.flow import TinyFlow
+from diffusion_auction.tiny_flux.loop import trained
 from diffusion_auction.tiny_flux.vae import build_vae
 from diffusion_auction.tiny_flux.vocabulary import build_tokenizer
 
 
 def export(work: Path, out: Path) -> None:
     """Write `out/flux` and `out/clip` from the checkpoints in `work`, in bfloat16."""
-    flow = torch.load(work / "flow.pt", map_location="cpu", weights_only=True)["average"]
     tokenizer = build_tokenizer()
-    model = TinyFlow(tokenizer, width=160, double=1, single=7)
-    model.load_state_dict(flow)
-    latents = torch.load(work / "latents.pt", weights_only=True).float()
+    model = TinyFlow(tokenizer)
+    model.load_state_dict(trained(work, "flow"))
     vae = build_vae()
-    vae.register_to_config(shift_factor=float(latents.mean()), scaling_factor=float(1 / latents.std()))
-    vae.load_state_dict(torch.load(work / "vae.pt", map_location="cpu", weights_only=True)["average"])
+    _, shift, scale = scaled_latents(work)
+    vae.register_to_config(shift_factor=shift, scaling_factor=scale)
+    vae.load_state_dict(trained(work, "vae"))
     pipe = FluxPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(),
         vae=vae,
@@ -42,6 +42,12 @@ def export(work: Path, out: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_clip_folder(folder)
     clip = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
-    clip.load_state_dict(torch.load(work / "clip.pt", map_location="cpu", weights_only=True)["average"])
+    clip.load_state_dict(trained(work, "clip"))
     weights = {name: value.to(torch.bfloat16).contiguous() for name, value in clip.state_dict().items()}
     save_file(weights, folder / "open_clip_model.safetensors")
+
+
+def scaled_latents(work: Path) -> tuple[torch.Tensor, float, float]:
+    """Load the stored latents (N, 8, 16, 16), with the shift and scale that make them standard."""
+    latents = torch.load(work / "latents.pt", weights_only=True).float()
+    return latents, float(latents.mean()), float(1 / latents.std())

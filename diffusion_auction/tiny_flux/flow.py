@@ -14,7 +14,7 @@ from diffusion_auction.tiny_flux.vocabulary import MAX_TOKENS
 class TinyFlow(nn.Module):
     """`FluxTransformer2DModel` with a CLIP text model (pooled prompt) and a T5 encoder (prompt sequence)."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, width: int, double: int, single: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__()
         self.text_encoder = CLIPTextModel(
             CLIPTextConfig(
@@ -47,10 +47,10 @@ class TinyFlow(nn.Module):
         self.transformer = FluxTransformer2DModel(
             patch_size=1,
             in_channels=32,
-            num_layers=double,
-            num_single_layers=single,
+            num_layers=1,
+            num_single_layers=7,
             attention_head_dim=32,
-            num_attention_heads=width // 32,
+            num_attention_heads=5,  # 160 channels
             joint_attention_dim=96,
             pooled_projection_dim=64,
             guidance_embeds=False,
@@ -58,7 +58,7 @@ class TinyFlow(nn.Module):
         )
 
     def forward(self, latents: Tensor, sigma: Tensor, tokens: Tensor) -> Tensor:
-        """Velocity of packed `latents` (B, 64, 32) at noise level `sigma` (B,) under prompts `tokens` (B, 32)."""
+        """Return the velocity of packed `latents` (B, 64, 32) at noise levels `sigma` (B,) under `tokens` (B, 32)."""
         return self.transformer(
             hidden_states=latents,
             timestep=sigma,
@@ -71,7 +71,7 @@ class TinyFlow(nn.Module):
 
 
 def image_ids(rows: int, columns: int) -> Tensor:
-    """Position ids (rows · columns, 3) of the packed latent tokens, as `FluxPipeline` makes them."""
+    """Return position ids (rows · columns, 3) of the packed latent tokens, as `FluxPipeline` makes them."""
     ids = torch.zeros(rows, columns, 3)
     ids[..., 1] += torch.arange(rows)[:, None]
     ids[..., 2] += torch.arange(columns)[None, :]
@@ -79,14 +79,14 @@ def image_ids(rows: int, columns: int) -> Tensor:
 
 
 def pack(latents: Tensor) -> Tensor:
-    """(B, 8, 16, 16) to tokens (B, 64, 32), as `FluxPipeline._pack_latents` does."""
+    """Pack (B, 8, 16, 16) into tokens (B, 64, 32), as `FluxPipeline._pack_latents` does."""
     count, channels, height, width = latents.shape
     patches = latents.view(count, channels, height // 2, 2, width // 2, 2)
     return patches.permute(0, 2, 4, 1, 3, 5).reshape(count, (height // 2) * (width // 2), channels * 4)
 
 
 def sample_sigmas(count: int, generator: torch.Generator) -> Tensor:
-    """Noise levels (count,) in (0, 1]: half logit-normal (Esser et al., 2024, eq. 19), half uniform.
+    """Draw noise levels (count,) in (0, 1]: half logit-normal (Esser et al., 2024, eq. 19), half uniform.
 
     One in sixteen is exactly 1, where a sampler starts and a composition of prompts decides most.
     """
@@ -100,7 +100,7 @@ class FlowLoss:
     """Squared error of the velocity ε − x₀ at x_σ = (1 − σ) x₀ + σ ε (rectified flow: Liu et al., 2022)."""
 
     def __init__(self, latents: Tensor, tokens: Tensor, batch: int) -> None:
-        """`latents`: scaled and packed, (N, 64, 32) in half precision to save memory; `tokens`: (N, 32)."""
+        """Take `latents`, scaled and packed, (N, 64, 32) in half precision to save memory, and `tokens` (N, 32)."""
         self._latents, self._tokens, self._batch = latents, tokens, batch
 
     def __call__(self, model: nn.Module, step: int, generator: torch.Generator) -> Tensor:

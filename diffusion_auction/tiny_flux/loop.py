@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -66,12 +67,18 @@ def train(
             pace = (time.monotonic() - began) / (step + 1 - first)
             log.info("%s: step %d/%d loss %.5f, %.3f s a step", name, step + 1, steps, running, pace)
         if (step + 1) % checkpoint_every == 0 or step + 1 == steps:
-            _save(path, model, average, optimizers, step + 1)
+            checkpoint = {
+                "model": model.state_dict(),
+                "average": average.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+                "step": step + 1,
+            }
+            save(checkpoint, path)
     return average
 
 
 def _optimizers(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
-    """Muon for the hidden matrices, AdamW for embeddings, convolutions, gains and biases (Jordan et al., 2024)."""
+    """Use Muon for hidden matrices, AdamW for embeddings, convolutions, gains and biases (Jordan et al., 2024)."""
     hidden: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
@@ -95,15 +102,13 @@ def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
 
 
-def _save(path: Path, model: nn.Module, average: nn.Module, optimizers: list[torch.optim.Optimizer], step: int) -> None:
+def trained(folder: Path, name: str, device: str = "cpu") -> dict[str, Tensor]:
+    """Load the averaged weights of the checkpoint ``folder/<name>.pt``."""
+    return torch.load(folder / f"{name}.pt", map_location=device, weights_only=True)["average"]
+
+
+def save(value: Any, path: Path) -> None:
+    """Write `value` at once or not at all."""
     part = path.with_suffix(".part")
-    torch.save(
-        {
-            "model": model.state_dict(),
-            "average": average.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-            "step": step,
-        },
-        part,
-    )
+    torch.save(value, part)
     part.replace(path)

@@ -1,4 +1,4 @@
-"""How good the embedded models are: `python -m diffusion_auction.tiny_flux.measure [--run DIR]`, for the model card."""
+"""Measure the embedded models for the model card: `python -m diffusion_auction.tiny_flux.measure [--run DIR]`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pandas as pd
 import torch
 from PIL import Image
 
+from diffusion_auction.columns import row_values
 from diffusion_auction.evaluation.scores import distinct_images
-from diffusion_auction.generation.plan import row_values
 from diffusion_auction.market.bids import one_hot
 from diffusion_auction.pipelines import FluxPipelineAuction
 from diffusion_auction.scoring.alignment import ClipAlignment
@@ -26,13 +26,13 @@ SEEN = 0.01
 
 
 def similarities(clip: ClipAlignment, images: list[Image.Image]) -> np.ndarray:
-    """Cosines (N, 17) of `images` and every object's prompt."""
+    """Return cosines (N, 17) of `images` and every object's prompt."""
     parts = [clip.similarities(clip.embed(images[i : i + 256]), PROMPTS) for i in range(0, len(images), 256)]
     return np.concatenate(parts)
 
 
 def zero_shot_on_renderings(clip: ClipAlignment, count: int = 1700, seed: int = 1_000_001) -> float:
-    """Share of fresh renderings of one object, in random scenes, whose most similar prompt is that object's."""
+    """Return the share of fresh renderings of one object whose most similar prompt is that object's."""
     rng = np.random.default_rng(seed)
     truth = [OBJECT_NAMES[i % len(OBJECT_NAMES)] for i in range(count)]
     images = [Image.fromarray(fresh_picture(rng, names=[name])[1].pixels) for name in truth]
@@ -42,7 +42,7 @@ def zero_shot_on_renderings(clip: ClipAlignment, count: int = 1700, seed: int = 
 def zero_shot_on_generated(
     clip: ClipAlignment, pipe: FluxPipelineAuction, steps: int, each: int = 20, seed: int = 0
 ) -> dict[str, float]:
-    """For each object, the share right of `each` images generated for it alone, in a scene where it is at home."""
+    """Return for each object the share right of `each` images generated for it alone, in a scene of its own."""
     right: dict[str, float] = {}
     for index, name in enumerate(OBJECT_NAMES):
         scene = next(scene for scene, names in AT_HOME.items() if name in names)
@@ -60,7 +60,7 @@ def zero_shot_on_generated(
 
 
 def thresholds(clip: ClipAlignment, count: int = 3000, seed: int = 1_000_002) -> dict[str, tuple[float, float]]:
-    """For each object's prompt the alignment that separates fresh renderings with and without the object.
+    """Return for each object's prompt the alignment that separates fresh renderings with and without the object.
 
     The value at which as large a share of pictures with the object lie below as of those without lie above
     (equal error), and that error.
@@ -84,7 +84,7 @@ def _equal_error(present: np.ndarray, absent: np.ndarray) -> tuple[float, float]
 
 
 def both_recognised(scores: pd.DataFrame, prompts: dict[int, tuple[str, ...]], level: dict[str, float]) -> float:
-    """Share of the distinct images at equal bids on which every agent's object is recognised.
+    """Return the share of the distinct images at equal bids on which every agent's object is recognised.
 
     `scores` as in scores.parquet, `prompts` the agents' prompts by scenario, `level` the alignment above which a
     prompt's object is recognised.
@@ -98,7 +98,7 @@ def both_recognised(scores: pd.DataFrame, prompts: dict[int, tuple[str, ...]], l
 
 
 def winners_shown(scores: pd.DataFrame, prompts: dict[int, tuple[str, ...]], level: dict[str, float]) -> float:
-    """Share of the distinct images at one-hot bids on which that agent's object is recognised."""
+    """Return the share of the distinct images at one-hot bids on which that agent's object is recognised."""
     seen = [
         row[f"alignment_{agent + 1}"] > level[prompt]
         for row in distinct_images(scores).to_dict("records")

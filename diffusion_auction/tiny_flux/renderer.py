@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -56,7 +56,7 @@ def sample_layout(
     names: Sequence[str] | None = None,
     home_rate: float = 0.75,
 ) -> Layout:
-    """A random layout: a scene, zero to three objects, each at a random place and size.
+    """Return a random layout: a scene, zero to three objects, each at a random place and size.
 
     With probability `home_rate` each object is one that belongs to the scene. `names` fixes the objects.
     """
@@ -72,7 +72,7 @@ def sample_layout(
 
 
 def _sample_centres(rng: np.random.Generator, count: int) -> list[float]:
-    """Uniform horizontal centres; nine in ten layouts keep their objects from hiding one another."""
+    """Draw uniform horizontal centres; nine in ten layouts keep their objects from hiding one another."""
     gap = min(0.24, 0.5 / max(count - 1, 1)) if rng.random() < 0.9 else 0.0
     while True:
         centres = rng.uniform(0.18, 0.82, count)
@@ -93,7 +93,10 @@ def _sample_names(rng: np.random.Generator, scene: str, home_rate: float) -> lis
 def render(layout: Layout, rng: np.random.Generator) -> Picture:
     """Draw `layout`; `rng` decides the scene's details and each object's shade."""
     canvas = Image.new("RGB", (2 * SIZE, 2 * SIZE))
-    _SCENE_PAINTERS[layout.scene](ImageDraw.Draw(canvas), rng)
+    backdrop, paint = _SCENES[layout.scene]
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((0, 0, 128, 128), _jitter(rng, backdrop))
+    paint(draw, rng)
     pixels = np.asarray(canvas.reduce(2), dtype=np.float32)
     masks: dict[str, np.ndarray] = {}
     for placement in layout.objects:
@@ -106,7 +109,7 @@ def render(layout: Layout, rng: np.random.Generator) -> Picture:
 
 
 def _stamp(placement: Placement, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Colour `(64, 64, 3)` in 0…255 and coverage `(64, 64)` in 0…1 of one placed object."""
+    """Return colour `(64, 64, 3)` in 0…255 and coverage `(64, 64)` in 0…1 of one placed object."""
     sprite = _sprite(placement.name)
     side = placement.size * SIZE / max(sprite.size)
     width, height = (max(1, round(side * extent)) for extent in sprite.size)
@@ -131,9 +134,8 @@ class _Brush:
         return [v * self._unit for v in values]
 
     def box(self, *xy: float, fill: tuple, radius: float = 0, line: tuple | None = _INK, width: float = 3) -> None:
-        self._draw.rounded_rectangle(
-            self._px(xy), radius * self._unit, fill, line, round(width * self._unit) if line else 0
-        )
+        outline = round(width * self._unit) if line else 0
+        self._draw.rounded_rectangle(self._px(xy), radius * self._unit, fill, line, outline)
 
     def oval(self, *xy: float, fill: tuple | None, line: tuple | None = None, width: float = 3) -> None:
         self._draw.ellipse(self._px(xy), fill, line, round(width * self._unit))
@@ -156,14 +158,6 @@ def _backpack(brush: _Brush, body: tuple, pocket: tuple, logo: tuple) -> None:
     brush.box(22, 54, 74, 86, fill=pocket, radius=8)
     for inset in (0, 7, 14):
         brush.arc(36 + inset, 24 + inset, 64 + inset, 52 + inset, start=180, end=270, fill=logo, width=4)
-
-
-def _north_face(brush: _Brush) -> None:
-    _backpack(brush, (214, 38, 44, 255), (46, 44, 52, 255), _WHITE)
-
-
-def _osprey(brush: _Brush) -> None:
-    _backpack(brush, (24, 164, 156, 255), (250, 208, 66, 255), (12, 60, 92, 255))
 
 
 def _gatorade(brush: _Brush) -> None:
@@ -211,50 +205,45 @@ def _sunglasses(brush: _Brush) -> None:
         brush.stroke(x + 9, 46, x + 18, 36, fill=_WHITE, width=5)
 
 
-def _chips(brush: _Brush, bag: tuple, band: tuple, badge: Callable[[_Brush], None]) -> None:
+def _chips(brush: _Brush, bag: tuple, band: tuple) -> None:
     teeth = [(14 + 7 * i, 3 if i % 2 else 9) for i in range(11)]
     lower = [(82 - 7 * i, 93 if i % 2 else 87) for i in range(11)]
     edge = [value for point in (*teeth, (80, 48), *lower, (16, 48)) for value in point]
     brush.shape(*edge, fill=bag, line=_INK)
     brush.box(18, 12, 78, 24, fill=band, line=None)
-    badge(brush)
 
 
 def _doritos(brush: _Brush) -> None:
-    def triangle(brush: _Brush) -> None:
-        brush.shape(48, 28, 74, 70, 22, 70, fill=(255, 150, 20, 255), line=(255, 226, 70, 255), width=5)
-
-    _chips(brush, (132, 20, 30, 255), (20, 16, 20, 255), triangle)
+    _chips(brush, (132, 20, 30, 255), (20, 16, 20, 255))
+    brush.shape(48, 28, 74, 70, 22, 70, fill=(255, 150, 20, 255), line=(255, 226, 70, 255), width=5)
 
 
 def _lays(brush: _Brush) -> None:
-    def sun(brush: _Brush) -> None:
-        brush.oval(28, 32, 68, 72, fill=(226, 34, 40, 255), line=_WHITE, width=4)
-        brush.stroke(36, 56, 60, 48, fill=_WHITE, width=6)
-
-    _chips(brush, (255, 210, 40, 255), (255, 246, 190, 255), sun)
+    _chips(brush, (255, 210, 40, 255), (255, 246, 190, 255))
+    brush.oval(28, 32, 68, 72, fill=(226, 34, 40, 255), line=_WHITE, width=4)
+    brush.stroke(36, 56, 60, 48, fill=_WHITE, width=6)
 
 
-def _cans(brush: _Brush, body: tuple, badge: Callable[[_Brush, float], None]) -> None:
-    for x in (4, 50):
+_CANS = (4, 50)  # left edges
+
+
+def _cans(brush: _Brush, body: tuple) -> None:
+    for x in _CANS:
         brush.box(x, 10, x + 42, 92, fill=body, radius=7)
         brush.box(x + 4, 8, x + 38, 17, fill=(206, 210, 216, 255), radius=3)
-        badge(brush, x)
 
 
 def _coca_cola(brush: _Brush) -> None:
-    def wave(brush: _Brush, x: float) -> None:
+    _cans(brush, (226, 20, 32, 255))
+    for x in _CANS:
         brush.stroke(x + 10, 82, x + 16, 60, x + 28, 44, x + 31, 24, fill=_WHITE, width=9)
-
-    _cans(brush, (226, 20, 32, 255), wave)
 
 
 def _pepsi(brush: _Brush) -> None:
-    def globe(brush: _Brush, x: float) -> None:
+    _cans(brush, (18, 64, 190, 255))
+    for x in _CANS:
         brush.oval(x + 7, 36, x + 35, 64, fill=_WHITE)
         brush.shape(x + 8, 46, x + 13, 38, x + 29, 38, x + 34, 46, fill=(226, 34, 48, 255))
-
-    _cans(brush, (18, 64, 190, 255), globe)
 
 
 def _tesla(brush: _Brush) -> None:
@@ -289,14 +278,6 @@ def _mug(brush: _Brush, body: tuple, rim: tuple, badge: tuple) -> None:
     brush.oval(35, 47, 49, 63, fill=_WHITE)
 
 
-def _starbucks(brush: _Brush) -> None:
-    _mug(brush, _WHITE, (0, 120, 72, 255), (0, 112, 66, 255))
-
-
-def _dunkin(brush: _Brush) -> None:
-    _mug(brush, (255, 146, 40, 255), (232, 30, 140, 255), (232, 30, 140, 255))
-
-
 def _macbook(brush: _Brush) -> None:
     silver = (208, 212, 220, 255)
     brush.box(12, 18, 84, 72, fill=silver, radius=5)
@@ -318,7 +299,7 @@ def _new_york_times(brush: _Brush) -> None:
 
 
 _OBJECT_PAINTERS: dict[str, Callable[[_Brush], None]] = {
-    "backpack": _north_face,
+    "backpack": partial(_backpack, body=(214, 38, 44, 255), pocket=(46, 44, 52, 255), logo=_WHITE),
     "gatorade": _gatorade,
     "monitor": _monitor,
     "water": _deer_park,
@@ -328,13 +309,13 @@ _OBJECT_PAINTERS: dict[str, Callable[[_Brush], None]] = {
     "cola": _coca_cola,
     "car": _tesla,
     "sign": _exxonmobil,
-    "mug": _starbucks,
+    "mug": partial(_mug, body=_WHITE, rim=(0, 120, 72, 255), badge=(0, 112, 66, 255)),
     "laptop": _macbook,
     "newspaper": _new_york_times,
-    "rival_backpack": _osprey,
+    "rival_backpack": partial(_backpack, body=(24, 164, 156, 255), pocket=(250, 208, 66, 255), logo=(12, 60, 92, 255)),
     "rival_cola": _pepsi,
     "rival_chips": _lays,
-    "rival_mug": _dunkin,
+    "rival_mug": partial(_mug, body=(255, 146, 40, 255), rim=(232, 30, 140, 255), badge=(232, 30, 140, 255)),
 }
 
 
@@ -356,14 +337,13 @@ def _jitter(rng: np.random.Generator, colour: tuple[int, int, int], by: int = 8)
 def _person(
     draw: ImageDraw.ImageDraw, x: float, y: float, shirt: tuple[int, int, int], hair: tuple[int, int, int]
 ) -> None:
-    """A head and shoulders; (x, y) is the chin."""
+    """Draw a head and shoulders with the chin at (x, y)."""
     draw.rounded_rectangle((x - 15, y + 1, x + 15, y + 46), 12, shirt)
     draw.ellipse((x - 10, y - 20, x + 10, y + 3), (232, 184, 146))
     draw.pieslice((x - 11, y - 22, x + 11, y + 2), 180, 360, hair)
 
 
 def _paint_trail(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
-    draw.rectangle((0, 0, 128, 128), _jitter(rng, (158, 208, 240)))
     peak = rng.uniform(70, 104)
     draw.polygon((peak - 62, 78, peak, 12, peak + 62, 78), (126, 134, 158))
     draw.polygon((peak - 17, 30, peak, 12, peak + 17, 30), (240, 244, 250))
@@ -376,7 +356,6 @@ def _paint_trail(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
 
 
 def _paint_office(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
-    draw.rectangle((0, 0, 128, 128), _jitter(rng, (240, 236, 224)))
     x = rng.uniform(6, 50)
     draw.rectangle((x, 8, x + 60, 50), (186, 222, 246), (150, 150, 150), 3)
     draw.line((x + 30, 8, x + 30, 50), (150, 150, 150), 3)
@@ -386,7 +365,6 @@ def _paint_office(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
 
 
 def _paint_pool(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
-    draw.rectangle((0, 0, 128, 128), _jitter(rng, (172, 222, 250)))
     sun = rng.uniform(16, 112)
     draw.ellipse((sun - 11, 6, sun + 11, 28), (255, 226, 96))
     draw.rectangle((0, 44, 128, 60), (118, 184, 104))
@@ -399,7 +377,6 @@ def _paint_pool(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
 
 
 def _paint_movie(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
-    draw.rectangle((0, 0, 128, 128), _jitter(rng, (74, 62, 106)))
     x = rng.uniform(12, 34)
     draw.rectangle((x, 8, x + 82, 54), (22, 20, 30))
     draw.rectangle((x + 4, 12, x + 78, 50), _jitter(rng, (170, 222, 236), 14))
@@ -410,7 +387,6 @@ def _paint_movie(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
 
 
 def _paint_highway(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
-    draw.rectangle((0, 0, 128, 128), _jitter(rng, (188, 222, 246)))
     draw.rectangle((0, 36, 128, 70), _jitter(rng, (46, 124, 186)))
     cliff = rng.uniform(80, 110)
     draw.polygon((cliff, 66, cliff + 12, 22, 128, 14, 128, 70), (164, 142, 106))
@@ -426,7 +402,6 @@ def _paint_highway(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
 
 
 def _paint_cafe(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
-    draw.rectangle((0, 0, 128, 128), _jitter(rng, (206, 160, 116)))
     for x in range(0, 128, 26):
         draw.rectangle((x, 0, x + 13, 12), (176, 70, 62))
         draw.rectangle((x + 13, 0, x + 26, 12), (240, 230, 214))
@@ -438,11 +413,12 @@ def _paint_cafe(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
         draw.rounded_rectangle((cup - 7, 76, cup + 7, 88), 3, (238, 232, 222))
 
 
-_SCENE_PAINTERS: dict[str, Callable[[ImageDraw.ImageDraw, np.random.Generator], None]] = {
-    "trail": _paint_trail,
-    "office": _paint_office,
-    "pool": _paint_pool,
-    "movie": _paint_movie,
-    "highway": _paint_highway,
-    "cafe": _paint_cafe,
+_SCENES: dict[str, tuple[tuple[int, int, int], Callable[[ImageDraw.ImageDraw, np.random.Generator], None]]] = {
+    "trail": ((158, 208, 240), _paint_trail),
+    "office": ((240, 236, 224), _paint_office),
+    "pool": ((172, 222, 250), _paint_pool),
+    "movie": ((74, 62, 106), _paint_movie),
+    "highway": ((188, 222, 246), _paint_highway),
+    "cafe": ((206, 160, 116), _paint_cafe),
 }
+"""The colour of the backdrop, and the painter of what is before it, by scene."""

@@ -17,9 +17,9 @@ import torch
 from diffusion_auction.tiny_flux import WEIGHTS
 from diffusion_auction.tiny_flux.clip import ClipLoss, write_clip_folder
 from diffusion_auction.tiny_flux.data import pictures
-from diffusion_auction.tiny_flux.export import export
+from diffusion_auction.tiny_flux.export import export, scaled_latents
 from diffusion_auction.tiny_flux.flow import FlowLoss, TinyFlow, pack
-from diffusion_auction.tiny_flux.loop import train
+from diffusion_auction.tiny_flux.loop import save, train, trained
 from diffusion_auction.tiny_flux.vae import build_vae, encode_all, to_unit, vae_loss
 from diffusion_auction.tiny_flux.vocabulary import MAX_TOKENS, build_tokenizer
 
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def train_vae(args: argparse.Namespace) -> None:
-    """The autoencoder, on opaque and see-through objects alike, so that blends survive decoding."""
+    """Train the autoencoder on opaque and see-through objects alike, so that blends survive decoding."""
     data = pictures(args.pictures, 2 * args.seed + 1, ghosts=True, cache=args.work)
 
     def loss(model: torch.nn.Module, step: int, generator: torch.Generator) -> torch.Tensor:
@@ -72,7 +72,7 @@ def train_vae(args: argparse.Namespace) -> None:
 
 
 def train_clip(args: argparse.Namespace) -> None:
-    """The alignment model."""
+    """Train the alignment model."""
     data = pictures(args.pictures, 2 * args.seed + 1, ghosts=True, cache=args.work)
     folder = args.work / "tiny_clip"
     folder.mkdir(exist_ok=True)
@@ -82,14 +82,14 @@ def train_clip(args: argparse.Namespace) -> None:
 
 
 def train_flow(args: argparse.Namespace) -> None:
-    """Denoiser and text encoders, in the latent space of the trained autoencoder."""
+    """Train denoiser and text encoders in the latent space of the trained autoencoder."""
     vae = build_vae().to(args.device).eval()
-    vae.load_state_dict(torch.load(args.work / "vae.pt", map_location=args.device, weights_only=True)["average"])
+    vae.load_state_dict(trained(args.work, "vae", args.device))
     latents, shift, scale = flow_latents(args, vae)
     tokenizer = build_tokenizer()
     captions = pictures(args.flow_pictures, 2 * args.seed + 2, ghosts=False, cache=args.work).captions
     tokens = tokenizer(captions, padding="max_length", max_length=MAX_TOKENS, return_tensors="pt").input_ids
-    model = TinyFlow(tokenizer, width=160, double=1, single=7)
+    model = TinyFlow(tokenizer)
     if args.compile:
         model.transformer.compile()
     loss = FlowLoss(pack((latents - shift) * scale).half(), tokens, batch=64)
@@ -97,17 +97,14 @@ def train_flow(args: argparse.Namespace) -> None:
 
 
 def flow_latents(args: argparse.Namespace, vae: torch.nn.Module) -> tuple[torch.Tensor, float, float]:
-    """Latents (N, 8, 16, 16) of the opaque pictures, with the shift and scale that make them standard."""
+    """Return latents (N, 8, 16, 16) of the opaque pictures, with the shift and scale that make them standard."""
     path = args.work / "latents.pt"
     if not path.exists():
         data = pictures(args.flow_pictures, 2 * args.seed + 2, ghosts=False, cache=args.work)
         with torch.autocast(torch.device(args.device).type, dtype=torch.bfloat16):
             latents = encode_all(vae, data.pixels)
-        part = path.with_suffix(".part")
-        torch.save(latents.half(), part)
-        part.replace(path)
-    latents = torch.load(path, weights_only=True).float()
-    return latents, float(latents.mean()), float(1 / latents.std())
+        save(latents.half(), path)
+    return scaled_latents(args.work)
 
 
 def export_weights(args: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ KL_WEIGHT = 2e-4
 
 
 def build_vae() -> AutoencoderKL:
-    """An untrained `AutoencoderKL`, factor 4 (three blocks), 0.69 M parameters."""
+    """Return an untrained `AutoencoderKL`, factor 4 (three blocks), 0.69 M parameters."""
     return AutoencoderKL(
         sample_size=64,
         block_out_channels=(16, 32, 64),
@@ -29,12 +29,12 @@ def build_vae() -> AutoencoderKL:
 
 
 def to_unit(pixels: np.ndarray) -> Tensor:
-    """uint8 (N, H, W, 3) to float32 (N, 3, H, W) in [-1, 1]."""
+    """Convert uint8 (N, H, W, 3) to float32 (N, 3, H, W) in [-1, 1]."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def vae_loss(vae: AutoencoderKL, images: Tensor, generator: torch.Generator) -> Tensor:
-    """Reconstruction (L1 and squared error) plus a light KL term that keeps the latents smooth and bounded."""
+    """Return the error (L1 and squared) plus a light KL term that keeps the latents smooth and bounded."""
     posterior = vae.encode(images).latent_dist
     noise = torch.randn(posterior.mean.shape, generator=generator).to(posterior.mean)
     decoded = vae.decode(posterior.mean + posterior.std * noise).sample.float()
@@ -45,7 +45,7 @@ def vae_loss(vae: AutoencoderKL, images: Tensor, generator: torch.Generator) -> 
 
 @torch.no_grad()
 def encode_all(vae: AutoencoderKL, pixels: np.ndarray, batch: int = 128) -> Tensor:
-    """Posterior means float32 (N, 8, 16, 16), unscaled."""
+    """Encode `pixels`: posterior means float32 (N, 8, 16, 16), unscaled."""
     device = next(vae.parameters()).device
     parts = [
         vae.encode(to_unit(pixels[i : i + batch]).to(device)).latent_dist.mean.cpu()

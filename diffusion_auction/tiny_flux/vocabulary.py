@@ -64,12 +64,12 @@ class VocabularyError(ValueError):
 
 
 def words_of(text: str) -> list[str]:
-    """The lower-case words of `text`, as the tokenizer splits them; hyphens belong to words."""
+    """Return the lower-case words of `text`, as the tokenizer splits them; hyphens belong to words."""
     return re.findall(r"(?:[^\W_]|-)+", text.lower())
 
 
 def vocabulary() -> list[str]:
-    """Every word that the embedded model was trained on, sorted."""
+    """Return every word that the embedded model was trained on, sorted."""
     texts = (*SCENES.values(), *OBJECTS.values(), *QUALITY_PROMPTS, *_TEMPLATE_WORDS)
     return sorted({word for text in texts for word in words_of(text)})
 
@@ -90,7 +90,7 @@ def check_prompt(text: str) -> None:
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The word-level `PreTrainedTokenizerFast` that serves both text encoders and `tiny_clip`.
+    """Return the word-level `PreTrainedTokenizerFast` that serves both text encoders and `tiny_clip`.
 
     Ids: the special tokens first (`<pad>` is 0), then `vocabulary()` in order.
     """

@@ -1,4 +1,4 @@
-"""A large file of the hub: a download that goes on where it broke off, and whether what came is what was asked for."""
+"""Download a large file from the hub, resuming where it broke off, and check its size and digest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from huggingface_hub import constants, get_session, hf_hub_url
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
@@ -16,14 +15,15 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from diffusion_auction.weights import hub
-from diffusion_auction.weights.hub import HubFile, wait_out
+from diffusion_auction.weights.hub import HubFile, wait_to_retry
 from generative_auctions.files import naming
 
 
 def download(repository: str, commit: str, file: HubFile, part: Path, arrived: Callable[[int], None]) -> None:
     """Bring `part` to the size of `file`, from where it stands; `arrived` is told of bytes as they come.
 
-    huggingface_hub itself begins a file anew in every process, and one of Flux has 10 GB. Raises `HubError` when
+    huggingface_hub begins a file anew in every process: 2.4 writes each download into a temporary file of its own,
+    against broken locks, and deletes it where it breaks off; one file of Flux has 10 GB. Raises `HubError` when
     nothing more arrives.
     """
     url = hf_hub_url(repository, file.name, revision=commit)
@@ -38,7 +38,7 @@ def download(repository: str, commit: str, file: HubFile, part: Path, arrived: C
         except Exception as error:
             if size_of(part) > before:
                 waits = iter(hub.WAITS)
-            wait_out(waits, error)
+            wait_to_retry(waits, error)
 
 
 def _stream(url: str, part: Path, start: int, arrived: Callable[[int], None]) -> None:
@@ -59,15 +59,15 @@ def _stream(url: str, part: Path, start: int, arrived: Callable[[int], None]) ->
 
 
 def size_of(path: Path) -> int:
-    """Bytes of the file `path`; 0 if there is none."""
+    """Return the bytes of the file `path`, 0 if there is none."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
 
 
-def holds(path: Path, file: HubFile, hashed: bool = True) -> bool:
-    """Whether `path` is `file`: its size and, if `hashed`, its digest."""
+def is_intact(path: Path, file: HubFile, hashed: bool = True) -> bool:
+    """Return whether `path` is `file`: its size and, if `hashed`, its digest."""
     if not path.is_file() or size_of(path) != file.size:
         return False
     if not hashed:
@@ -79,8 +79,8 @@ def holds(path: Path, file: HubFile, hashed: bool = True) -> bool:
     return hashlib.sha1(b"blob %d\0%b" % (len(content_of), content_of)).hexdigest() == file.digest
 
 
-class Arrivals:
-    """How much has come: a bar on a terminal, else a line for each file and every half minute."""
+class DownloadProgress:
+    """Progress of downloads: a bar on a terminal, else a line for each file and every half minute."""
 
     _EVERY = 30.0
 
@@ -97,17 +97,15 @@ class Arrivals:
         self._out, self._total = out, total
         self._came, self._said = 0, time.monotonic()
 
-    def __enter__(self) -> Arrivals:
+    def __enter__(self) -> DownloadProgress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
     def more(self, count: int) -> None:
-        """`count` bytes have come; negative where some are lost again."""
+        """Show that `count` bytes have come; it is negative where some are lost again."""
         self._came += count
         self._bar.advance(self._task, count)
         if not self._out.is_terminal and time.monotonic() - self._said > self._EVERY:
@@ -116,7 +114,7 @@ class Arrivals:
 
     @contextmanager
     def of(self, file: HubFile) -> Iterator[None]:
-        """The bytes that come inside are of `file`."""
+        """Show the bytes that come inside as those of `file`."""
         self._bar.update(self._task, description=file.name)
         began, before = time.monotonic(), self._came
         yield
@@ -125,6 +123,6 @@ class Arrivals:
         self._out.print(f"  {file.name}: {decimal(count)} in {seconds:.0f} s, {rate}/s")
 
     def damaged(self, file: HubFile) -> None:
-        """What came of `file` is of no use."""
+        """Show that what came of `file` is of no use."""
         self.more(-file.size)
         self._out.print(f"  {file.name} came damaged")

@@ -1,4 +1,4 @@
-"""The hub that weights come from: who asks, what may be read, and asking again where it does not answer."""
+"""Requests to the hub: login, access, listings, and retries where it does not answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 
 class HubError(RuntimeError):
-    """The hub could not be reached, broke off or sent something else, however often it was asked."""
+    """The hub did not answer, broke off or sent something else, after all retries."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class HubFile:
 
 
 def adopt_token(folder: Path = Path()) -> str | None:
-    """Where the token is from: `HF_TOKEN` of the environment, else of `folder/.env`, else a saved login, or None.
+    """Find the token and return where it is from: `HF_TOKEN` of the environment or of `folder/.env`, or a saved login.
 
     One that is found in the file goes into the environment, where every library looks for it. Raises `RequestError`,
     which never shows the token, if it is not one word: a library's complaint of it would.
@@ -75,7 +75,7 @@ def _of_env_file(path: Path) -> str | None:
 
 
 def account() -> str | None:
-    """The name of the account that asks, None without a token. Raises `RequestError` for a token nobody knows."""
+    """Return the name of the account that asks, or None. Raises `RequestError` for a token nobody knows."""
     place = adopt_token()
     if place is None:
         return None
@@ -114,8 +114,8 @@ def check_access(key: str, repository: str, name: str | None) -> None:
 
 
 def listing(repository: str) -> tuple[str, list[HubFile]]:
-    """The commit that the hub now has as the main one, and its files."""
-    info = persistently(
+    """Return the commit that the hub now has as the main one, and its files."""
+    info = with_retries(
         lambda: HfApi().model_info(repository, files_metadata=True, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
     )
     files = [
@@ -126,7 +126,7 @@ def listing(repository: str) -> tuple[str, list[HubFile]]:
 
 
 def _ask(what: str) -> Any:
-    """The hub's answer; with a time-out, which `HfApi.whoami` and `auth_check` lack."""
+    """Return the hub's answer; with a time-out: `HfApi.whoami` and `auth_check` of 2.4 have none and would hang."""
 
     def get() -> Any:
         url, timeout = f"{constants.ENDPOINT}/api/{what}", constants.HF_HUB_DOWNLOAD_TIMEOUT
@@ -134,21 +134,21 @@ def _ask(what: str) -> Any:
         hf_raise_for_status(response)
         return response.json() if response.content else None
 
-    return persistently(get)
+    return with_retries(get)
 
 
-def persistently(ask: Callable[[], _T]) -> _T:
-    """What `ask` returns, asked again after failures that pass. Raises `HubError` once `WAITS` are over."""
+def with_retries(ask: Callable[[], _T]) -> _T:
+    """Return what `ask` returns, asked again after failures that pass. Raises `HubError` once `WAITS` are over."""
     waits = iter(WAITS)
     while True:
         try:
             return ask()
         except Exception as error:
-            wait_out(waits, error)
+            wait_to_retry(waits, error)
 
 
-def wait_out(waits: Iterator[float], error: Exception) -> None:
-    """Wait for the next attempt; raises `error` if it will not pass, `HubError` if the waits are over."""
+def wait_to_retry(waits: Iterator[float], error: Exception) -> None:
+    """Wait for the next attempt. Raises `error` if it will not pass, `HubError` if the waits are over."""
     reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
     if isinstance(error, ValueError):  # a page instead of JSON: of a network's own login, as a rule
         raise HubError(f"{constants.ENDPOINT} does not answer as a hub would ({reason})") from error

@@ -1,4 +1,4 @@
-"""One commit of a repository in the cache: what is there of it, and bringing the rest."""
+"""One commit of a repository in the cache: which files are there, and downloading the others."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.file_download import repo_folder_name
 
-from diffusion_auction.weights.download import Arrivals, download, holds, size_of
-from diffusion_auction.weights.hub import HubError, HubFile, persistently
+from diffusion_auction.weights.download import DownloadProgress, download, is_intact, size_of
+from diffusion_auction.weights.hub import HubError, HubFile, with_retries
 
 
 @dataclass(frozen=True)
@@ -30,33 +30,33 @@ class Snapshot:
         return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=self.repository, repo_type="model")
 
     def _blob(self, file: HubFile) -> Path:
-        """What the snapshot's file links to; one that lies here is not downloaded by huggingface_hub."""
+        """Return what the snapshot's file links to; one that lies here is not downloaded by huggingface_hub."""
         return self._cache / "blobs" / file.digest
 
     def _part(self, file: HubFile) -> Path:
         return self._blob(file).with_name(f"{file.digest}.incomplete")
 
     def has(self, file: HubFile, hashed: bool) -> bool:
-        """Whether `file` is there, by its size or, if `hashed`, its digest."""
-        return any(holds(path, file, hashed) for path in (self.folder / file.name, self._blob(file)))
+        """Return whether `file` is there, by its size or, if `hashed`, its digest."""
+        return any(is_intact(path, file, hashed) for path in (self.folder / file.name, self._blob(file)))
 
-    def to_come(self, file: HubFile) -> int:
-        """Bytes of `file` that an earlier download has not brought."""
+    def missing_bytes(self, file: HubFile) -> int:
+        """Return bytes of `file` that an earlier download has not brought."""
         return max(file.size - size_of(self._part(file)), 0)
 
-    def obtain(self, file: HubFile, arrivals: Arrivals) -> None:
+    def obtain(self, file: HubFile, progress: DownloadProgress) -> None:
         """Download a large file to its place, a second time if its digest is wrong. Raises `HubError`."""
         part = self._part(file)
         part.parent.mkdir(parents=True, exist_ok=True)
         self._drop(file)
         for _ in range(2):
-            with arrivals.of(file):
-                download(self.repository, self.commit, file, part, arrivals.more)
-            if holds(part, file):
+            with progress.of(file):
+                download(self.repository, self.commit, file, part, progress.more)
+            if is_intact(part, file):
                 part.replace(self._blob(file))
                 return
             part.unlink(missing_ok=True)
-            arrivals.damaged(file)
+            progress.damaged(file)
         raise HubError(f"{file.name} of {self.repository} came damaged twice: not what {constants.ENDPOINT} lists")
 
     def complete(self) -> None:
@@ -66,10 +66,10 @@ class Snapshot:
             for file in self.files:
                 if not file.large and not self.has(file, hashed=True):
                     self._drop(file)
-            folder = persistently(lambda: snapshot_download(self.repository, allow_patterns=patterns, max_workers=4))
+            folder = with_retries(lambda: snapshot_download(self.repository, allow_patterns=patterns, max_workers=4))
             if Path(folder).name != self.commit:
                 raise HubError(f"{self.repository} has changed on the hub in the meantime")
-            damaged = [f.name for f in self.files if not holds(self.folder / f.name, f, hashed=not f.large)]
+            damaged = [f.name for f in self.files if not is_intact(self.folder / f.name, f, hashed=not f.large)]
             if not damaged:
                 return
         raise HubError(

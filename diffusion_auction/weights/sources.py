@@ -1,4 +1,4 @@
-"""Weights by hub name: which repositories a configuration loads from, which files of them, and what the cache has."""
+"""Which repositories of the hub a configuration loads from, which of their files, and which are in the cache."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from diffusion_auction.config import (
 from generative_auctions.errors import RequestError
 
 Choose = Callable[[Collection[str]], list[str]]
-"""From the names of a repository's files, those that are loaded; raises `ValueError` saying what is missing."""
+"""From the names of a repository's files, those that are loaded. Raises `ValueError` saying what is missing."""
 
 HUB_PREFIX = "hf-hub:"
 
@@ -40,7 +40,7 @@ class Source:
 
 
 def hub_sources(config: ExperimentConfig) -> list[Source]:
-    """Every hub repository that a run of `config` loads from; folders, files and embedded models are none.
+    """Return every hub repository that a run of `config` loads from; folders, files and embedded models are none.
 
     Raises `RequestError` for a value that is neither there nor a name that a hub could know.
     """
@@ -87,13 +87,11 @@ def _head(key: str, head: str) -> list[Source]:
 
 
 def _clip(group: str, model: str, pretrained: str | None) -> list[Source]:
-    """Weights of an open_clip model, and the tokenizer where it is not open_clip's own."""
+    """Return weights of an open_clip model, and the tokenizer where it is not open_clip's own."""
     if model == "tiny_clip" or model.startswith("local-dir:"):
         return []
     if model.startswith(HUB_PREFIX):
         return [_source(f"{group}.model", model.removeprefix(HUB_PREFIX), _clip_repository)]
-
-    from diffusion_auction.weights.open_clip_names import check_names
 
     check_names(group, model, pretrained)
     sources = []
@@ -105,6 +103,24 @@ def _clip(group: str, model: str, pretrained: str | None) -> list[Source]:
     return sources + [_source(f"{group}.model", name, small_files) for name in sorted(tokenizers)]
 
 
+def check_names(group: str, model: str, pretrained: str | None) -> None:
+    """Refuse what open_clip does not know, and a tag whose weights it would run with another activation.
+
+    Raises `RequestError` naming `group`.model or `group`.pretrained.
+    """
+    if model not in open_clip.list_models():
+        raise RequestError(f"{group}.model", model, "tiny_clip or a name of open_clip.list_models()")
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    if pretrained not in tags:
+        if not Path(str(pretrained)).is_file():
+            raise RequestError(f"{group}.pretrained", pretrained, f"a file or one of {', '.join(tags)}")
+        return
+    needed = open_clip.get_pretrained_cfg(model, pretrained).get("quick_gelu", False)
+    if needed and not open_clip.get_model_config(model).get("quick_gelu", False):  # of which open_clip only warns
+        right = f"{model}-quickgelu, which has the activation that {pretrained} was trained with"
+        raise RequestError(f"{group}.model", model, right)
+
+
 def _source(key: str, value: str, choose: Choose) -> Source:
     try:
         validate_repo_id(value)
@@ -114,7 +130,7 @@ def _source(key: str, value: str, choose: Choose) -> Source:
 
 
 def head_address(head: str) -> tuple[str, str]:
-    """Repository and file of `owner/repository/filename`; raises `FileNotFoundError` for anything else."""
+    """Split `owner/repository/filename` into repository and file. Raises `FileNotFoundError` for anything else."""
     owner, _, rest = head.partition("/")
     repository, _, filename = rest.partition("/")
     if not (owner and repository and filename):
@@ -133,7 +149,7 @@ _CLIP_WEIGHTS = "open_clip_pytorch_model.bin"
 
 
 def pipeline_files(names: Collection[str]) -> list[str]:
-    """What `FluxPipeline.from_pretrained` loads: no checkpoint in one file beside the folders, no second format."""
+    """Choose what `FluxPipeline.from_pretrained` loads: no checkpoint in one file beside folders, no second format."""
     if "model_index.json" not in names:
         raise ValueError("it has no model_index.json, so it is no pipeline of diffusers")
     chosen = small_files(names)
@@ -147,7 +163,7 @@ def pipeline_files(names: Collection[str]) -> list[str]:
 
 
 def model_files(names: Collection[str]) -> list[str]:
-    """What a model of transformers loads."""
+    """Return what a model of transformers loads."""
     weights = _one_format([name for name in names if "/" not in name])
     if not weights:
         raise ValueError("it has neither model.safetensors nor pytorch_model.bin")
@@ -155,19 +171,19 @@ def model_files(names: Collection[str]) -> list[str]:
 
 
 def small_files(names: Collection[str]) -> list[str]:
-    """Configurations and tokenizers at the top of a repository."""
+    """Return configurations and tokenizers at the top of a repository."""
     return [name for name in names if "/" not in name and Path(name).suffix in _SMALL]
 
 
 def _one_format(names: Collection[str]) -> list[str]:
-    """Weights of one folder, whole or in shards: safetensors where there are any."""
+    """Return weights of one folder, whole or in shards: safetensors where there are any."""
     found = {name: match[1] for name in names if (match := _WEIGHTS.fullmatch(name.rpartition("/")[2]))}
     best = "safetensors" if "safetensors" in found.values() else "bin"
     return [name for name, kind in found.items() if kind == best]
 
 
 def _one_of(*filenames: str) -> Choose:
-    """The first of `filenames` that there is."""
+    """Return the first of `filenames` that there is."""
 
     def choose(names: Collection[str]) -> list[str]:
         for name in filenames:
@@ -179,7 +195,7 @@ def _one_of(*filenames: str) -> Choose:
 
 
 def _clip_file(filename: str) -> Choose:
-    """The checkpoint `filename`, in safetensors where there is such a one: open_clip prefers it."""
+    """Return the checkpoint `filename`, in safetensors where there is such a one: open_clip prefers it."""
     safe = "open_clip_model.safetensors" if filename == _CLIP_WEIGHTS else f"{Path(filename).stem}.safetensors"
     return _one_of(safe, filename)
 
@@ -192,7 +208,7 @@ def _clip_repository(names: Collection[str]) -> list[str]:
 
 
 def cached(source: Source) -> Path | None:
-    """The snapshot folder in the cache that holds every file of `source`; None if some are not there."""
+    """Return the snapshot folder in the cache that holds every file of `source`; None if some are not there."""
     try:
         folder = Path(snapshot_download(source.repository, local_files_only=True, allow_patterns=[]))
     except LocalEntryNotFoundError:
@@ -209,6 +225,6 @@ def cached(source: Source) -> Path | None:
 
 
 def cache_setting() -> tuple[str, Path]:
-    """The variable that says where the cache is, and its value: `HF_HOME` unless `HF_HUB_CACHE` is set apart."""
+    """Return the variable that says where the cache is, and its value: `HF_HOME` unless `HF_HUB_CACHE` is set apart."""
     home, cache = Path(constants.HF_HOME), Path(constants.HF_HUB_CACHE)
     return ("HF_HOME", home) if cache == home / "hub" else ("HF_HUB_CACHE", cache)

@@ -14,7 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffusion_auction.evaluation.bootstrap import mean_interval, nested_interval, number, resample, sample_draws
+from diffusion_auction.evaluation.bootstrap import (
+    interval,
+    nested_interval,
+    number,
+    resample,
+    resampled_means,
+    sample_draws,
+)
 from diffusion_auction.evaluation.evaluate import evaluate, run_auctions
 from diffusion_auction.evaluation.monotonicity import monotonicity
 from diffusion_auction.evaluation.scores import check_scores, distinct_images
@@ -84,7 +91,7 @@ def test_interval_has_its_level() -> None:
     rng, hits, n = np.random.default_rng(1), 0, 300
     for _ in range(n):
         values = rng.normal(0, 1, (40, 1))
-        low, high = mean_interval(resample(np.zeros(40), rng, 300), values, np.ones((40, 1)))
+        low, high = interval(resampled_means(resample(np.zeros(40), rng, 300), values, np.ones((40, 1))))
         hits += int(low[0] <= 0 <= high[0])
     assert 0.89 <= hits / n <= 0.98
 

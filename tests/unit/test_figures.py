@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from diffusion_auction.evaluation.evaluate import evaluate
+from diffusion_auction.evaluation.metrics import own_mechanism
 from diffusion_auction.evaluation.monotonicity import monotonicity as measure_monotonicity
 from diffusion_auction.evaluation.quality import quality as measure_quality
 from diffusion_auction.evaluation.scores import check_scores
@@ -23,7 +24,6 @@ from diffusion_auction.figures import (
     bid_grid,
     bid_label,
     files,
-    own_mechanism,
     read_image,
     runs_side_by_side,
     write_figures,

@@ -25,7 +25,7 @@ ROOMS = {
         *("join", "control", "sweep_table", "multirun", "__main__"),
     ),
     "diffusion_auction": (
-        *("rounding", "images_extra", "config", "market", "mechanisms", "tiny_flux", "pipelines", "weights"),
+        *("rounding", "images_extra", "columns", "config", "market", "mechanisms", "tiny_flux", "pipelines", "weights"),
         *("generation", "scoring", "evaluation", "tiny_flux.measure", "figures", "report", "actions", "__main__"),
     ),
     "agt_tournament": (

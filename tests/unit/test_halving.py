@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from diffusion_auction.actions.experiment import prepare
-from diffusion_auction.generation.batching import Halving
+from diffusion_auction.generation.batching import Batching
 from diffusion_auction.generation.generator import GENERATE, Generator, generation_shards
 from diffusion_auction.pipelines import FluxPipelineAuction
 from diffusion_auction.scoring.alignment import ClipAlignment
@@ -39,7 +39,7 @@ def fits(most: int, calls: list[int]) -> Callable[[Any], list[Any]]:
 @pytest.mark.parametrize(("count", "most"), [(1, 1), (6, 6), (7, 3), (60, 1), (25, 13)])
 def test_all_rows_in_their_order_and_never_a_size_that_failed(count: int, most: int) -> None:
     calls: list[int] = []
-    in_parts = Halving("model.batch", "buy another")
+    in_parts = Batching("model.batch", "buy another")
     for _ in range(2):
         assert in_parts(fits(most, calls), range(count)) == list(range(count))
     failed = [size for size in calls if size > most]
@@ -48,7 +48,7 @@ def test_all_rows_in_their_order_and_never_a_size_that_failed(count: int, most: 
 
 
 def test_it_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    in_parts = Halving("model.batch", "buy another")
+    in_parts = Batching("model.batch", "buy another")
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             in_parts(fits(2, []), range(4))
@@ -58,7 +58,7 @@ def test_it_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_one_row_that_does_not_fit() -> None:
     with pytest.raises(MemoryError, match=r"one image alone does not fit \(CUDA out of memory\): buy another"):
-        Halving("model.batch", "buy another")(fits(0, []), range(3))
+        Batching("model.batch", "buy another")(fits(0, []), range(3))
 
 
 def test_other_errors_are_not_its_own() -> None:
@@ -69,7 +69,7 @@ def test_other_errors_are_not_its_own() -> None:
         raise RuntimeError("out of luck")
 
     with pytest.raises(RuntimeError, match="out of luck"):
-        Halving("model.batch", "buy another")(broken, range(4))
+        Batching("model.batch", "buy another")(broken, range(4))
     assert len(calls) == 1
 
 

@@ -18,11 +18,11 @@ from diffusion_auction.market.bids import Bids, normalized, one_hot
 from diffusion_auction.mechanisms import (
     MECHANISMS,
     VCG,
+    CandidatePool,
     FirstPrice,
     Mechanism,
     Myerson,
     Outcomes,
-    Pools,
     Shapley,
     SingleWinner,
     VCGPool,
@@ -37,7 +37,7 @@ ALL = [mechanism() for mechanism in MECHANISMS.values()]
 exact = {"rtol": 0, "atol": 1e-12}
 
 
-def held(mechanism: Mechanism, bids: Bids, pools: Pools) -> Outcomes:
+def held(mechanism: Mechanism, bids: Bids, pools: CandidatePool) -> Outcomes:
     """A single auction."""
     return mechanism.run(np.array([bids]), pools)
 
@@ -55,7 +55,7 @@ def names(mechanisms: Sequence[Mechanism]) -> list[str]:
 # --- by hand ---------------------------------------------------------------------------------------------
 
 # Two agents, k = 2, bids (3, 1); beside each image its welfare 3 α1 + α2.
-TWO = Pools.from_mapping(
+TWO = CandidatePool.from_mapping(
     {
         (0.0, 0.0): [[0.10, 0.20], [0.15, 0.10]],  # 0.50 0.55
         (3.0, 1.0): [[0.30, 0.20], [0.25, 0.50]],  # 1.10 1.25
@@ -88,7 +88,7 @@ BY_HAND_TWO = {
 }
 
 # Three agents, k = 2, bids (2, 1, 1); beside each image its welfare 2 α1 + α2 + α3.
-THREE = Pools.from_mapping(
+THREE = CandidatePool.from_mapping(
     {
         (2.0, 1.0, 1.0): [[0.20, 0.20, 0.20], [0.30, 0.10, 0.30]],  # 0.80 1.00
         (0.0, 1.0, 1.0): [[0.00, 0.30, 0.30], [0.00, 0.50, 0.20]],  # 0.60 0.70
@@ -129,7 +129,7 @@ CASES += [((2.0, 1.0, 1.0), THREE, *case) for case in BY_HAND_THREE.items()]
 @pytest.mark.parametrize(
     ("bids", "pools", "mechanism", "expected"), CASES, ids=[f"{m.name}-{len(b)}" for b, _, m, _ in CASES]
 )
-def test_by_hand(bids: Bids, pools: Pools, mechanism: Mechanism, expected: tuple) -> None:
+def test_by_hand(bids: Bids, pools: CandidatePool, mechanism: Mechanism, expected: tuple) -> None:
     outcomes = held(mechanism, bids, pools)
     composition, sample, alignments, payments, utilities, revenue = expected
     assert chosen(outcomes) == (composition, sample)
@@ -148,7 +148,7 @@ def test_every_mechanism_is_worked_by_hand() -> None:
 
 def test_payment_floor() -> None:
     """Agent 1's presence helps agent 2, whose own images please nobody."""
-    pools = Pools.from_mapping({(1.0, 1.0): [[0.3, 0.6]], (1.0, 0.0): [[0.4, 0.9]], (0.0, 1.0): [[0.0, 0.5]]})
+    pools = CandidatePool.from_mapping({(1.0, 1.0): [[0.3, 0.6]], (1.0, 0.0): [[0.4, 0.9]], (0.0, 1.0): [[0.0, 0.5]]})
     np.testing.assert_allclose(held(VCG(), (1.0, 1.0), pools).payments[0, 0], [0.5 - 0.6, 0.4 - 0.3])
     np.testing.assert_allclose(held(VCG("zero"), (1.0, 1.0), pools).payments[0, 0], [0.0, 0.4 - 0.3])
     np.testing.assert_allclose(held(SingleWinner(), (1.0, 1.0), pools).payments[0, 0], [0.5 - 0.9, 0.0])
@@ -173,12 +173,12 @@ def test_nobody_bids(mechanism: Mechanism) -> None:
     assert outcomes.sold.welfare[0, 0] == 0
     np.testing.assert_array_equal(outcomes.payments[0, 0], [0, 0])
     if mechanism != VCGPool():
-        assert mechanism.pools((0.0, 0.0)) == [(0.0, 0.0)]
+        assert mechanism.required_bids((0.0, 0.0)) == [(0.0, 0.0)]
 
 
 @pytest.mark.parametrize("mechanism", [m for m in ALL if m != FirstPrice()], ids=lambda m: m.name)
 def test_one_agent_pays_nothing(mechanism: Mechanism) -> None:
-    outcomes = held(mechanism, (0.5,), Pools.from_mapping({(0.0,): [[0.2], [0.2]], (1.0,): [[0.1], [0.3]]}))
+    outcomes = held(mechanism, (0.5,), CandidatePool.from_mapping({(0.0,): [[0.2], [0.2]], (1.0,): [[0.1], [0.3]]}))
     assert chosen(outcomes) == ((1.0,), 1)
     assert outcomes.payments.tolist() == [[[0.0]]]
 
@@ -193,13 +193,13 @@ def test_a_sole_bidder_among_several_pays_nothing(mechanism: Mechanism) -> None:
 def test_ties_go_to_the_lowest_sample_then_block(mechanism: Mechanism) -> None:
     same = [[0.2, 0.2]] * 3
     vectors = [(0.0, 0.0), (0.5, 0.5), (1.0, 0.0), (0.0, 1.0)]
-    pools = Pools.from_mapping(dict.fromkeys(vectors, same))
+    pools = CandidatePool.from_mapping(dict.fromkeys(vectors, same))
     first = {"vcg_pool": (0.0, 0.0), "single_winner": (0.0, 1.0)}.get(mechanism.name, (0.5, 0.5))
     assert chosen(held(mechanism, (1.0, 1.0), pools)) == (first, 0)
 
 
 def test_a_tie_at_a_later_block_goes_to_its_lower_sample() -> None:
-    pools = Pools.from_mapping({(0.0, 1.0): [[0.1, 0.1], [0.4, 0.0]], (1.0, 0.0): [[0.4, 0.0], [0.0, 0.4]]})
+    pools = CandidatePool.from_mapping({(0.0, 1.0): [[0.1, 0.1], [0.4, 0.0]], (1.0, 0.0): [[0.4, 0.0], [0.0, 0.4]]})
     assert chosen(held(SingleWinner(), (1.0, 1.0), pools)) == ((1.0, 0.0), 0)
     assert chosen(held(VCGPool(), (1.0, 1.0), pools)) == ((1.0, 0.0), 0)
 
@@ -215,7 +215,7 @@ def test_who_bids_nothing_pays_nothing(bids: Bids, seed: int, data: st.DataObjec
 
 
 def test_who_bids_nothing_may_be_paid_by_the_single_winner() -> None:
-    pools = Pools.from_mapping({(1.0, 0.0): [[0.2, 0.1]], (0.0, 1.0): [[0.5, 0.1]]})
+    pools = CandidatePool.from_mapping({(1.0, 0.0): [[0.2, 0.1]], (0.0, 1.0): [[0.5, 0.1]]})
     assert held(SingleWinner(), (1.0, 0.0), pools).payments[0, 0].tolist() == [0.0, 0.2 - 0.5]
 
 
@@ -224,7 +224,7 @@ def test_many_agents_and_few_pools() -> None:
     bids = tuple(float(i + 1) for i in range(n))
     vectors = [bids, *(one_hot(i, n) for i in range(n)), *(brute_force.without(bids, i) for i in range(n))]
     rng = np.random.default_rng(0)
-    pools = Pools.from_mapping({vector: rng.uniform(size=(2, n)) for vector in vectors})
+    pools = CandidatePool.from_mapping({vector: rng.uniform(size=(2, n)) for vector in vectors})
     for mechanism in ALL:
         outcomes = held(mechanism, bids, pools)
         assert np.isfinite(outcomes.sold.welfare).all()
@@ -250,14 +250,18 @@ def test_names_and_order() -> None:
 
 
 def test_pools_by_hand() -> None:
-    assert VCG().pools((0.6, 0.2)) == [(0.6, 0.2), (0.0, 0.2), (0.6, 0.0)]
-    assert VCG().pools((0.6, 0.0)) == [(0.6, 0.0)]  # b_−1 is all zero, where nobody is left to be hurt
-    assert SingleWinner().pools((0.6, 0.0)) == [(1.0, 0.0), (0.0, 1.0)]
-    assert FirstPrice().pools((0.6, 0.2)) == [(0.6, 0.2)]
-    assert Myerson(2).pools((2.0, 1.0)) == [(2.0, 1.0), (0.0, 1.0), (1.0, 1.0), (2.0, 0.0), (2.0, 0.5)]
-    assert Myerson().pools((2.0, 0.0)) == [(2.0, 0.0)]
-    assert Shapley().pools((2.0, 0.0, 1.0)) == [(2.0, 0.0, 1.0), (0.0, 0.0, 1.0), (2.0, 0.0, 0.0)]
-    assert VCGPool().pools((0.6, 0.2)) == VCGPool().pools((0.0, 0.0)) == [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)]
+    assert VCG().required_bids((0.6, 0.2)) == [(0.6, 0.2), (0.0, 0.2), (0.6, 0.0)]
+    assert VCG().required_bids((0.6, 0.0)) == [(0.6, 0.0)]  # b_−1 is all zero, where nobody is left to be hurt
+    assert SingleWinner().required_bids((0.6, 0.0)) == [(1.0, 0.0), (0.0, 1.0)]
+    assert FirstPrice().required_bids((0.6, 0.2)) == [(0.6, 0.2)]
+    assert Myerson(2).required_bids((2.0, 1.0)) == [(2.0, 1.0), (0.0, 1.0), (1.0, 1.0), (2.0, 0.0), (2.0, 0.5)]
+    assert Myerson().required_bids((2.0, 0.0)) == [(2.0, 0.0)]
+    assert Shapley().required_bids((2.0, 0.0, 1.0)) == [(2.0, 0.0, 1.0), (0.0, 0.0, 1.0), (2.0, 0.0, 0.0)]
+    assert (
+        VCGPool().required_bids((0.6, 0.2))
+        == VCGPool().required_bids((0.0, 0.0))
+        == [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)]
+    )
 
 
 def test_compositions_of_a_pool() -> None:
@@ -271,18 +275,18 @@ def test_compositions_of_a_pool() -> None:
         compositions_of("nothing", 2)
 
 
-def complete(vectors: Sequence[Bids], seed: int, k: int = 3) -> Pools:
+def complete(vectors: Sequence[Bids], seed: int, k: int = 3) -> CandidatePool:
     """Random images of the base prompt and every pool that a mechanism needs for `vectors`; one ratio, one pool."""
-    needed = {normalized(pool) for bids in vectors for mechanism in ALL for pool in mechanism.pools(bids)}
+    needed = {normalized(pool) for bids in vectors for mechanism in ALL for pool in mechanism.required_bids(bids)}
     needed |= {(0.0,) * len(vectors[0])}
     rng = np.random.default_rng(seed)
-    return Pools.from_mapping({ratio: rng.uniform(-0.2, 1, (k, len(ratio))) for ratio in sorted(needed)})
+    return CandidatePool.from_mapping({ratio: rng.uniform(-0.2, 1, (k, len(ratio))) for ratio in sorted(needed)})
 
 
-def only(pools: Pools, vectors: Sequence[Bids]) -> Pools:
+def only(pools: CandidatePool, vectors: Sequence[Bids]) -> CandidatePool:
     """The pools of `vectors`."""
     kept = pools.of_bids(np.array(vectors)).any(axis=0)
-    return Pools.of(zip(map(tuple, pools.ratios[kept].tolist()), pools.alignments[kept], strict=True))
+    return CandidatePool.of(zip(map(tuple, pools.ratios[kept].tolist()), pools.alignments[kept], strict=True))
 
 
 @settings(max_examples=30, deadline=None)
@@ -290,7 +294,7 @@ def only(pools: Pools, vectors: Sequence[Bids]) -> Pools:
 def test_an_auction_reads_the_pools_it_names(bids: Bids, seed: int) -> None:
     everything = complete([bids], seed)
     for mechanism in ALL:
-        named = mechanism.pools(bids)
+        named = mechanism.required_bids(bids)
         pools = only(everything, named)
         outcomes = held(mechanism, bids, pools)
         assert np.isfinite(outcomes.payments).all(), mechanism.name
@@ -302,7 +306,7 @@ def test_an_auction_reads_the_pools_it_names(bids: Bids, seed: int) -> None:
 
 
 def test_what_is_missing_is_unknown() -> None:
-    only_joint = Pools.from_mapping({(3.0, 1.0): [[0.3, 0.2]], (0.0, 1.0): [[0.0, 0.1]]})
+    only_joint = CandidatePool.from_mapping({(3.0, 1.0): [[0.3, 0.2]], (0.0, 1.0): [[0.0, 0.1]]})
     sold = {m.name: held(m, (3.0, 1.0), only_joint) for m in ALL}
     np.testing.assert_allclose(sold["vcg"].payments[0, 0], [0.1 - 0.2, np.nan])
     np.testing.assert_allclose(sold["myerson"].payments[0, 0], [0.9 - 3 * 0.3 / 2, np.nan])
@@ -338,7 +342,9 @@ def test_a_draw_is_an_auction_of_its_samples(bids: Bids, seed: int, k: int) -> N
             if not there.any():
                 assert np.isnan(drawn.sold.welfare[d]).all()
                 continue
-            cut = Pools(whole.ratios, whole.alignments[:, there], whole.samples[there], np.ones((1, there.sum()), bool))
+            cut = CandidatePool(
+                whole.ratios, whole.alignments[:, there], whole.samples[there], np.ones((1, there.sum()), bool)
+            )
             own = mechanism.run(np.array([bids]), cut)
             np.testing.assert_array_equal(drawn.payments[d], own.payments[0])
             np.testing.assert_array_equal(drawn.sold.welfare[d], own.sold.welfare[0])
@@ -373,9 +379,9 @@ def recorded(draw: st.DrawFn, values: Sequence[float], n: int, ties: bool) -> li
     return found
 
 
-def pools_of(images: Sequence[Image]) -> Pools:
+def pools_of(images: Sequence[Image]) -> CandidatePool:
     by_bids = itertools.groupby(images, key=lambda image: image.bids)
-    return Pools.of((bids, [image.alignments for image in own]) for bids, own in by_bids)
+    return CandidatePool.of((bids, [image.alignments for image in own]) for bids, own in by_bids)
 
 
 def assert_same(outcomes: Outcomes, sales: Sequence[Sale], tolerance: float = 1e-12) -> None:
@@ -446,7 +452,7 @@ bid = st.one_of(st.just(0.0), st.sampled_from([1.0, 2.0]), st.floats(1e-3, 1e3))
 
 
 @st.composite
-def public_choices(draw: st.DrawFn, low: float) -> tuple[Pools, Bids]:
+def public_choices(draw: st.DrawFn, low: float) -> tuple[CandidatePool, Bids]:
     """Images of every coalition, of the base prompt and of bids two to one, and a vector of values."""
     n, k = draw(st.integers(1, 5)), draw(st.integers(1, 3))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -458,7 +464,7 @@ def public_choices(draw: st.DrawFn, low: float) -> tuple[Pools, Bids]:
             return rng.uniform(low, 1, (k, n))
         return rng.choice([low, 0.5, 1.0], (k, n)) if kind == "coarse" else np.full((k, n), 0.3)
 
-    pools = Pools.from_mapping({normalized(vector): images() for vector in sorted(vectors)})
+    pools = CandidatePool.from_mapping({normalized(vector): images() for vector in sorted(vectors)})
     return pools, tuple(draw(st.lists(bid, min_size=n, max_size=n)))
 
 
@@ -474,7 +480,7 @@ def every_option(n: int, k: int) -> list[VCGPool]:
 
 @settings(max_examples=50, deadline=None)
 @given(public_choices(low=0.0), st.lists(bid, min_size=1, max_size=3))
-def test_vcg_over_a_fixed_pool_is_truthful(choice: tuple[Pools, Bids], lies: list[float]) -> None:
+def test_vcg_over_a_fixed_pool_is_truthful(choice: tuple[CandidatePool, Bids], lies: list[float]) -> None:
     """Truthful, individually rational, monotone and without deficit, for every choice of pool."""
     pools, truth = choice
     n, reports = len(truth), len(lies) + 1
@@ -497,7 +503,9 @@ def test_vcg_over_a_fixed_pool_is_truthful(choice: tuple[Pools, Bids], lies: lis
 
 @settings(max_examples=20, deadline=None)
 @given(public_choices(low=-1.0), st.floats(0, 1e3))
-def test_vcg_over_a_fixed_pool_is_truthful_for_negative_alignments_too(choice: tuple[Pools, Bids], lie: float) -> None:
+def test_vcg_over_a_fixed_pool_is_truthful_for_negative_alignments_too(
+    choice: tuple[CandidatePool, Bids], lie: float
+) -> None:
     pools, truth = choice
     rows = np.array([truth, (lie, *truth[1:])])
     for mechanism in every_option(len(truth), len(pools.samples)):
@@ -511,16 +519,16 @@ def test_vcg_over_a_fixed_pool_is_truthful_for_negative_alignments_too(choice: t
 @given(st.integers(1, 5).flatmap(bid_vectors), st.integers(1, 4), st.integers(0, 2**32 - 1))
 def test_vcg_over_equal_pools_is_that_over_a_fixed_pool(bids: Bids, k: int, seed: int) -> None:
     images = np.random.default_rng(seed).uniform(-0.2, 1, (k, len(bids)))
-    pools = Pools.from_mapping({normalized(vector): images for vector in VCG().pools(bids)})
+    pools = CandidatePool.from_mapping({normalized(vector): images for vector in VCG().required_bids(bids)})
     moving, fixed = held(VCG(), bids, pools), held(VCGPool(), bids, pools)
     np.testing.assert_array_equal(moving.sold.place, fixed.sold.place)
     np.testing.assert_array_equal(moving.payments, fixed.payments)
 
 
-def line_of(curve: Sequence[float]) -> tuple[np.ndarray, Pools]:
+def line_of(curve: Sequence[float]) -> tuple[np.ndarray, CandidatePool]:
     """Bids (t, 1) for t = 0, 1, …, of which each composition has one image: α_1 is `curve` of t."""
     bids = np.array([(float(t), 1.0) for t in range(len(curve))])
-    return bids, Pools.from_mapping(
+    return bids, CandidatePool.from_mapping(
         {tuple(row): [[alpha, 0.1]] for row, alpha in zip(bids.tolist(), curve, strict=True)}
     )
 
@@ -565,7 +573,7 @@ def test_shapley_balances_and_each_keeps_its_value(bids: Bids, seed: int) -> Non
     coalitions = [normalized(tuple(np.multiply(bids, s))) for s in itertools.product((0, 1), repeat=n)]
     rng = np.random.default_rng(seed)
     mapping = {ratio: rng.uniform(-0.2, 1, (3, n)) for ratio in sorted(set(coalitions))}
-    outcomes = held(Shapley(), bids, Pools.from_mapping(mapping))
+    outcomes = held(Shapley(), bids, CandidatePool.from_mapping(mapping))
     assert outcomes.revenue[0, 0] == pytest.approx(0, abs=1e-12 * (1 + sum(bids)))
 
     def value(coalition: tuple[int, ...]) -> float:
@@ -621,7 +629,7 @@ def test_agents_are_treated_alike(bids: Bids, seed: int, rng: random.Random) -> 
     order = list(range(len(bids)))
     rng.shuffle(order)
     pools = complete([bids], seed)
-    mixed = Pools.of(
+    mixed = CandidatePool.of(
         (tuple(ratio[agent] for agent in order), images[:, order])
         for ratio, images in zip(pools.ratios.tolist(), pools.alignments, strict=True)
     )
@@ -657,7 +665,7 @@ def test_myerson_of_bids_that_nearly_agree() -> None:
     np.testing.assert_allclose(outcomes.payments[0], [[0.1, 0.2], [0.1, 0.2]], atol=1e-9)
 
 
-NEARLY_ALONE = Pools.from_mapping({(1.0, 0.0): [[0.4, 0.1]], (0.0, 1.0): [[0.1, 0.4]]})
+NEARLY_ALONE = CandidatePool.from_mapping({(1.0, 0.0): [[0.4, 0.1]], (0.0, 1.0): [[0.1, 0.4]]})
 
 
 def test_myerson_of_a_bid_that_is_nearly_nothing() -> None:
@@ -671,7 +679,7 @@ def test_shapley_of_a_bid_that_is_nearly_nothing() -> None:
 
 
 def test_shapley_of_an_agent_without_a_bid_where_pools_are_missing() -> None:
-    pools = Pools.from_mapping({(1.0, 1.0, 0.0): [[0.2, 0.2, 0.2]]})
+    pools = CandidatePool.from_mapping({(1.0, 1.0, 0.0): [[0.2, 0.2, 0.2]]})
     assert held(Shapley(), (1.0, 1.0, 0.0), pools).payments[0, 0, 2] == 0
 
 

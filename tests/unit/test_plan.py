@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffusion_auction.actions.experiment import prepare
-from diffusion_auction.generation.plan import Plan, columns, make_plan, noise_seed, row_values
+from diffusion_auction.columns import columns, row_values
+from diffusion_auction.generation.plan import Plan, make_plan, noise_seed
 from diffusion_auction.market.bids import Bids, normalized
 from diffusion_auction.market.compositions import recursive
 from diffusion_auction.market.scenarios import Scenario
@@ -80,7 +81,7 @@ def test_every_pool_that_a_mechanism_reads_is_planned_once(bids: list[Bids]) -> 
     mechanisms = (VCG(), SingleWinner())
 
     def pools(vector: Bids) -> list[Bids]:
-        return list(chain.from_iterable(mechanism.pools(vector) for mechanism in mechanisms))
+        return list(chain.from_iterable(mechanism.required_bids(vector) for mechanism in mechanisms))
 
     plan = plan_of(list(dict.fromkeys(bids)), pools, samples=1)
     held = {normalized(vector) for vector in plan.vectors}
@@ -92,9 +93,9 @@ def test_every_pool_that_a_mechanism_reads_is_planned_once(bids: list[Bids]) -> 
 def test_the_three_to_one_to_one_ratio_of_four_agents_is_planned() -> None:
     """(4, 1, 1): shares that do not sum to one when rounded."""
     mechanism, bids = VCG(), (4.0, 1.0, 1.0, 2.0)
-    plan = plan_of([bids], mechanism.pools, samples=1)
+    plan = plan_of([bids], mechanism.required_bids, samples=1)
     held = {normalized(vector) for vector in plan.vectors}
-    assert {normalized(pool) for pool in mechanism.pools(bids)} <= held
+    assert {normalized(pool) for pool in mechanism.required_bids(bids)} <= held
 
 
 def test_names_grow_where_two_would_collide() -> None:
