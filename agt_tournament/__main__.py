@@ -29,7 +29,7 @@ _FLAGS = {
 
 def main() -> int:
     """Run the command line; the exit status is 0, 1, 2 or 130 as `--help` says."""
-    import agt_tournament.tournament.registration  # noqa: F401  (its resolver names the run directory)
+    import agt_tournament.tournament.directory_name  # noqa: F401  (its resolver names the run directory)
 
     return run_application(Application("agt_tournament", perform, read_config, headline, _FLAGS))
 

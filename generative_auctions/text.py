@@ -39,6 +39,10 @@ def number(value: float, form: str = "+.3f") -> str:
 
 
 def cut(text: str, letters: int) -> str:
-    """At most so many letters, whether or not there are spaces to cut at."""
-    text = " ".join(text.split())
+    """Return `text` in one line of at most `letters`, whether or not there are spaces to cut at."""
+    return shortened(" ".join(text.split()), letters)
+
+
+def shortened(text: str, letters: int) -> str:
+    """Return at most `letters` of `text`, its white space as it is; … stands for the rest."""
     return text if len(text) <= letters else f"{text[: letters - 1]}…"

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 from agt_tournament.config import TournamentConfig
 from agt_tournament.game.auction_engine import Answer, Bidder
 from agt_tournament.game.game_manager import Game
+from agt_tournament.game.record import GameResult, RoundRecord
 from agt_tournament.game.seeding import GameSeeds
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 from agt_tournament.tournament.submissions import read_submission, store_submission
 from agt_tournament.tournament.tournament_manager import TournamentStage, open_agents
 from launchers import Shard, fan_out, mark_of
 
-ReadGame = Callable[[int, int, int], tuple[str, Mapping[str, Any]] | None]
+ReadGame = Callable[[int, int, int], tuple[str, GameResult] | None]
 """From stage, arena and game to the game file's name and content; None without one."""
 
 
@@ -97,36 +98,35 @@ def rerun(
             yield from (Deviation(*deviation) for deviation in record["deviations"])
 
 
-def play_again(
-    game: Mapping[str, Any], team: str, agent: Bidder, rules: TournamentConfig, seeds: GameSeeds
-) -> ComparedSeat:
+def play_again(game: GameResult, team: str, agent: Bidder, rules: TournamentConfig, seeds: GameSeeds) -> ComparedSeat:
     """Play the stored `game` with `agent` in the seat of `team`, told what was told then; what came of it."""
     seat = ComparedSeat(game, team, agent)
-    seats = {other: seat if other == team else StoredSeat(game, other) for other in game["team_results"]}
-    valuations = {other: result["valuation_vector"] for other, result in game["team_results"].items()}
-    items = [entry["item_id"] for entry in game["auction_log"]]
-    Game(
-        game["game_id"], game["arena_id"], game["stage"], seats, rules, seeds, valuations=valuations, items=items
-    ).play()
+    seats = {other: seat if other == team else StoredSeat(game, other) for other in game.team_results}
+    valuations = {other: result.valuation_vector for other, result in game.team_results.items()}
+    items = [entry.item_id for entry in game.auction_log]
+    Game(game.game_id, game.arena_id, game.stage, seats, rules, seeds, valuations=valuations, items=items).play()
     return seat
 
 
-def stored_answer(entry: Mapping[str, Any], team: str) -> Answer:
+def stored_answer(entry: RoundRecord, team: str) -> Answer:
     """What `team` answered in the round `entry` of an auction log."""
-    asked = entry["asked"][team]
-    times = {name: entry[name].get(team) for name in Answer._fields if isinstance(entry.get(name), dict)}
-    return Answer(asked or 0.0, error=entry["errors"].get(team), valid=asked is not None, **times)
+    asked = entry.asked[team]
+    return Answer(
+        asked or 0.0,
+        entry.seconds[team],
+        entry.errors.get(team),
+        valid=asked is not None,
+        cpu_seconds=entry.cpu_seconds[team],
+        waited_seconds=entry.waited_seconds.get(team),
+    )
 
 
 class StoredSeat:
     """Answers as a team did in the stored game."""
 
-    def __init__(self, game: Mapping[str, Any], team: str) -> None:
-        self._team, self._entries = team, iter(game["auction_log"])
-        self._entry: Mapping[str, Any] = {}
-        self._failed = {
-            failure["round"]: failure["error"] for failure in game["failures"] if failure["team_id"] == team
-        }
+    def __init__(self, game: GameResult, team: str) -> None:
+        self._team, self._entries = team, iter(game.auction_log)
+        self._failed = {failure.round: failure.error for failure in game.failures if failure.team_id == team}
 
     def prepare(self, seed: Callable[[], int]) -> None:
         """There is no process."""
@@ -151,7 +151,7 @@ class StoredSeat:
 class ComparedSeat(StoredSeat):
     """Asks an agent as well and notes where it does not answer as the team did."""
 
-    def __init__(self, game: Mapping[str, Any], team: str, agent: Bidder) -> None:
+    def __init__(self, game: GameResult, team: str, agent: Bidder) -> None:
         super().__init__(game, team)
         self._agent, self._round = agent, 0
         self.deviations: list[tuple[int | None, str, str]] = []
@@ -163,7 +163,7 @@ class ComparedSeat(StoredSeat):
 
     def notify(self, item_id: str, winning_team: str, price_paid: float) -> None:
         """Tell the agent what it was told then, even if that does not follow from the stored bids."""
-        self._agent.notify(item_id, self._entry["winner"], self._entry["price"])
+        self._agent.notify(item_id, self._entry.winner, self._entry.price)
 
     def start_game(self, briefing: Mapping[str, Any]) -> Answer:
         """Make the agent of the game."""

@@ -1,4 +1,4 @@
-"""TODO."""
+"""`action=sandbox_check`: show which walls hold on this machine."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from agt_tournament.game.record import RoundRecord
+
 NOT_STARTED = "not started"
 """How the text of an `exit` begins where there was no process that could have ended."""
 
@@ -119,26 +121,27 @@ class AuctionRound:
             bid = round(bid, self._decimals)
         return min(bid, budget)
 
-    def log_entry(self) -> dict[str, Any]:
-        """The round as the staff log has it; the times are the only part that a rerun does not repeat."""
+    def record(self, number: int) -> RoundRecord:
+        """Return the settled round as the game's round `number`."""
         answers = self.answers
-        return {
-            "item_id": self.item_id,
-            "winner": self.winner,
-            "price": self.price,
-            "all_bids": self.all_bids,
-            "asked": {team: answer.bid if answer.valid else None for team, answer in answers.items()},
-            "caps": self._caps,
-            "seconds": {team: _rounded(answer.seconds) for team, answer in answers.items()},
-            "cpu_seconds": {team: _rounded(answer.cpu_seconds) for team, answer in answers.items()},
-            "waited_seconds": {team: _rounded(answer.waited_seconds) for team, answer in answers.items()},
-            "errors": {team: answer.error for team, answer in answers.items() if answer.error},
-            "notes": {
+        return RoundRecord(
+            round=number,
+            item_id=self.item_id,
+            winner=self.winner,
+            price=self.price,
+            all_bids=self.all_bids,
+            asked={team: answer.bid if answer.valid else None for team, answer in answers.items()},
+            caps=self._caps,
+            seconds={team: _rounded(answer.seconds) for team, answer in answers.items()},
+            cpu_seconds={team: _rounded(answer.cpu_seconds) for team, answer in answers.items()},
+            waited_seconds={team: _rounded(answer.waited_seconds) for team, answer in answers.items()},
+            errors={team: answer.error for team, answer in answers.items() if answer.error},
+            notes={
                 team: f"bid {answer.bid:g} cut down to the budget, {self._caps[team]:g}"
                 for team, answer in answers.items()
                 if answer.valid and answer.bid > self._caps[team]
             },
-        }
+        )
 
 
 def _rounded(seconds: float | None) -> float | None:

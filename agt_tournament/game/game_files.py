@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, FiniteFloat, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from agt_tournament.game.auction_engine import NOBODY
-from agt_tournament.game.game_manager import GameResult
+from agt_tournament.game.record import Failure, GameResult
 from generative_auctions.files import DamagedFileError, read_json, write_atomic, write_json
 
 
@@ -44,8 +44,13 @@ def log_game_result(path: Path, result: GameResult, outputs: Mapping[str, str]) 
     write_atomic(game_file, (json.dumps(content, allow_nan=False, ensure_ascii=False) + "\n").encode())
 
 
-def read_game(path: Path) -> dict[str, Any]:
-    """The content of a game file; raises `RequestError` naming the file if that is damaged."""
+def read_game(path: Path) -> GameResult:
+    """Read the game file `path`; raises `RequestError` naming the file if it is damaged."""
+    return GameResult.from_json(read_content(path))
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """Read the game file `path` as plain JSON, with keys that no record has; raises as `read_game` does."""
     content: dict[str, Any] = read_json(path, _GAME, _REMEDY)
     if problem := _contradiction(content):
         raise DamagedFileError(path, problem, _REMEDY)
@@ -101,58 +106,18 @@ def _all_texts(stored: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 # --- damaged files ---------------------------------------------------------------------------------------
 
-_ByTeam = dict[str, FiniteFloat]
-_Seconds = dict[str, FiniteFloat | None]
 
-
-@dataclass
-class _Result:
-    utility: FiniteFloat
-    budget_spent: FiniteFloat
-    items_won: list[str]
-    valuation_vector: dict[str, FiniteFloat]
-    max_single_item_utility: FiniteFloat
-
-
-@dataclass
-class _Entry:
-    round: int
-    item_id: str
-    winner: str
-    price: FiniteFloat
-    all_bids: _ByTeam
-    asked: _Seconds
-    caps: _ByTeam
-    seconds: _Seconds
-    cpu_seconds: _Seconds
-    errors: dict[str, str]
-    notes: dict[str, str]
-    waited_seconds: _Seconds = field(default_factory=dict)
-
-
-@dataclass
-class _Failure:
-    team_id: str
-    round: int | None
-    error: str
-    where: str
-    text: str = ""
+@dataclass(frozen=True)
+class _StoredFailure(Failure):
     text_of: int = 0
-    waited_seconds: FiniteFloat | None = None
 
 
-@dataclass
-class _Game:
-    game_id: str
-    arena_id: str
-    stage: int
-    timestamp: str
-    team_results: dict[str, _Result]
-    auction_log: list[_Entry]
-    failures: list[_Failure]
+@dataclass(frozen=True)
+class _StoredGame(GameResult):
+    failures: list[_StoredFailure]  # type: ignore[assignment]
 
 
-_GAME, _OUTPUT = TypeAdapter(_Game), TypeAdapter(Annotated[dict[str, str], Field(min_length=1)])
+_GAME, _OUTPUT = TypeAdapter(_StoredGame), TypeAdapter(Annotated[dict[str, str], Field(min_length=1)])
 """What is read of the files. More may stand in them: `replay` says so."""
 
 _REMEDY = "remove it, and the command that played the game plays it again"

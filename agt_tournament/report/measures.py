@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from agt_tournament.config import UTILITY_ALONE, ScoringWeights
 from agt_tournament.game.auction_engine import NOBODY
+from agt_tournament.game.record import GameResult, RoundRecord
 from agt_tournament.tournament.ratings import DRAWS, LEVEL
+from agt_tournament.tournament.stage_data import StageData
 from generative_auctions.plotting import Estimate
 from generative_auctions.text import count
-
-if TYPE_CHECKING:
-    from agt_tournament.tournament.results_manager import StageData
-
-Games = Sequence[Mapping[str, Any]]
-"""Contents of an arena's game files, game 1 first."""
 
 _MOST_CELLS = 4_000_000  # of the table of draws × games that is held at once
 _WORK = 0.01  # seconds of CPU time; what takes less is not late on any machine
@@ -41,37 +36,37 @@ class Economy:
     """(games,): the sum of a game's prices."""
 
 
-def economy_of(games: Games) -> Economy:
+def economy_of(games: Sequence[GameResult]) -> Economy:
     """The arrays of an arena's `games`, all of them with the same number of rounds."""
-    seats = tuple(games[0]["team_results"])
-    prices = np.array([[entry["price"] for entry in game["auction_log"]] for game in games], dtype=float)
+    seats = tuple(games[0].team_results)
+    prices = np.array([[entry.price for entry in game.auction_log] for game in games], dtype=float)
     return Economy(
         seats=seats,
         prices=prices,
-        budgets=np.array([budgets_left(game["auction_log"], seats) for game in games], dtype=float),
+        budgets=np.array([budgets_left(game.auction_log, seats) for game in games], dtype=float),
         efficiency=np.array([allocative_efficiency(game) for game in games], dtype=float),
         revenue=prices.sum(axis=1),
     )
 
 
-def budgets_left(log: Sequence[Mapping[str, Any]], seats: Sequence[str]) -> list[list[float]]:
+def budgets_left(log: Sequence[RoundRecord], seats: Sequence[str]) -> list[list[float]]:
     """(rounds + 1, teams): the budgets before the first round and after each."""
-    before = [[entry["caps"][team] for team in seats] for entry in log]
+    before = [[entry.caps[team] for team in seats] for entry in log]
     last = log[-1]
-    return [*before, [last["caps"][team] - last["price"] * (team == last["winner"]) for team in seats]]
+    return [*before, [last.caps[team] - last.price * (team == last.winner) for team in seats]]
 
 
-def allocative_efficiency(game: Mapping[str, Any]) -> float:
+def allocative_efficiency(game: GameResult) -> float:
     """Sum of the winners' valuations over that of the highest valuations, of all items auctioned; NaN for 0 of 0.
 
     The best assignment gives each item to who values it most: values add up, and money only changes hands.
     """
-    values = [result["valuation_vector"] for result in game["team_results"].values()]
-    best = sum(max(own[entry["item_id"]] for own in values) for entry in game["auction_log"])
+    values = [result.valuation_vector for result in game.team_results.values()]
+    best = sum(max(own[entry.item_id] for own in values) for entry in game.auction_log)
     reached = sum(
-        game["team_results"][entry["winner"]]["valuation_vector"][entry["item_id"]]
-        for entry in game["auction_log"]
-        if entry["winner"] != NOBODY
+        game.team_results[entry.winner].valuation_vector[entry.item_id]
+        for entry in game.auction_log
+        if entry.winner != NOBODY
     )
     return reached / best if best > 0 else float("nan")
 
@@ -203,16 +198,6 @@ def shown(estimate: Estimate) -> dict[str, float | None]:
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a table, None for what is missing."""
     return [{str(name): known(value) for name, value in row.items()} for row in table.to_dict("records")]
-
-
-def headline(rules: Mapping[str, Any]) -> str:
-    """What every page of a competition with these `rules` is headed with."""
-    return str(rules.get("title") or "Bidding competition")
-
-
-def score_word(weights: ScoringWeights) -> str:
-    """What games are ranked by: ``utility``, or ``score`` where `weights` weigh more than that."""
-    return "utility" if weights == UTILITY_ALONE else "score"
 
 
 def stage_title(number: int) -> str:

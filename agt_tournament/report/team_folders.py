@@ -15,19 +15,20 @@ import pandas as pd
 
 from agt_tournament.game.auction_engine import in_words
 from agt_tournament.game.game_files import game_files, place_of_game, read_output
+from agt_tournament.game.record import TeamGameResult
 from agt_tournament.report.measures import (
     conduct,
-    headline,
     known,
     no_formula,
     records,
-    score_word,
     stage_title,
     used_seconds,
     when,
 )
-from agt_tournament.tournament.registration import SetAside, Team
-from agt_tournament.tournament.results_manager import StageData, write_csv
+from agt_tournament.report.results import Results, score_word
+from agt_tournament.tournament.results_manager import write_csv
+from agt_tournament.tournament.stage_data import StageData
+from agt_tournament.tournament.teams import Team
 from generative_auctions.files import write_atomic
 from generative_auctions.page import render
 
@@ -55,31 +56,25 @@ _MOST_BARS = 60
 _CURVE = (300, 90)  # width and height of a small curve
 
 
-def write_team_folders(
-    run_dir: Path,
-    stages: Sequence[StageData],
-    boards: Mapping[int, pd.DataFrame],
-    settings: Mapping[str, Any] | None = None,
-    set_aside: Sequence[SetAside] = (),
-) -> None:
-    """Write ``teams/<team_id>/`` under `run_dir` for every team that is no filler, to be handed to it.
+def write_team_folders(results: Results) -> None:
+    """Write a folder for each team, fillers left out.
 
-    report.html; rounds.csv with `COLUMNS`; errors.txt, if there were errors; output.txt, if its agent printed. Of a
-    team that was set aside, set_aside.txt with the reason. The arguments are as for the staff's page.
+    A folder has report.html; rounds.csv with `COLUMNS`; errors.txt, if there were errors; output.txt, if the agent
+    printed. The folder of a team that was set aside has set_aside.txt with the reason.
     """
-    for aside in set_aside:
-        write_atomic(run_dir / "teams" / aside.team.team_id / "set_aside.txt", _REASON.format(aside.reason).encode())
+    folders, stages = results.run_dir / "teams", results.stages
+    for aside in results.set_aside:
+        write_atomic(folders / aside.team.team_id / "set_aside.txt", _REASON.format(aside.reason).encode())
     parts: dict[str, list[Own]] = {}
     printed: dict[str, list[str]] = {}
     for stage in stages:
-        for team_id, own in own_parts(stage, boards[stage.number]):
+        for team_id, own in own_parts(stage, results.boards[stage.number]):
             parts.setdefault(team_id, []).append(own)
-        for team_id, text in _printed(run_dir, stage):
+        for team_id, text in _printed(results.run_dir, stage):
             printed.setdefault(team_id, []).append(text)
-    rules = (settings or {}).get("tournament", {})
     for team_id, own_stages in parts.items():
         team = next(stage.teams[team_id] for stage in stages if team_id in stage.teams)
-        _write_folder(run_dir / "teams" / team_id, team, own_stages, "".join(printed.get(team_id, [])), rules)
+        _write_folder(folders / team_id, team, own_stages, "".join(printed.get(team_id, [])), results)
 
 
 # --- what is a team's own --------------------------------------------------------------------------------
@@ -97,8 +92,8 @@ class Own:
     """What the games are ranked by."""
     standing: Mapping[str, Any]
     """Its own row of the leaderboard, as far as it follows from its own games, and its `rank` among `ranked` teams."""
-    results: Sequence[Mapping[str, Any]]
-    """Of each game: utility, budget_spent, items_won."""
+    results: Sequence[TeamGameResult]
+    """Its own result of each game."""
     rounds: pd.DataFrame
     """Its own rows of `StageData.rounds`: `COLUMNS` and team_id."""
     failures: pd.DataFrame
@@ -117,7 +112,6 @@ _STANDING = (
     "errors",
 )
 """Of a leaderboard; the chance of being first, win rate and rating depend on rivals' utilities."""
-_RESULT = ("utility", "budget_spent", "items_won")
 
 
 def own_parts(stage: StageData, board: pd.DataFrame) -> Iterator[tuple[str, Own]]:
@@ -128,7 +122,7 @@ def own_parts(stage: StageData, board: pd.DataFrame) -> Iterator[tuple[str, Own]
     sizes = ranked["arena_id"].value_counts()
     for row in ranked.to_dict("records"):
         team_id, arena_id = row["team_id"], row["arena_id"]
-        results = [game["team_results"][team_id] for game in stage.games[arena_id]]
+        own = [game.team_results[team_id] for game in stage.games[arena_id]]
         yield (
             team_id,
             Own(
@@ -137,7 +131,7 @@ def own_parts(stage: StageData, board: pd.DataFrame) -> Iterator[tuple[str, Own]
                 seats=tuple(stage.seats(arena_id)),
                 score=score_word(stage.weights),
                 standing={**{name: known(row[name]) for name in _STANDING}, "ranked": int(sizes[arena_id])},
-                results=[{name: result[name] for name in _RESULT} for result in results],
+                results=own,
                 rounds=rounds[team_id],
                 failures=failures.get(team_id, stage.failures.head(0)),
             ),
@@ -167,7 +161,7 @@ def _printed(run_dir: Path, stage: StageData) -> Iterator[tuple[str, str]]:
 # --- files -----------------------------------------------------------------------------------------------
 
 
-def _write_folder(folder: Path, team: Team, stages: Sequence[Own], printed: str, rules: Mapping[str, Any]) -> None:
+def _write_folder(folder: Path, team: Team, stages: Sequence[Own], printed: str, results: Results) -> None:
     rounds = pd.concat([own.rounds[list(COLUMNS)] for own in stages], ignore_index=True)
     errors = _errors(stages)
     texts = rounds["error_text"].str.slice(0, _MOST_TEXT).map(no_formula)  # whole in errors.txt, each once
@@ -177,14 +171,14 @@ def _write_folder(folder: Path, team: Team, stages: Sequence[Own], printed: str,
     html = render(
         "agt_tournament.report",
         "team.html.j2",
-        name=headline(rules),
+        name=results.title,
         score=stages[0].score,
         team=team,
         stages=[_section(own, team.team_id) for own in reversed(stages)],
         errors=[{**error, "places": _few(error["places"])} for error in errors[:_MOST_ERRORS]],
         errors_left=max(len(errors) - _MOST_ERRORS, 0),
         timing=_timing(stages),
-        limit=rules.get("bid_timeout_seconds"),
+        limit=results.rules.get("bid_timeout_seconds"),
         printed=bool(printed),
     )
     write_atomic(folder / "report.html", html)
@@ -256,7 +250,7 @@ def _few(places: Sequence[str]) -> list[str]:
 
 def _section(own: Own, team_id: str) -> dict[str, Any]:
     """What the page shows of a stage."""
-    utilities = [result["utility"] for result in own.results]
+    utilities = [result.utility for result in own.results]
     first = own.rounds[own.rounds["game"] <= SHOWN_GAMES]
     games = [_game(own.results[number - 1], rows, team_id) for number, rows in first.groupby("game")]
     bars, per_bar = _bars(utilities)
@@ -270,7 +264,7 @@ def _section(own: Own, team_id: str) -> dict[str, Any]:
         "lowest": min(utilities),
         "median": float(np.median(utilities)),
         "highest": max(utilities),
-        "spent": float(np.mean([result["budget_spent"] for result in own.results])),
+        "spent": float(np.mean([result.budget_spent for result in own.results])),
         "capped": int(own.rounds["note"].notna().sum()),
         "lost": int(own.rounds["asked"].isna().sum()),
         "bars": bars,
@@ -279,14 +273,14 @@ def _section(own: Own, team_id: str) -> dict[str, Any]:
     }
 
 
-def _game(result: Mapping[str, Any], rows: pd.DataFrame, team_id: str) -> dict[str, Any]:
+def _game(result: TeamGameResult, rows: pd.DataFrame, team_id: str) -> dict[str, Any]:
     """A game round by round; `rows` are its rounds in order."""
     rounds = [{**row, "won": row["winner"] == team_id} for row in records(rows.assign(used=used_seconds(rows)))]
     budget = [rows["cap"].iloc[0], *(row["cap"] - row["price"] * row["won"] for row in rounds)]
     return {
         "number": int(rows["game"].iloc[0]),
-        "utility": result["utility"],
-        "spent": result["budget_spent"],
+        "utility": result.utility,
+        "spent": result.budget_spent,
         "won": [row for row in rounds if row["won"]],
         "rounds": rounds,
         "budget": budget,

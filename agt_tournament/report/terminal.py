@@ -29,7 +29,7 @@ def leaderboard(stage: int, board: pd.DataFrame) -> None:
                 Text.assemble(row["team_name"], (" (filler)" if row["filler"] else "", "dim")),
                 f"{row['total_score']:.2f}",
                 f"{row['mean_score']:.2f}",
-                _interval(row["ci_low"], row["ci_high"]),
+                "–" if isnan(row["ci_low"]) else f"{row['ci_low']:.1f} to {row['ci_high']:.1f}",
                 _percent(row["first_chance"]),
                 f"{row['rating_mu']:.1f}±{row['rating_sigma']:.1f}",
                 str(row["errors"] or "–"),
@@ -62,10 +62,6 @@ def where(page: Path, run_dir: Path, standings: Path | None) -> None:
     """Where the results are; `standings` is the page for the class, if there is one."""
     public = f"\npublic   {standings}" if standings else ""
     _OUT.print(f"report   {page}{public}\ntables   {run_dir / 'results.xlsx'}", soft_wrap=True)
-
-
-def _interval(low: float, high: float) -> str:
-    return "–" if isnan(low) else f"{low:.1f} to {high:.1f}"
 
 
 def _percent(share: float) -> str:

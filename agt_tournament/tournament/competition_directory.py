@@ -13,8 +13,10 @@ from agt_tournament.config import GUESSABLE, CompetitionConfig, SandboxConfig, T
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 from agt_tournament.tournament import messages
 from agt_tournament.tournament.admission import read_submissions, refusal
-from agt_tournament.tournament.registration import BUNDLED, SetAside, Team, read_teams
+from agt_tournament.tournament.examples import BUNDLED
+from agt_tournament.tournament.registration import read_teams
 from agt_tournament.tournament.submissions import Submission, digest, store_submission
+from agt_tournament.tournament.teams import SetAside, Team
 from generative_auctions.errors import RequestError
 from generative_auctions.files import DamagedFileError, in_words
 from generative_auctions.provenance import provenance
@@ -67,9 +69,8 @@ def competition_directory(
 
 def _identity(team: Team, submission: Submission | None) -> str:
     """What two runs of one directory must share of a team; `submission` is None where it cannot be read."""
-    stamp = team.registration_timestamp
     content = digest(submission.files) if submission else "unreadable"
-    return f"{content}, registered {stamp.isoformat() if stamp else 'at an unknown time'}"
+    return f"{content}, registered {team.stamp or 'at an unknown time'}"
 
 
 def _check_teams(

@@ -10,9 +10,10 @@ from rich.text import Text
 
 from agt_tournament.config import TournamentConfig
 from agt_tournament.sandbox.agent_process import Limits
-from agt_tournament.tournament.registration import SetAside
 from agt_tournament.tournament.submissions import Ignored
+from agt_tournament.tournament.teams import SetAside
 from generative_auctions.terminal import plain_console
+from generative_auctions.text import count
 
 _ERR = plain_console(stderr=True, highlight=False)
 _MOST_IGNORED = 3  # files of a team
@@ -45,7 +46,7 @@ def ignored(team_id: str, files: Sequence[Ignored]) -> None:
 @contextmanager
 def trying(submissions: int) -> Iterator[Callable[[str], None]]:
     """Say that submissions are loaded, and on a terminal which: what is yielded is told each team id."""
-    print(f"loading {_many(submissions, 'submission')} once, to see which would start", file=sys.stderr)
+    print(f"loading {count(submissions, 'submission')} once, to see which would start", file=sys.stderr)
     numbers = iter(range(1, submissions + 1))
     with _ERR.status("") as status:
         yield lambda team_id: status.update(Text(f"{next(numbers)} of {submissions}: {team_id}", style="dim"))
@@ -54,7 +55,7 @@ def trying(submissions: int) -> Iterator[Callable[[str], None]]:
 def set_aside(teams: Sequence[SetAside]) -> None:
     """One line for each team that does not play."""
     if teams:
-        print(f"{_many(len(teams), 'team')} set aside, whose submissions do not load:", file=sys.stderr)
+        print(f"{count(len(teams), 'team')} set aside, whose submissions do not load:", file=sys.stderr)
     for aside in teams:
         print(f"  {aside.team.team_id}: {aside.gist}", file=sys.stderr)
 
@@ -68,7 +69,7 @@ def decided_before(teams: Sequence[SetAside]) -> None:
 def lonely_final(teams: int, rules: TournamentConfig) -> None:
     """A warning before the first game: the final will be of one team."""
     print(
-        f"{_many(teams, 'team')} in one arena of {rules.arena_size}: stage 2 will be its first team alone, which wins "
+        f"{count(teams, 'team')} in one arena of {rules.arena_size}: stage 2 will be its first team alone, which wins "
         "every item it bids for at the price 0. stage=1 plays without a final; a smaller tournament.arena_size makes "
         "several arenas",
         file=sys.stderr,
@@ -82,7 +83,3 @@ def guessable(seed: int) -> None:
         "seed=random, in a new run_dir",
         file=sys.stderr,
     )
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

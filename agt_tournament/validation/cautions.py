@@ -90,7 +90,7 @@ def _slow_bids(trial: Trial) -> Finding | None:
 def _slow_game(trial: Trial) -> Finding | None:
     limit = trial.rules.game_timeout_seconds
     games = [
-        (sum(entry["cpu_seconds"][team] or 0.0 for entry in game.result.auction_log), game.label)
+        (sum(entry.cpu_seconds[team] or 0.0 for entry in game.result.auction_log), game.label)
         for game in trial.games
         for team in game.copies
     ]
@@ -109,8 +109,8 @@ def _bids(trial: Trial) -> Iterator[tuple[str, float, float]]:
     for game in trial.games:
         for entry in game.result.auction_log:
             for team in game.copies:
-                if (asked := entry["asked"][team]) is not None:
-                    yield f"{game.label}, round {entry['round']}", asked, entry["caps"][team]
+                if (asked := entry.asked[team]) is not None:
+                    yield f"{game.label}, round {entry.round}", asked, entry.caps[team]
 
 
 def _cut_down(trial: Trial) -> Finding | None:
@@ -177,9 +177,9 @@ def _differs(trial: Trial) -> Finding | None:
     game = trial.games[0]
     for once, twice in zip(game.result.auction_log, trial.again.auction_log, strict=True):
         for team in game.copies:
-            first, second = once["asked"][team], twice["asked"][team]
+            first, second = once.asked[team], twice.asked[team]
             if first is not None and second is not None and first != second:
                 what = "not reproducible: the same game played again has other bids"
-                where = f"{game.label}, round {once['round']}: {first:.6g}, then {second:.6g}"
+                where = f"{game.label}, round {once.round}: {first:.6g}, then {second:.6g}"
                 return Finding(what, where, "not_reproducible", hints.UNSEEDED)
     return None

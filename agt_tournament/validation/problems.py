@@ -13,6 +13,7 @@ from typing import Any
 from agt_tournament.tournament.submissions import AGENT_FILE
 from agt_tournament.validation import hints
 from agt_tournament.validation.trial import Asked, Trial
+from generative_auctions.text import shortened
 
 _FRAME = re.compile(r'^ *File "([^"\n]+)", line (\d{1,9})', re.MULTILINE)
 _NOT_A_MESSAGE = re.compile(r"\s|Traceback \(")
@@ -93,7 +94,7 @@ def _message(text: str) -> str:
     name, colon, rest = line.partition(":")
     if re.fullmatch(r"[\w.]+", name):  # numpy.linalg.LinAlgError
         line = name.rpartition(".")[2] + colon + rest
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    return shortened(line, _LONGEST)
 
 
 def _where(asked: Asked) -> str:
