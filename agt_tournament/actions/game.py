@@ -16,7 +16,7 @@ from agt_tournament.game.game_files import log_game_result, read_game
 from agt_tournament.game.game_manager import Game
 from agt_tournament.game.record import Failure, GameResult, RoundRecord
 from agt_tournament.game.seeding import GameSeeds
-from agt_tournament.sandbox.agent_process import one_cpu
+from agt_tournament.sandbox.one_cpu import one_cpu
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 from agt_tournament.tournament import messages
 from agt_tournament.tournament.competition_directory import SUBMISSIONS, competition_directory, registered

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agt_tournament.sandbox.agent_process import DEFAULT_LIMITS
+from agt_tournament.sandbox.budget import DEFAULT_LIMITS
 from agt_tournament.sandbox.probe.check import check, layers_and_openings, promises_table
 from agt_tournament.sandbox.probe.memory import too_little_memory
 from agt_tournament.sandbox.walls.sandbox import TIERS, Sandbox

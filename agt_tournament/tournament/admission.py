@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from agt_tournament.config import CompetitionConfig, TournamentConfig
-from agt_tournament.sandbox.agent_process import one_cpu
+from agt_tournament.sandbox.one_cpu import one_cpu
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 from agt_tournament.tournament import messages
 from agt_tournament.tournament.submissions import AGENT_FILE, Submission, read_submission, store_submission

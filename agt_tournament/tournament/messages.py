@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.text import Text
 
 from agt_tournament.config import TournamentConfig
-from agt_tournament.sandbox.agent_process import Limits
+from agt_tournament.sandbox.budget import Limits
 from agt_tournament.tournament.submissions import Ignored
 from agt_tournament.tournament.teams import SetAside
 from generative_auctions.terminal import plain_console

@@ -16,7 +16,9 @@ from agt_tournament.game.execution_log import block_log, log, logged, told
 from agt_tournament.game.game_files import check_as_played, game_digests, log_game_result, place_of_game
 from agt_tournament.game.game_manager import Game
 from agt_tournament.game.seeding import GameSeeds, Purpose, stream
-from agt_tournament.sandbox.agent_process import AgentProcess, Limits, one_cpu
+from agt_tournament.sandbox.agent_process import AgentProcess
+from agt_tournament.sandbox.budget import Limits
+from agt_tournament.sandbox.one_cpu import one_cpu
 from agt_tournament.sandbox.walls.sandbox import NONE, Sandbox
 from generative_auctions.files import DamagedFileError
 from launchers import Shard, mark_of, unmark

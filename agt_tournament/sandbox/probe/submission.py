@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agt_tournament.sandbox.agent_process import AgentProcess, Limits, StartError
+from agt_tournament.sandbox.agent_process import AgentProcess, StartError
+from agt_tournament.sandbox.budget import Limits
 from agt_tournament.sandbox.inside import protocol
 from agt_tournament.sandbox.probe.names import prefixes
 from agt_tournament.sandbox.walls.sandbox import Sandbox
