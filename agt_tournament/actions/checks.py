@@ -11,14 +11,14 @@ from agt_tournament.actions.differences import Difference, Remark, compare, comp
 from agt_tournament.actions.results import write_files
 from agt_tournament.actions.stored_run import StoredGame, StoredRun, places_of
 from agt_tournament.config import TournamentConfig
-from agt_tournament.game.game_files import game_digests, game_files, place_of_game, read_output
-from agt_tournament.game.record import GameResult
+from agt_tournament.game import GameResult
+from agt_tournament.game.game_files import game_digests, game_files, read_output
 from agt_tournament.report import Results
+from agt_tournament.tournament import TournamentStage, digest, read_submission
 from agt_tournament.tournament.competition_directory import SUBMISSIONS, set_aside_teams
 from agt_tournament.tournament.leaderboard import leaderboards
 from agt_tournament.tournament.stages import marks_folder
-from agt_tournament.tournament.submissions import digest, read_submission
-from agt_tournament.tournament.tournament_manager import TournamentStage
+from agt_tournament.tournament.tournament_manager import Block
 from generative_auctions.files import DamagedFileError
 from generative_auctions.run_directory import read_provenance
 from launchers import mark_of
@@ -101,19 +101,17 @@ def check_digests(run: StoredRun) -> Iterator[Remark]:
         if not stage.number:  # of a single game there are none
             continue
         marks = marks_folder(run.run_dir, stage.number)
-        for block in stage.blocks(run.rules.block_games):
-            first, last = block.payload["games"]
-            arena_id = f"arena_{block.payload['arena']}"
-            places = [place_of_game(stage.number, arena_id, number) for number in range(first, last + 1)]
+        for shard in stage.blocks(run.rules.block_games):
+            places = Block.of(shard).places
             there = [place for place in places if (run.run_dir / place).exists()]
-            shard = mark_path(marks, block.key).relative_to(run.run_dir)
-            digests = (mark_of(marks, block.key) or {}).get("files")
+            file = mark_path(marks, shard.key).relative_to(run.run_dir)
+            digests = (mark_of(marks, shard.key) or {}).get("files")
             if there and (not isinstance(digests, list) or len(digests) != len(places)):
-                yield Remark(_span(there), f"no digest in {shard}: times, errors and output cannot be checked")
+                yield Remark(_span(there), f"no digest in {file}: times, errors and output cannot be checked")
                 continue
             for place, digest_then in zip(places, digests or [], strict=False):
                 if place in there and game_digests(run.run_dir / place) != digest_then:
-                    yield Remark(place, f"changed since it was played: other digests than in {shard}")
+                    yield Remark(place, f"changed since it was played: other digests than in {file}")
 
 
 def _span(places: Sequence[str]) -> str:

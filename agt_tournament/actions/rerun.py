@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agt_tournament.config import TournamentConfig
-from agt_tournament.game.auction_engine import Answer, Bidder
-from agt_tournament.game.game_manager import Game
-from agt_tournament.game.record import GameResult, RoundRecord
-from agt_tournament.game.seeding import GameSeeds
+from agt_tournament.game import Answer, Bidder, Game, GameResult, GameSeeds, RoundRecord
 from agt_tournament.sandbox.walls.sandbox import Sandbox
-from agt_tournament.tournament.submissions import read_submission, store_submission
-from agt_tournament.tournament.tournament_manager import TournamentStage, open_agents
+from agt_tournament.tournament import TournamentStage, open_agents, read_submission, store_submission
+from agt_tournament.tournament.tournament_manager import Block
 from launchers import Shard, fan_out, mark_of
 
 ReadGame = Callable[[int, int, int], tuple[str, GameResult] | None]
@@ -71,17 +68,15 @@ def rerun(
     """
 
     def play(shard: Shard) -> None:
-        stage, arena, team = shard.payload["stage"], shard.payload["arena"], shard.payload["team"]
-        first, last = shard.payload["games"]
-        found = []
+        block, team, found = Block.of(shard), shard.payload["team"], []
         sandbox.prepare()
         with ExitStack() as processes:
             agent = open_agents(copies, [team], rules, processes, sandbox=sandbox)[team]
-            for number in range(first, last + 1):
-                if (stored := read(stage, arena, number)) is None:
+            for number in block.numbers:
+                if (stored := read(block.stage, block.arena, number)) is None:
                     break  # what the agent learned in it is not known
                 file, game = stored
-                seat = play_again(game, team, agent, rules, GameSeeds(seed, stage, arena, number, rules.valuations_per))
+                seat = play_again(game, team, agent, rules, block.seeds(seed, number, rules))
                 agent.take_output()
                 if seat.deviations:
                     found.append([file, team, *seat.deviations[0], len(seat.deviations) - 1])

@@ -10,18 +10,16 @@ from typing import Any, NamedTuple
 from agt_tournament.actions.game import GAME_FILE
 from agt_tournament.actions.rerun import stored_answer
 from agt_tournament.config import TournamentConfig
+from agt_tournament.game import GameResult, GameSeeds
 from agt_tournament.game.auction_engine import AuctionRound
 from agt_tournament.game.game_files import place_of_game, read_content
 from agt_tournament.game.game_manager import Ledger, tie_stream
-from agt_tournament.game.record import GameResult
-from agt_tournament.game.seeding import GameSeeds
 from agt_tournament.game.valuation_generator import draw_items, generate_arena_valuations
+from agt_tournament.tournament import StageData, Team, TournamentStage
 from agt_tournament.tournament.competition_directory import SUBMISSIONS, read_competition, rules_of, stored_teams
 from agt_tournament.tournament.leaderboard import leaderboards
-from agt_tournament.tournament.stage_data import StageData, arena_folders, game_paths, read_stages
+from agt_tournament.tournament.stage_data import arena_folders, game_paths, read_stages
 from agt_tournament.tournament.stages import final_of, marks_folder, stage_one
-from agt_tournament.tournament.teams import Team
-from agt_tournament.tournament.tournament_manager import TournamentStage
 from generative_auctions.errors import RequestError
 
 

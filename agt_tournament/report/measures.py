@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agt_tournament.game.auction_engine import NOBODY
-from agt_tournament.game.record import GameResult, RoundRecord
+from agt_tournament.game import NOBODY, GameResult, RoundRecord
+from agt_tournament.tournament import StageData
 from agt_tournament.tournament.ratings import DRAWS, LEVEL
-from agt_tournament.tournament.stage_data import StageData
 from generative_auctions.plotting import Estimate
 from generative_auctions.text import count
 

@@ -10,8 +10,7 @@ from typing import Any
 import pandas as pd
 
 from agt_tournament.config import UTILITY_ALONE, ScoringWeights
-from agt_tournament.tournament.stage_data import StageData
-from agt_tournament.tournament.teams import SetAside
+from agt_tournament.tournament import SetAside, StageData
 
 
 @dataclass(frozen=True)

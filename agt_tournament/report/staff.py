@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from agt_tournament.game.auction_engine import in_words
+from agt_tournament.game import in_words
 from agt_tournament.report import figures
 from agt_tournament.report.measures import (
     Economy,
@@ -24,9 +24,7 @@ from agt_tournament.report.measures import (
     when,
 )
 from agt_tournament.report.results import Results, score_word
-from agt_tournament.tournament import ratings
-from agt_tournament.tournament.stage_data import StageData
-from agt_tournament.tournament.teams import Team
+from agt_tournament.tournament import StageData, Team, ratings
 from generative_auctions.files import write_atomic
 from generative_auctions.page import drawings, render
 from generative_auctions.plotting import Estimate, save_figure

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agt_tournament.game.auction_engine import in_words
+from agt_tournament.game import TeamGameResult, in_words
 from agt_tournament.game.game_files import game_files, place_of_game, read_output
-from agt_tournament.game.record import TeamGameResult
 from agt_tournament.report.measures import (
     conduct,
     known,
@@ -26,9 +25,8 @@ from agt_tournament.report.measures import (
     when,
 )
 from agt_tournament.report.results import Results, score_word
+from agt_tournament.tournament import StageData, Team
 from agt_tournament.tournament.results_manager import write_csv
-from agt_tournament.tournament.stage_data import StageData
-from agt_tournament.tournament.teams import Team
 from generative_auctions.files import write_atomic
 from generative_auctions.page import render
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from rich.text import Text
 
-from agt_tournament.game.auction_engine import in_words
+from agt_tournament.game import in_words
 from agt_tournament.report.measures import Load
 from generative_auctions.terminal import plain_console, plain_table
 

@@ -13,7 +13,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from agt_tournament.game.auction_engine import NOBODY, NOT_STARTED, Answer
+from agt_tournament.game import NOBODY, Answer
+from agt_tournament.game.auction_engine import NOT_STARTED
 from agt_tournament.sandbox.budget import DEFAULT_LIMITS, GameBudget, Limits
 from agt_tournament.sandbox.inside import protocol
 from agt_tournament.sandbox.meter import Times

@@ -13,10 +13,10 @@ from agt_tournament.config import GUESSABLE, CompetitionConfig, SandboxConfig, T
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 from agt_tournament.tournament import messages
 from agt_tournament.tournament.admission import read_submissions, refusal
-from agt_tournament.tournament.examples import BUNDLED
 from agt_tournament.tournament.registration import read_teams
 from agt_tournament.tournament.submissions import Submission, digest, store_submission
 from agt_tournament.tournament.teams import SetAside, Team
+from agt_tournament.tournament.unregistered import BUNDLED
 from generative_auctions.errors import RequestError
 from generative_auctions.files import DamagedFileError, in_words
 from generative_auctions.provenance import provenance

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from agt_tournament.game.record import TeamGameResult
+from agt_tournament.game import TeamGameResult
 from agt_tournament.tournament import ratings
 from agt_tournament.tournament.stage_data import StageData
 

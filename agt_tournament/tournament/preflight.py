@@ -12,8 +12,8 @@ from agt_tournament.config import CompetitionConfig
 from agt_tournament.sandbox.inside.walls import landlock_abi
 from agt_tournament.sandbox.probe.promises import Result, broken_promises, try_promises
 from agt_tournament.sandbox.walls.sandbox import NONE, TIERS, Sandbox
-from agt_tournament.tournament.examples import is_bundled
 from agt_tournament.tournament.teams import Team
+from agt_tournament.tournament.unregistered import is_bundled
 from generative_auctions.errors import RequestError
 
 _LINUX = sys.platform == "linux"

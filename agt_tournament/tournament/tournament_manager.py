@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from agt_tournament.config import TournamentConfig
+from agt_tournament.game import Game, GameSeeds
 from agt_tournament.game.execution_log import block_log, log, logged, told
 from agt_tournament.game.game_files import check_as_played, game_digests, log_game_result, place_of_game
-from agt_tournament.game.game_manager import Game
-from agt_tournament.game.seeding import GameSeeds, Purpose, stream
+from agt_tournament.game.seeding import Purpose, stream
 from agt_tournament.sandbox.agent_process import AgentProcess
 from agt_tournament.sandbox.budget import Limits
 from agt_tournament.sandbox.one_cpu import one_cpu
@@ -55,20 +55,48 @@ class TournamentStage:
         return cls(number, tuple(arenas), rules.stage_games(number))
 
     def blocks(self, block_games: int) -> list[Shard]:
-        """The pieces of work: games of one arena over which a team's process lives."""
-        return [
-            Shard.of(
-                {
-                    "stage": self.number,
-                    "arena": arena.number,
-                    "teams": list(arena.team_ids),
-                    "games": [first, min(first + block_games - 1, self.games)],
-                },
-                size=min(block_games, self.games - first + 1),
-            )
+        """Return the shards of the stage, one for each `Block` of at most `block_games`."""
+        blocks = [
+            Block(self.number, arena.number, list(arena.team_ids), [first, min(first + block_games - 1, self.games)])
             for arena in self.arenas
             for first in range(1, self.games + 1, block_games)
         ]
+        return [Shard.of(asdict(block), size=len(block.numbers)) for block in blocks]
+
+
+@dataclass(frozen=True)
+class Block:
+    """The payload of a shard: games of one arena over which a team's process lives."""
+
+    stage: int
+    arena: int
+    teams: list[str]
+    games: list[int]
+    """The first and the last."""
+
+    @classmethod
+    def of(cls, shard: Shard) -> Block:
+        """Read the payload of `shard`, which may hold more."""
+        return cls(*(shard.payload[each.name] for each in fields(cls)))
+
+    @property
+    def arena_id(self) -> str:
+        """The name of the arena's folder."""
+        return f"arena_{self.arena}"
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of the games."""
+        return range(self.games[0], self.games[1] + 1)
+
+    @property
+    def places(self) -> list[str]:
+        """The game files, below the run directory."""
+        return [place_of_game(self.stage, self.arena_id, number) for number in self.numbers]
+
+    def seeds(self, seed: int, number: int, rules: TournamentConfig) -> GameSeeds:
+        """Return the random streams of the game `number`."""
+        return GameSeeds(seed, self.stage, self.arena, number, rules.valuations_per)
 
 
 def draw_arenas(team_ids: Sequence[str], size: int, seed: int, stage: int = 1) -> tuple[Arena, ...]:
@@ -112,21 +140,18 @@ def block_player(
     """
 
     def play(shard: Shard) -> None:
-        stage, arena, team_ids = shard.payload["stage"], shard.payload["arena"], shard.payload["teams"]
-        first, last = shard.payload["games"]
-        log_file = run_dir / block_log(stage, f"arena_{arena}", first, last)
+        block = Block.of(shard)
+        log_file = run_dir / block_log(block.stage, block.arena_id, *block.games)
         sandbox.prepare()
-        with logged(log_file, f"the block of {', '.join(team_ids)}"), one_cpu(), ExitStack() as processes:
-            agents = open_agents(submissions, team_ids, rules, processes, sandbox=sandbox)
-            for game in range(first, last + 1):
-                seeds = GameSeeds(seed, stage, arena, game, rules.valuations_per)
-                game_id, arena_id = f"stage{stage}_arena_{arena}_game_{game}", f"arena_{arena}"
-                result = Game(game_id, arena_id, stage, agents, rules, seeds).play()
-                outputs = {team: agent.take_output() for team, agent in agents.items()}
-                log_game_result(run_dir / place_of_game(stage, arena_id, game), result, outputs)
-                log(log_file, *told(game, result))
-        digests = [game_digests(path) for path in _games(run_dir, shard)]
-        shard.mark(folder, {"files": digests, "sandbox": sandbox.name})
+        with logged(log_file, f"the block of {', '.join(block.teams)}"), one_cpu(), ExitStack() as processes:
+            agents = open_agents(submissions, block.teams, rules, processes, sandbox=sandbox)
+            for number, place in zip(block.numbers, block.places, strict=True):
+                game_id = f"stage{block.stage}_{block.arena_id}_game_{number}"
+                seeds = block.seeds(seed, number, rules)
+                result = Game(game_id, block.arena_id, block.stage, agents, rules, seeds).play()
+                log_game_result(run_dir / place, result, {team: agent.take_output() for team, agent in agents.items()})
+                log(log_file, *told(number, result))
+        shard.mark(folder, {"files": block_digests(run_dir, shard), "sandbox": sandbox.name})
 
     return play
 
@@ -160,13 +185,13 @@ def open_agents(
 def is_played(run_dir: Path, folder: Path, shard: Shard) -> bool:
     """Whether the block is marked and its files are as they were marked."""
     mark = mark_of(folder, shard.key)
-    return mark is not None and mark.get("files") == [game_digests(path) for path in _games(run_dir, shard)]
+    return mark is not None and mark.get("files") == block_digests(run_dir, shard)
 
 
 def damaged_games(run_dir: Path, folder: Path, shard: Shard) -> list[DamagedFileError]:
     """What is wrong with the files of a marked block; raises the error of one that is another than was played."""
-    then, paths = _digests(folder, shard), _games(run_dir, shard)
-    found = (check_as_played(path, digests) for path, digests in zip(paths, then or (), strict=False))
+    then, places = _digests(folder, shard), Block.of(shard).places
+    found = (check_as_played(run_dir / place, digests) for place, digests in zip(places, then or (), strict=False))
     return [error for error in found if error]
 
 
@@ -181,18 +206,16 @@ def unplayed(run_dir: Path, folder: Path, shards: Iterable[Shard]) -> list[Shard
         if not is_played(run_dir, folder, shard):
             out.append(shard)
             for error in damaged_games(run_dir, folder, shard) if marked else ():
-                first, last = shard.payload["games"]
+                first, last = Block.of(shard).games
                 print(f"{error.value}: {error.problem}; games {first} to {last} are played again", file=sys.stderr)
             if marked:
                 unmark(folder, shard.key)
     return out
 
 
-def _games(run_dir: Path, shard: Shard) -> list[Path]:
-    """The game files of a block."""
-    stage, arena_id = shard.payload["stage"], f"arena_{shard.payload['arena']}"
-    first, last = shard.payload["games"]
-    return [run_dir / place_of_game(stage, arena_id, game) for game in range(first, last + 1)]
+def block_digests(run_dir: Path, shard: Shard) -> list[list[str | None]]:
+    """Return the digests of a block's games as they are now."""
+    return [game_digests(run_dir / place) for place in Block.of(shard).places]
 
 
 _DIGESTS = TypeAdapter(list[tuple[str | None, str | None]])

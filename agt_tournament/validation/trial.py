@@ -15,15 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agt_tournament.config import TournamentConfig
-from agt_tournament.game.auction_engine import Answer
-from agt_tournament.game.game_manager import Game
-from agt_tournament.game.record import GameResult, TeamGameResult
-from agt_tournament.game.seeding import GameSeeds
+from agt_tournament.game import Answer, Game, GameResult, GameSeeds, TeamGameResult
 from agt_tournament.sandbox.agent_process import AgentProcess
 from agt_tournament.sandbox.walls.sandbox import NONE, Sandbox
-from agt_tournament.tournament.examples import examples
-from agt_tournament.tournament.submissions import Submission, read_submission, store_submission
-from agt_tournament.tournament.tournament_manager import open_agents
+from agt_tournament.tournament import Submission, examples, open_agents, read_submission, store_submission
 
 _ME = "you"
 """The submission's team id; its copies are copy_1, copy_2 …"""

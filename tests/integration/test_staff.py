@@ -11,7 +11,7 @@ import yaml
 
 from agt_tournament.__main__ import perform
 from agt_tournament.config import GUESSABLE
-from agt_tournament.tournament.examples import examples
+from agt_tournament.tournament.unregistered import examples
 from generative_auctions.errors import RequestError
 from tests.support import auction
 from tests.tournament import competition_tree, submission

@@ -102,11 +102,6 @@ def pack_turn(winner: int, price: float, item: int) -> bytes:
     return _TURN.pack(winner, price, item)
 
 
-def unpack_turn(body: bytes) -> tuple[int, float, int]:
-    """What `pack_turn` packed."""
-    return _TURN.unpack(body)
-
-
 def plain_turn(data: bytes) -> tuple[int, int, float, int] | None:
     """The number and what `pack_turn` packed, if `data` is the whole of a TURN: by far the most frequent request."""
     if len(data) != _PLAIN_TURN.size:
