@@ -31,7 +31,7 @@ _ERR = plain_console(stderr=True, highlight=False)
 
 
 def play_game(config: CompetitionConfig) -> int:
-    """One game of `config.teams`, stored as ``game.json``."""
+    """Play one game of `config.teams` and store it as ``game.json``."""
     if config.teams is None:
         raise RequestError("teams", "null", "who plays, for example teams=[truthful_bidder,random_bidder]")
     teams = game_teams(config.teams, registered(config))
@@ -46,7 +46,7 @@ def play_game(config: CompetitionConfig) -> int:
 
 
 def _is_played(path: Path) -> bool:
-    """Whether the game is stored; that a damaged one is played again is said."""
+    """Return whether the game is stored; print that a damaged one is played again."""
     try:
         if path.exists():
             read_game(path)
@@ -69,7 +69,7 @@ def play_single(
 
 
 def show_game(path: Path) -> int:
-    """Print the stored game; 1 if an agent failed, 0 otherwise."""
+    """Print the stored game; return the exit status, 1 if an agent failed."""
     game = read_game(path)
     print_game(game, path)
     return 1 if game.failures else 0
@@ -99,7 +99,7 @@ def print_game(game: GameResult, path: Path) -> None:
 
 
 def _rounds(game: GameResult, letters: int, bids: bool) -> Table:
-    """The rounds of a game; teams are numbered as in its result, and their names cut down to `letters`."""
+    """Make the table of rounds; teams are numbered as in the result, and their names cut down to `letters`."""
     numbers = _numbers(game)
     title = (
         "Rounds: winner, price, and the bid of each team"
@@ -116,12 +116,12 @@ def _rounds(game: GameResult, letters: int, bids: bool) -> Table:
 
 
 def _numbers(game: GameResult) -> dict[str, str]:
-    """What each team of a game is called in a table."""
+    """Return the number of each team in the tables."""
     return {team: str(number) for number, team in enumerate(game.team_results, start=1)}
 
 
 def _bid(entry: RoundRecord, team: str) -> str | Text:
-    """A team's bid in a round, the error that cost it, or – if the team was not asked any more."""
+    """Return a team's bid in a round, the error that cost it, or – if the team was no longer asked."""
     bid, error = f"{entry.all_bids[team]:.2f}", entry.errors.get(team)
     if team == entry.winner:
         return Text(bid, style="bold")

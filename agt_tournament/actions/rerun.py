@@ -44,7 +44,7 @@ class Deviation(NamedTuple):
 
 
 def blocks_of(stage: TournamentStage, block_games: int) -> list[Shard]:
-    """The pieces of work: the games of a block by one of its teams."""
+    """Return one shard for each block of games and each of its teams."""
     return [
         Shard.of({**block.payload, "team": team}, size=block.size)
         for block in stage.blocks(block_games)
@@ -61,7 +61,7 @@ def rerun(
     sandbox: Sandbox,
     what: str,
 ) -> Iterator[Deviation]:
-    """Run `blocks` behind the walls of `sandbox`; the first deviation of each team and game.
+    """Run `blocks` behind the walls of `sandbox` and yield the first deviation of each team and game.
 
     `submissions` holds a folder for each team, `seed` is that of the stored games. The agents run from a new copy, so
     that one whose bids depend on where or when its files were written does not bid the same again.
@@ -94,7 +94,7 @@ def rerun(
 
 
 def play_again(game: GameResult, team: str, agent: Bidder, rules: TournamentConfig, seeds: GameSeeds) -> ComparedSeat:
-    """Play the stored `game` with `agent` in the seat of `team`, told what was told then; what came of it."""
+    """Play the stored `game` with `agent` in the seat of `team`; the agent is told what was told then."""
     seat = ComparedSeat(game, team, agent)
     seats = {other: seat if other == team else StoredSeat(game, other) for other in game.team_results}
     valuations = {other: result.valuation_vector for other, result in game.team_results.items()}
@@ -104,7 +104,7 @@ def play_again(game: GameResult, team: str, agent: Bidder, rules: TournamentConf
 
 
 def stored_answer(entry: RoundRecord, team: str) -> Answer:
-    """What `team` answered in the round `entry` of an auction log."""
+    """Return the answer of `team` in the round `entry`."""
     asked = entry.asked[team]
     return Answer(
         asked or 0.0,
@@ -124,22 +124,22 @@ class StoredSeat:
         self._failed = {failure.round: failure.error for failure in game.failures if failure.team_id == team}
 
     def prepare(self, seed: Callable[[], int]) -> None:
-        """There is no process."""
+        """Do nothing: there is no process."""
 
     def start_game(self, briefing: Mapping[str, Any]) -> Answer:
-        """Whether it began well."""
+        """Return the stored answer before the first round."""
         return Answer(0.0, 0.0, self._failed.get(0))
 
     def notify(self, item_id: str, winning_team: str, price_paid: float) -> None:
-        """It has heard."""
+        """Do nothing: the outcome is in the record."""
 
     def bid(self, item_id: str) -> Answer:
-        """The answer of the next round."""
+        """Return the stored answer of the next round."""
         self._entry = next(self._entries)
         return stored_answer(self._entry, self._team)
 
     def end_game(self) -> Answer:
-        """Whether it ended well."""
+        """Return the stored answer after the last round."""
         return Answer(0.0, 0.0, self._failed.get(None))
 
 
@@ -153,7 +153,7 @@ class ComparedSeat(StoredSeat):
         """Round, stored answer and answer now."""
 
     def prepare(self, seed: Callable[[], int]) -> None:
-        """See that the agent has a process."""
+        """Start the agent's process if there is none."""
         self._agent.prepare(seed)
 
     def notify(self, item_id: str, winning_team: str, price_paid: float) -> None:
@@ -182,6 +182,6 @@ class ComparedSeat(StoredSeat):
 
 
 def _said(answer: Answer, *, is_bid: bool) -> str:
-    """What an answer says, apart from its times."""
+    """Describe an answer apart from its times."""
     bid = repr(answer.bid) if is_bid and answer.valid else ""
     return " with ".join(part for part in (bid, answer.error) if part) or "without an error"

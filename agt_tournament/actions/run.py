@@ -100,7 +100,7 @@ def play_stage(run_dir: Path, config: CompetitionConfig, stage: TournamentStage,
 
 
 def _player(run_dir: Path, config: CompetitionConfig, folder: Path, sandbox: Sandbox) -> Callable[[Shard], None]:
-    """The worker of a stage; raises `RequestError` if the walls that were chosen do not hold where it works."""
+    """Return the worker of a stage; raises `RequestError` if the chosen walls do not hold on its machine."""
     if sandbox != NONE and (reason := preflight.why_not(sandbox.name)):
         expected = f"walls that hold on {platform.node()} too ({reason}): choose another tier or other nodes"
         raise RequestError("sandbox", sandbox.name, expected)

@@ -43,5 +43,5 @@ def sandbox_check(memory_limit_mb: int = DEFAULT_LIMITS.memory_limit_mb) -> int:
 
 
 def _still_used(warned: list[str]) -> str:
-    """What a warning means for a run."""
+    """Explain what a warning means for a run."""
     return f"warning: see {' and '.join(warned)} above; all promises hold, so runs still use {' and '.join(warned)}"

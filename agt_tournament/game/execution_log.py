@@ -19,7 +19,7 @@ COMPETITION_LOG = LOGS / "competition.log"
 
 
 def block_log(stage: int, arena_id: str, first: int, last: int) -> Path:
-    """The log of a block of games, below the run directory."""
+    """Return the log of a block of games, below the run directory."""
     return LOGS / f"stage{stage}" / f"{arena_id}_games_{first}_to_{last}.log"
 
 

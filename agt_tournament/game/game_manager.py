@@ -37,7 +37,7 @@ class Ledger:
         self.gains[team][item] = self._valuations[team][item] - price
 
     def results(self) -> dict[str, TeamGameResult]:
-        """The result of each team."""
+        """Return the result of each team."""
         return {
             team: TeamGameResult(
                 utility=sum(gains.values(), 0.0),
@@ -117,10 +117,10 @@ class Game:
 
 
 def tie_stream(seeds: GameSeeds) -> Callable[[], np.random.Generator]:
-    """The stream that decides between equal bids in a game, made when it is first needed."""
+    """Return the stream that decides between equal bids; it is made when it is first needed."""
     return cache(seeds.ties)
 
 
 def _place(item_id: str) -> tuple[int, str]:
-    """Sorts item_2 before item_10."""
+    """Return a sort key that puts item_2 before item_10."""
     return int("".join(filter(str.isdigit, item_id)) or 0), item_id

@@ -43,12 +43,12 @@ def write_standings(results: Results) -> None:
 
 
 def standings_page(run_dir: Path) -> Path | None:
-    """The page under `run_dir`; None where there shall be none."""
+    """Return the path of the page under `run_dir`; None if there is no page."""
     return run_dir / PAGE if (run_dir / PAGE).exists() else None
 
 
 def _stage(stage: StageData, board: pd.DataFrame) -> dict[str, Any]:
-    """What the page shows of a stage: of each team its name, place and points, and whether it goes on."""
+    """Return what the page shows of a stage: name, place and points of each team, and whether it advances."""
     columns = ["rank", "team_id", "team_name", "filler", "advances", "total_score"]
     arenas = [
         {"label": str(arena_id).replace("_", " "), "rows": records(rows[columns])}

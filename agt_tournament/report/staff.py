@@ -103,7 +103,7 @@ class _Arena:
 
 
 def _arenas(stage: StageData, board: pd.DataFrame) -> list[_Arena]:
-    """The arenas of a stage, in order."""
+    """Return the arenas of a stage, in order."""
     boards = dict(iter(board.groupby("arena_id", sort=False)))
     return [_arena(stage, arena_id, boards[arena_id]) for arena_id in stage.games]
 
@@ -141,7 +141,7 @@ def _arena(stage: StageData, arena_id: str, board: pd.DataFrame) -> _Arena:
 
 
 def _labels(teams: Sequence[Team]) -> list[str]:
-    """A label for each team, with its id where two are alike."""
+    """Return a label for each team, with its id where two are alike."""
     labels = [figures.team_label(team) for team in teams]
     return [
         f"{label} ({team.team_id})" if labels.count(label) > 1 else label
@@ -150,7 +150,7 @@ def _labels(teams: Sequence[Team]) -> list[str]:
 
 
 def _pairs(scores: Any, seats: Sequence[str], order: Sequence[str]) -> list[dict[str, Any]]:
-    """A row for each team of `order`: how often it ended above each of them; None beside itself."""
+    """Return a row for each team of `order`: how often it ended above each of them, None beside itself."""
     columns = [seats.index(team) for team in order]
     table = ratings.pairwise(scores[:, columns], order)
     cells = {(row["team_id"], row["rival_id"]): row for row in table.to_dict("records")}
@@ -158,7 +158,7 @@ def _pairs(scores: Any, seats: Sequence[str], order: Sequence[str]) -> list[dict
 
 
 def _section(stage: StageData, arenas: Sequence[_Arena]) -> dict[str, Any]:
-    """What the page shows of a stage."""
+    """Return what the page shows of a stage."""
     own = [arena.content for arena in arenas if arena.stage == stage.number]
     games = sizes([arena["games"] for arena in own], "game")
     several = len(own) > 1
@@ -174,7 +174,7 @@ def _section(stage: StageData, arenas: Sequence[_Arena]) -> dict[str, Any]:
 
 
 def _write_figures(folder: Path, arenas: Sequence[_Arena]) -> dict[str, dict[str, Path]]:
-    """The figures of each arena, and one over all arenas: paths by name and suffix."""
+    """Draw the figures of each arena, and one over all arenas; return paths by name and suffix."""
     written = {}
     for arena in arenas:
         for kind, figure in _figures_of(arena).items():
@@ -208,7 +208,7 @@ def _figures_of(arena: _Arena) -> dict[str, Any]:
 
 
 def _errors(failures: pd.DataFrame, teams: Mapping[str, Team]) -> list[dict[str, Any]]:
-    """A row for each team and class of error, teams in the order of registration: count, first place, what it said."""
+    """Return a row for each team and class of error: count, first place and text."""
     rows = []
     kinds = [in_words(*kind) for kind in zip(failures["error"], failures["text"], strict=True)]
     grouped = dict(iter(failures.assign(error=kinds).groupby(["team_id", "error"], sort=False)))
@@ -230,13 +230,13 @@ def _errors(failures: pd.DataFrame, teams: Mapping[str, Team]) -> list[dict[str,
 
 
 def gist(text: str) -> str:
-    """The last line of a traceback, which names the error; of another text its last line too."""
+    """Return the last line of a text: of a traceback it names the error."""
     lines = text.strip().splitlines()
     return shortened(lines[-1].strip() if lines else "", _LETTERS)
 
 
 def _conduct(rounds: pd.DataFrame, teams: Mapping[str, Team]) -> list[dict[str, Any]]:
-    """A row for each team, the slowest bid first."""
+    """Return a row for each team, the slowest bid first."""
     table = conduct(rounds)
     rows = [{"team": teams[team_id], **row} for team_id, row in zip(table.index, records(table), strict=True)]
     return sorted(rows, key=lambda row: (-(row["max_seconds"] or 0), row["team"].team_id))

@@ -113,7 +113,7 @@ _STANDING = (
 
 
 def own_parts(stage: StageData, board: pd.DataFrame) -> Iterator[tuple[str, Own]]:
-    """Each team's own part of `stage`, fillers left out."""
+    """Yield each team's own part of `stage`, fillers left out."""
     rounds = dict(iter(stage.rounds.groupby("team_id", sort=False)))
     failures = dict(iter(stage.failures.groupby("team_id", sort=False)))
     ranked = board[~board["filler"]]
@@ -137,7 +137,7 @@ def own_parts(stage: StageData, board: pd.DataFrame) -> Iterator[tuple[str, Own]
 
 
 def _printed(run_dir: Path, stage: StageData) -> Iterator[tuple[str, str]]:
-    """What each team's agent printed in an arena, each game under a heading; what is too long is cut."""
+    """Yield what each team's agent printed in an arena, each game under a heading, cut if it is too long."""
     for arena_id, games in stage.games.items():
         texts: dict[str, list[str]] = {}
         lengths: dict[str, int] = {}
@@ -183,7 +183,7 @@ def _write_folder(folder: Path, team: Team, stages: Sequence[Own], printed: str,
 
 
 def _write_or_remove(path: Path, text: str) -> None:
-    """The file is there only if there is something to say."""
+    """Write `text` to `path`, or remove the file if there is nothing to say."""
     if text:
         write_atomic(path, f"{text.rstrip()}\n".encode(errors="replace"))
     else:
@@ -194,7 +194,7 @@ def _write_or_remove(path: Path, text: str) -> None:
 
 
 def _errors(stages: Sequence[Own]) -> list[dict[str, Any]]:
-    """Errors alike in class, place in the agent and text, taken together in the order of the first: where each was."""
+    """Group errors by class, place in the agent and text, in the order of the first, with the places of each."""
     found: dict[tuple[str, str, str], dict[tuple[int, str, int], list[Any]]] = {}
     for own in stages:
         for row in own.failures.to_dict("records"):
@@ -231,14 +231,14 @@ def _whens(rounds: Sequence[Any]) -> str:
 
 
 def _described(error: Mapping[str, Any]) -> str:
-    """An error for errors.txt."""
+    """Describe an error for errors.txt."""
     times = "once" if error["count"] == 1 else f"{error['count']:,} times"
     places = "\n".join(f"  {place}" for place in error["places"])
     return f"{error['error']} in {error['where']}, {times}:\n{places}\n\n{error['text']}"
 
 
 def _few(places: Sequence[str]) -> list[str]:
-    """The first of `places`, and how many more there are."""
+    """Return the first of `places`, and how many more there are."""
     more = len(places) - _MOST_PLACES
     return [*places[:_MOST_PLACES], *([f"and in {more:,} more games"] if more > 0 else [])]
 
@@ -247,7 +247,7 @@ def _few(places: Sequence[str]) -> list[str]:
 
 
 def _section(own: Own, team_id: str) -> dict[str, Any]:
-    """What the page shows of a stage."""
+    """Return what the page shows of a stage."""
     utilities = [result.utility for result in own.results]
     first = own.rounds[own.rounds["game"] <= SHOWN_GAMES]
     games = [_game(own.results[number - 1], rows, team_id) for number, rows in first.groupby("game")]
@@ -272,7 +272,7 @@ def _section(own: Own, team_id: str) -> dict[str, Any]:
 
 
 def _game(result: TeamGameResult, rows: pd.DataFrame, team_id: str) -> dict[str, Any]:
-    """A game round by round; `rows` are its rounds in order."""
+    """Return a game round by round; `rows` are its rounds in order."""
     rounds = [{**row, "won": row["winner"] == team_id} for row in records(rows.assign(used=used_seconds(rows)))]
     budget = [rows["cap"].iloc[0], *(row["cap"] - row["price"] * row["won"] for row in rounds)]
     return {
@@ -287,7 +287,7 @@ def _game(result: TeamGameResult, rows: pd.DataFrame, team_id: str) -> dict[str,
 
 
 def _timing(stages: Sequence[Own]) -> dict[str, Any]:
-    """How much CPU time the agent's answers took, and where the slowest was."""
+    """Return how much CPU time the agent's answers took, and where the slowest was."""
     rounds = pd.concat([own.rounds for own in stages], ignore_index=True)
     seconds = used_seconds(rounds)
     timing = records(conduct(rounds))[0]
@@ -297,7 +297,7 @@ def _timing(stages: Sequence[Own]) -> dict[str, Any]:
 
 
 def steps(budget: Sequence[float]) -> str:
-    """The points of a falling staircase in a box of `_CURVE`: `budget` before the first round and after each."""
+    """Return the points of a falling staircase in a box of `_CURVE`: `budget` before the first round and after each."""
     width, height = _CURVE
     most, rounds = max(max(budget), 1e-9), len(budget) - 1
     down = [height * (1 - left / most) for left in budget]
@@ -307,7 +307,7 @@ def steps(budget: Sequence[float]) -> str:
 
 
 def _bars(utilities: Sequence[float]) -> tuple[list[dict[str, float]], int]:
-    """Utility by game as bars in a box of `_CURVE`, and how many games each is the mean of."""
+    """Return utility by game as bars in a box of `_CURVE`, and how many games each bar is the mean of."""
     width, height = _CURVE
     per_bar = -(-len(utilities) // _MOST_BARS)
     means = [float(np.mean(utilities[first : first + per_bar])) for first in range(0, len(utilities), per_bar)]

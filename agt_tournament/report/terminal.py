@@ -18,7 +18,7 @@ _OUT = plain_console(highlight=False)
 
 
 def leaderboard(stage: int, board: pd.DataFrame) -> None:
-    """The standings of a stage, arena by arena."""
+    """Print the standings of a stage, arena by arena."""
     title = "Stage 1: qualification" if stage == 1 else "Stage 2: championship"
     columns = ("", "team", "total", "mean", "95 %", "first", "rating", "errors")
     for arena_id, rows in board.groupby("arena_id", sort=False):
@@ -41,7 +41,7 @@ def leaderboard(stage: int, board: pd.DataFrame) -> None:
 
 
 def failures(table: pd.DataFrame, folder: Path) -> None:
-    """One line for each team that failed, with the file that tells more."""
+    """Print one line for each team that failed, with the file that tells more."""
     if table.empty:
         return
     teams = table.groupby("team_id", sort=True)
@@ -54,12 +54,12 @@ def failures(table: pd.DataFrame, folder: Path) -> None:
 
 
 def busy(load: Load) -> None:
-    """A warning: agents were late because others had the CPU."""
+    """Warn that agents were late because others had the CPU."""
     print(f"the machine was {load}; docs/staff.md says what to do", file=sys.stderr)
 
 
 def where(page: Path, run_dir: Path, standings: Path | None) -> None:
-    """Where the results are; `standings` is the page for the class, if there is one."""
+    """Print where the results are; `standings` is the page for the class, if there is one."""
     public = f"\npublic   {standings}" if standings else ""
     _OUT.print(f"report   {page}{public}\ntables   {run_dir / 'results.xlsx'}", soft_wrap=True)
 

@@ -69,7 +69,7 @@ class AgentProcess:
     # --- what a game asks for --------------------------------------------------------------------------
 
     def prepare(self, seed: Callable[[], int]) -> None:
-        """Start the process if there is none, without waiting until its walls stand; `seed` gives the import's.
+        """Start the process if there is none, without waiting until its walls stand; `seed` returns the import's seed.
 
         Raises:
             StartError: it cannot be started.
@@ -133,7 +133,7 @@ class AgentProcess:
         self._outcome = (self._seats[winning_team], price_paid)
 
     def bid(self, item_id: str, timeout: float | None = None) -> Answer:
-        """Ask for a bid, to be given in `timeout` seconds of CPU time, None for that of its limits; 0 without one."""
+        """Ask for a bid within `timeout` seconds of CPU time, None for its limit; the bid is 0 if none is valid."""
         if self._out:
             return Answer(0.0, None, self._out, valid=False)
         body = protocol.pack_turn(*self._outcome, self._items[item_id])
@@ -153,7 +153,7 @@ class AgentProcess:
         return self._process.pid if self._process else None
 
     def take_output(self) -> str:
-        """What the agent has printed since this was last asked, cut at the limit."""
+        """Return what the agent has printed since the last call, cut at the limit."""
         if self._process is not None and self._process.channel.has_output():
             self._process.stop()  # it may wait for room to print
             self._process.channel.drain()
@@ -218,7 +218,7 @@ class AgentProcess:
         )
 
     def _update_failed(self, process: Process) -> tuple[str, str] | None:
-        """Error class and text of the update that was reported before the answer."""
+        """Return error class and text of a failed update that was reported before the answer."""
         if process.channel.reported is None:
             return None
         error, text = process.channel.reported

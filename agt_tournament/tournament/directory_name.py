@@ -21,7 +21,7 @@ _NOT_IN_NAMES = tuple(key for key in PRESENTATION if key not in ("teams_dir", "t
 
 
 def tournament_directory(action: str, tournament: str, teams_dir: str | None, teams: Any, *, _root_: DictConfig) -> str:
-    """The folder that `run_dir` ends in unless it is given: the tournament's name, and what else was asked.
+    """Name the folder that `run_dir` ends in by default: the tournament's name, and what else was asked.
 
     A team tries its agent again and again: the name of a game follows from the submissions too, so that each version
     has a directory of its own.
@@ -33,7 +33,7 @@ def tournament_directory(action: str, tournament: str, teams_dir: str | None, te
 
 
 def _versions(named: Iterable[str], teams_dir: str | None) -> Iterator[str]:
-    """Digests of the submissions of a game."""
+    """Yield the digests of the submissions of a game."""
     known = {team.team_id: Path(team.agent_file_path) for team in _readable_teams(teams_dir)}
     for name in named:
         path = known.get(name) or examples().get(name) or Path(name)

@@ -16,7 +16,7 @@ from agt_tournament.tournament.stage_data import StageData
 
 
 def generate_stage_leaderboard(stage_data: StageData, seed: int = 0) -> pd.DataFrame:
-    """The standings of every arena of a stage, one row for each team, fillers last and without a rank.
+    """Rank every arena of a stage: one row for each team, fillers last and without a rank.
 
     Ranked by total score, then the highest utility of a single item, most items, earliest registration (no
     registration time is later than any), and last the team id. Columns arena_id, rank, team_id, team_name, advances
@@ -70,7 +70,7 @@ _CRITERIA = ("no filler", "total score", "highest utility of a single item", "it
 
 
 def _standing(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What the teams of an arena are sorted by, in the order of `_CRITERIA`."""
+    """Return the sort key of a team in its arena, in the order of `_CRITERIA`."""
     stamp = row["registration_timestamp"]
     registered = datetime.fromisoformat(stamp) if isinstance(stamp, str) else datetime.max.replace(tzinfo=UTC)
     single, items = row["max_single_item_utility"], row["items_won"]
@@ -90,13 +90,13 @@ def decisions(board: pd.DataFrame, stage: int) -> Iterator[str]:
 
 
 def _decided(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-    """The criterion by which two teams of an arena differ."""
+    """Return the first criterion by which two teams of an arena differ."""
     pairs = zip(_CRITERIA, _standing(first), _standing(second), strict=True)
     return next(criterion for criterion, one, other in pairs if one != other)
 
 
 def pairwise_table(stage: StageData) -> pd.DataFrame:
-    """`ratings.pairwise` of every arena, with a column arena_id."""
+    """Return `ratings.pairwise` of every arena, with a column arena_id."""
     parts = []
     for arena_id in stage.games:
         part = ratings.pairwise(stage.scores(arena_id), stage.seats(arena_id))
@@ -106,7 +106,7 @@ def pairwise_table(stage: StageData) -> pd.DataFrame:
 
 
 def competition_metrics(boards: Mapping[int, pd.DataFrame]) -> dict[str, Any]:
-    """By stage and team of the leaderboards `boards`: rank, games, total and mean score, the mean's interval."""
+    """Return rank, games, total and mean score and the mean's interval, by stage and team."""
     columns = ["rank", "games", "total_score", "mean_score", "ci_low", "ci_high"]
     return {
         f"stage{number}": json.loads(
@@ -117,5 +117,5 @@ def competition_metrics(boards: Mapping[int, pd.DataFrame]) -> dict[str, Any]:
 
 
 def leaderboards(stages: Iterable[StageData], seed: int) -> dict[int, pd.DataFrame]:
-    """The leaderboard of each stage by its number."""
+    """Return the leaderboard of each stage by its number."""
     return {stage.number: generate_stage_leaderboard(stage, seed) for stage in stages}

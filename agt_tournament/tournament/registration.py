@@ -21,7 +21,7 @@ _ROSTER = "teams.yaml"
 
 
 def read_teams(teams_dir: Path, key: str = "teams_dir") -> list[Team]:
-    """The teams in `teams_dir`, by its teams.yaml or its folders; raises `RequestError` naming what is wrong."""
+    """Read the teams in `teams_dir` from its teams.yaml or its folders; raises `RequestError`."""
     if not teams_dir.is_dir():
         raise RequestError(key, teams_dir, "a folder with a folder for each team, or with a teams.yaml")
     roster = teams_dir / _ROSTER
@@ -69,7 +69,7 @@ def _of_roster(roster: Path) -> Iterator[Team]:
 
 
 def _of_entry(entry: dict[str, Any], where: str, folder: Path) -> Team:
-    """The team of an entry of a roster in `folder`; raises `RequestError` with keys that begin with `where`."""
+    """Read the team of a roster's entry; raises `RequestError` with keys that begin with `where`."""
     try:
         checked = schema.read_config(_Entry, entry)
     except RequestError as error:
@@ -82,7 +82,7 @@ def _of_entry(entry: dict[str, Any], where: str, folder: Path) -> Team:
 
 
 def _of_folders(teams_dir: Path, key: str) -> Iterator[Team]:
-    """A folder is a team; when it registered is not known: the time of a file says when it was copied."""
+    """Yield a team for each folder; its registration time is unknown, as file times only say when it was copied."""
     folders = [path for path in sorted(teams_dir.iterdir()) if path.is_dir() and not path.name.startswith((".", "__"))]
     if misnamed := [folder.name for folder in folders if not re.fullmatch(TEAM_ID, folder.name)]:
         expected = "folders named with letters, digits, - and _, at most 64, as team ids"
@@ -97,7 +97,7 @@ def _check_name(key: str, name: str) -> None:
 
 
 def _timestamp(key: str, value: Any) -> datetime | None:
-    """ISO 8601 text, or what YAML makes of it; without a time zone it is UTC."""
+    """Parse ISO 8601 text, or what YAML makes of it; without a time zone it is UTC."""
     try:
         stamp = datetime.fromisoformat(value) if isinstance(value, str) and ":" in value else value
     except ValueError:

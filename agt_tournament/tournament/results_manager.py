@@ -32,7 +32,7 @@ FORMATS = ("csv", "json", "parquet", "xlsx")
 
 
 def public_feed(stages: Iterable[StageData]) -> pd.DataFrame:
-    """What everyone may know: stage, arena_id, game, round, item_id, winner and price, and nothing else."""
+    """Return what everyone may know: stage, arena_id, game, round, item_id, winner and price, and nothing else."""
     rounds = pd.concat([stage.rounds for stage in stages], ignore_index=True)
     columns = ["stage", "arena_id", "game", "round", "item_id", "winner", "price"]
     return rounds[columns].drop_duplicates(["stage", "arena_id", "game", "round"], ignore_index=True)
@@ -71,7 +71,7 @@ _SHEET_ROWS = 50_000  # ten seconds; the rounds of more games are in rounds.parq
 
 
 def _write_workbook(path: Path, stages: Sequence[StageData], boards: Mapping[int, pd.DataFrame]) -> None:
-    """Leaderboards, rounds and errors as sheets; text is never taken for a formula or a link.
+    """Write leaderboards, rounds and errors as sheets; text is never taken for a formula or a link.
 
     A table that is too long for a spreadsheet is left out.
     """

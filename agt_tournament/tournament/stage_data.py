@@ -21,7 +21,7 @@ from generative_auctions.errors import RequestError
 
 
 def log_auction_result(game: GameResult, number: int, entry: RoundRecord) -> Iterator[dict[str, Any]]:
-    """A round as rows of ``rounds.parquet``, one for each team; `number` is the game's, `entry` of its auction log."""
+    """Yield the round `entry` of the game `number` as rows of ``rounds.parquet``, one for each team."""
     texts = {failure.team_id: failure.text for failure in game.failures if failure.round == entry.round}
     for team, bid in entry.all_bids.items():
         yield {
@@ -106,7 +106,7 @@ class StageData:
 def read_stage(
     run_dir: Path, number: int, teams: Mapping[str, Team], weights: ScoringWeights = UTILITY_ALONE
 ) -> StageData | None:
-    """The games of stage `number` that are stored under `run_dir`, scored by `weights`; None without any.
+    """Read the games of stage `number` stored under `run_dir`, scored by `weights`; return None without any.
 
     Raises `RequestError` naming a game file that is damaged, or whose teams or rounds are not those of its arena, or
     one whose teams are not among `teams`.
@@ -125,7 +125,7 @@ def read_stages(run_dir: Path, teams: Mapping[str, Team], weights: ScoringWeight
 
 
 def arena_folders(run_dir: Path, number: int) -> list[Path]:
-    """The folders of the arenas of stage `number`, in order."""
+    """Return the folders of the arenas of stage `number`, in order."""
     folders = (run_dir / f"stage{number}").glob("arena_*")
     return sorted((path for path in folders if path.name[6:].isdecimal()), key=_number)
 
@@ -142,7 +142,7 @@ def _check_arena(paths: Sequence[Path], games: Sequence[GameResult], teams: Mapp
 
 
 def game_paths(arena: Path) -> list[Path]:
-    """Game 1, 2 and so on, up to the first that is missing."""
+    """Return the files of game 1, 2 and so on, up to the first that is missing."""
     return list(takewhile(Path.exists, (arena / f"game_{number}.json" for number in count(1))))
 
 

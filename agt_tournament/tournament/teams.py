@@ -64,10 +64,10 @@ class SetAside(NamedTuple):
         return shortened(said, _LETTERS)
 
     def as_json(self) -> dict[str, Any]:
-        """For the run directory."""
+        """Return the entry of the run directory's configuration."""
         return {**self.team.as_json(), "reason": self.reason}
 
     @classmethod
     def of_json(cls, entry: dict[str, Any]) -> SetAside:
-        """What `as_json` gave."""
+        """Read what `as_json` returned."""
         return cls(Team.of_json({key: value for key, value in entry.items() if key != "reason"}), entry["reason"])

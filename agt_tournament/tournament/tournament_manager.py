@@ -48,7 +48,7 @@ class TournamentStage:
 
     @classmethod
     def of_seats(cls, number: int, seats: Mapping[str, Sequence[str]], rules: TournamentConfig) -> TournamentStage:
-        """The stage of stored games: `seats` are the teams of each arena by its id."""
+        """Return the stage of stored games: `seats` are the teams of each arena by its id."""
         arenas = (
             Arena(number, int(arena_id.removeprefix("arena_")), tuple(teams)) for arena_id, teams in seats.items()
         )
@@ -100,14 +100,14 @@ class Block:
 
 
 def draw_arenas(team_ids: Sequence[str], size: int, seed: int, stage: int = 1) -> tuple[Arena, ...]:
-    """Teams drawn into as few arenas of at most `size` as hold them all; sizes differ by one at most."""
+    """Draw teams into as few arenas of at most `size` as hold them all; sizes differ by one at most."""
     drawn = stream(seed, stage, 0, 0, Purpose.ARENAS).permutation(np.array(team_ids, dtype=object))
     parts = np.array_split(drawn, -(-len(team_ids) // size))
     return tuple(Arena(stage, number, tuple(part)) for number, part in enumerate(parts, start=1))
 
 
 def fill_arenas(arenas: Sequence[Arena], size: int, fillers: Sequence[str]) -> tuple[Arena, ...]:
-    """The arenas with `fillers`, each taken once, in the seats that are left."""
+    """Return the arenas with `fillers`, each taken once, in the seats that are left."""
     left = iter(fillers)
     return tuple(
         Arena(arena.stage, arena.number, (*arena.team_ids, *(next(left) for _ in range(size - len(arena.team_ids)))))
@@ -116,12 +116,12 @@ def fill_arenas(arenas: Sequence[Arena], size: int, fillers: Sequence[str]) -> t
 
 
 def free_seats(n_teams: int, size: int) -> int:
-    """Seats that `draw_arenas` leaves empty."""
+    """Return the number of seats that `draw_arenas` leaves empty."""
     return -(-n_teams // size) * size - n_teams
 
 
 def limits_of(rules: TournamentConfig) -> Limits:
-    """What the rules allow an agent's process."""
+    """Return what the rules allow an agent's process."""
     return Limits(
         rules.bid_timeout_seconds,
         rules.load_timeout_seconds,
@@ -134,7 +134,7 @@ def limits_of(rules: TournamentConfig) -> Limits:
 def block_player(
     run_dir: Path, submissions: Path, rules: TournamentConfig, seed: int, folder: Path, sandbox: Sandbox = NONE
 ) -> Callable[[Shard], None]:
-    """The worker of `fan_out`: plays the games of a block, stores each below `run_dir`, marks the block in `folder`.
+    """Return the worker of `fan_out`: it plays a block, stores its games below `run_dir` and records it in `folder`.
 
     `submissions` holds a folder for each team.
     """
@@ -165,7 +165,7 @@ def open_agents(
     sandbox: Sandbox = NONE,
     raised_limit_kb: int | None = None,
 ) -> dict[str, AgentProcess]:
-    """An agent for each team with a folder in `submissions`; the processes end with the context `processes`.
+    """Open an agent for each team with a folder in `submissions`; the processes end with the context `processes`.
 
     `raised_limit_kb` stands in for the limit of the texts of an agent's errors, where results are not stored.
     """
@@ -189,14 +189,14 @@ def is_played(run_dir: Path, folder: Path, shard: Shard) -> bool:
 
 
 def damaged_games(run_dir: Path, folder: Path, shard: Shard) -> list[DamagedFileError]:
-    """What is wrong with the files of a marked block; raises the error of one that is another than was played."""
+    """Return the damage of a completed block's files; raises the error of a file that was replaced."""
     then, places = _digests(folder, shard), Block.of(shard).places
     found = (check_as_played(run_dir / place, digests) for place, digests in zip(places, then or (), strict=False))
     return [error for error in found if error]
 
 
 def unplayed(run_dir: Path, folder: Path, shards: Iterable[Shard]) -> list[Shard]:
-    """The blocks that are to be played; the mark of one whose files are damaged is taken back, which is said.
+    """Return the blocks to play; damaged files are named, and their block's completion record is removed.
 
     Raises `RequestError` for a game that is another than was played: it is not played over.
     """
@@ -222,7 +222,7 @@ _DIGESTS = TypeAdapter(list[tuple[str | None, str | None]])
 
 
 def _digests(folder: Path, shard: Shard) -> list[tuple[str | None, str | None]] | None:
-    """The digests of its games that a block is marked with; None without a mark, and if it is damaged."""
+    """Return the digests in a block's completion record; None if there is none, or it is damaged."""
     try:
         return _DIGESTS.validate_python((mark_of(folder, shard.key) or {}).get("files"))
     except ValidationError:

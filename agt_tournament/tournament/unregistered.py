@@ -16,7 +16,7 @@ BUNDLED, EXAMPLES = _PACKAGE / "example_teams", _PACKAGE / "agents"
 
 
 def examples() -> dict[str, Path]:
-    """The bundled example agents by name."""
+    """Return the bundled example agents by name."""
     return {path.stem: path for path in sorted(EXAMPLES.glob("*_bidder.py"))}
 
 
@@ -26,7 +26,7 @@ def is_bundled(team: Team) -> bool:
 
 
 def example_team(name: str, team_id: str, *, key: str, filler: bool = False) -> Team:
-    """A team of the bundled example `name`, or of a file or folder of that name; raises `RequestError`."""
+    """Make a team of the bundled example `name`, or of a file or folder of that name; raises `RequestError`."""
     path = examples().get(name) or Path(name)
     if not path.exists():
         expected = f"a file, a folder or one of {', '.join(examples())}"
@@ -35,7 +35,7 @@ def example_team(name: str, team_id: str, *, key: str, filler: bool = False) -> 
 
 
 def game_teams(named: Iterable[str], registered: Iterable[Team]) -> list[Team]:
-    """The teams of one game: each of `named` is an id of `registered`, an example, a file or a folder."""
+    """Return the teams of one game: each of `named` is an id of `registered`, an example, a file or a folder."""
     known = {team.team_id: team for team in registered}
     teams: list[Team] = []
     for place, name in enumerate(named):
@@ -49,7 +49,7 @@ def game_teams(named: Iterable[str], registered: Iterable[Team]) -> list[Team]:
 
 
 def _free_id(name: str, taken: set[str], key: str) -> str:
-    """A team id after the last part of `name`; the second of that name ends in _2."""
+    """Make a team id of the last part of `name`; the second of that name ends in _2."""
     path = Path(name)
     stem = path.parent.name if path.name == AGENT_FILE and path.parent.name else path.stem
     letters = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in stem)[:50].lstrip("-_")

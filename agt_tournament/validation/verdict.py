@@ -61,7 +61,7 @@ class Verdict:
 
     @classmethod
     def of(cls, trial: Trial) -> Verdict:
-        """What came of `trial`."""
+        """Return the verdict on `trial`."""
         rules = {name: getattr(trial.rules, name) for name in _RULES}
         output = trial.output.encode(errors="replace")[:_KEPT_OUTPUT].decode(errors="ignore")
         games = [_game(game) for game in trial.games]
@@ -70,7 +70,7 @@ class Verdict:
 
     @classmethod
     def refusing(cls, path: Path, error: SubmissionError, rules: TournamentConfig) -> Verdict:
-        """On what cannot be tried, as `error` says."""
+        """Return the verdict on a submission that cannot be tried, as `error` says."""
         where = "in the folder" if path.is_dir() else "the file"
         missing = path.is_dir() and not (path / AGENT_FILE).is_file()
         what = f"there is no {AGENT_FILE}" if missing else f"{error.value}: expected {error.expected}"
@@ -79,13 +79,13 @@ class Verdict:
         return cls(printable(str(path)), [problem], [], [], "no game was played", "", shown)
 
     def as_json(self) -> dict[str, Any]:
-        """The content of the JSON file."""
+        """Return the content of the JSON file."""
         content = asdict(self)
         return {"agent": content.pop("agent"), "valid": self.valid, **content, "stopped": self.stopped or None}
 
 
 def _game(game: PlayedGame) -> dict[str, Any]:
-    """The first copy's result, and the slowest bid of all copies, by CPU time where that is known."""
+    """Return the first copy's result, and the slowest bid of all copies, by CPU time where that is known."""
     bids = [(entry, team) for entry in game.result.auction_log for team in game.copies]
     used = [(entry.cpu_seconds[team], entry.seconds[team]) for entry, team in bids]
     seconds = [wall if cpu is None else cpu for cpu, wall in used]
@@ -157,7 +157,7 @@ def show(verdict: Verdict) -> None:
 
 
 def _block(title: str, colour: str, finding: Finding) -> Table:
-    """A finding: what, how often, where, which line, and what to do."""
+    """Make the table of a finding: what, how often, where, which line, and what to do."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -172,7 +172,7 @@ def _block(title: str, colour: str, finding: Finding) -> Table:
 
 
 def _printed(output: str) -> list[str]:
-    """Its first lines."""
+    """Return the first lines of the output."""
     lines = output.splitlines()
     more = len(lines) > _SHOWN_OUTPUT or len(output.encode()) > _KEPT_OUTPUT - 4
     shown = [f"  {printable(line.expandtabs(4))}" for line in lines[:_SHOWN_OUTPUT]]
