@@ -81,7 +81,7 @@ def _by_argument() -> Iterator[Step]:
 
 
 def _varied(name: str, arguments: list[int], place: int, values: Any) -> Step:
-    """Return a step for `name` with each of `values` at `place`: a list, a ``{"range": [first, end]}``, or by meaning."""
+    """Return a step for `name` with each of `values` at `place`: a list, ``{"range": [first, end]}``, or by meaning."""
     import pyseccomp
 
     number = pyseccomp.resolve_syscall(pyseccomp.system_arch(), name)
