@@ -29,13 +29,17 @@ _FLAGS = {
 
 def main() -> int:
     """Run the command line; the exit status is 0, 1, 2 or 130 as `--help` says."""
-    import agt_tournament.tournament.registration  # noqa: F401  (its resolver names the run directory)
+    import agt_tournament.tournament.directory_name  # noqa: F401  (its resolver names the run directory)
 
     return run_application(Application("agt_tournament", perform, read_config, headline, _FLAGS))
 
 
 def perform(tree: dict[str, Any]) -> int:
-    """What `action` asks for; 130 if it is interrupted and would begin anew."""
+    """Perform the action that `tree` asks for.
+
+    Returns:
+        The exit status; 130 if an action that cannot be resumed is interrupted.
+    """
     if sys.platform == "win32":  # agents are asked over sockets that Windows cannot hand to a process
         raise RequestError("platform", sys.platform, "Linux or macOS; on Windows the Linux of WSL (docs/team.md)")
     config = read_config(tree)
@@ -49,7 +53,7 @@ def perform(tree: dict[str, Any]) -> int:
 
 
 def _act(config: CompetitionConfig) -> int:
-    """Each action imports no more than it needs."""
+    """Perform `config.action`, importing no more than it needs."""
     if config.action == "sandbox_check":
         from agt_tournament.actions.sandbox_check import sandbox_check
 

@@ -72,7 +72,7 @@ class TournamentConfig(Section):
     public: Literal["places", "points", "none"] | None = Field(description="what public/standings.html shows")
 
     def stage_games(self, stage: int) -> int:
-        """Games of a stage; stage 0 is a single game."""
+        """Return the number of games of a stage; stage 0 is a single game."""
         return {1: self.stage1_games, 2: self.stage2_games}.get(stage, 1)
 
 
@@ -160,5 +160,5 @@ def choose_seed(tree: dict[str, Any]) -> int:
 
 
 def identity(config: CompetitionConfig) -> dict[str, Any]:
-    """The flat keys that decide what a run makes, but for the submissions."""
+    """Return the flat keys that decide what a run makes, except the submissions."""
     return schema.config_identity(config, PRESENTATION)

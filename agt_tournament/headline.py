@@ -7,7 +7,7 @@ from typing import Any
 
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Who won the last stage that was played, with what mean utility a game and its interval.
+    """Return the winner of the last stage that was played, the mean utility of a game and its interval.
 
     `metrics` are the single numbers of metrics.json by their keys joined with dots: ``stage2.<team>.rank``.
     """

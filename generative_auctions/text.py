@@ -1,4 +1,4 @@
-"""Write words and numbers as people read them."""
+"""Words and numbers as people read them."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import numpy as np
 
 
 def words(name: str) -> str:
-    """Write a name of the configuration for reading: ``vcg pool``."""
+    """A name of the configuration for reading: ``vcg pool``."""
     return name.replace("_", " ")
 
 
 def listed(names: Iterable[str]) -> str:
-    """List names for reading: ``vcg, shapley and myerson``."""
+    """``vcg, shapley and myerson``."""
     *head, last = map(words, names)
     return f"{', '.join(head)} and {last}" if head else last
 
 
 def count(number: int, unit: str) -> str:
-    """Write a number with its unit: ``1 scenario``, ``2 scenarios``."""
+    """``1 scenario``, ``2 scenarios``."""
     plural = "es" if unit.endswith("s") else "s"
     return f"{number:,} {unit}{'' if number == 1 else plural}"
 
 
 def sizes(numbers: Sequence[int], unit: str) -> str:
-    """Write the range of numbers with their unit: ``270 auctions``, or ``200 to 270 auctions`` where they differ."""
+    """``270 auctions``, or ``200 to 270 auctions`` where they differ."""
     lowest, highest = min(numbers, default=0), max(numbers, default=0)
     return count(lowest, unit) if lowest == highest else f"{lowest:,} to {count(highest, unit)}"
 
 
 def number(value: float, form: str = "+.3f") -> str:
-    """Write a number for reading: − for minus, no sign before a zero, – where there is none."""
+    """A number for reading: − for minus, no sign before a zero, – where there is none."""
     if not np.isfinite(value):
         return "–"
     text = format(value, form).replace("-", "−")
@@ -39,6 +39,10 @@ def number(value: float, form: str = "+.3f") -> str:
 
 
 def cut(text: str, letters: int) -> str:
-    """Cut `text` to at most so many letters, inside a word if need be."""
-    text = " ".join(text.split())
+    """Return `text` in one line of at most `letters`, whether or not there are spaces to cut at."""
+    return shortened(" ".join(text.split()), letters)
+
+
+def shortened(text: str, letters: int) -> str:
+    """Return at most `letters` of `text`, its white space as it is; … stands for the rest."""
     return text if len(text) <= letters else f"{text[: letters - 1]}…"

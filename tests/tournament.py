@@ -13,10 +13,11 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-import agt_tournament.tournament.registration  # noqa: F401  (the configuration names the run directory by its resolver)
+import agt_tournament.tournament.directory_name  # noqa: F401  (the configuration names the run directory by its resolver)
 from agt_tournament.config import CompetitionConfig, TournamentConfig, read_config
 from agt_tournament.game.auction_engine import Answer, Bidder
-from agt_tournament.game.game_manager import Game, GameResult
+from agt_tournament.game.game_manager import Game
+from agt_tournament.game.record import GameResult
 from agt_tournament.game.seeding import GameSeeds
 from tests.support import CONF
 

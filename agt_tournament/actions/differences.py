@@ -46,7 +46,7 @@ class Remark(NamedTuple):
 
 
 def compare(file: str, stored: Any, expected: Any, where: str = "") -> Iterator[Difference]:
-    """The places in which two JSON values differ; numbers must be equal to the last bit."""
+    """Yield the places in which two JSON values differ; numbers must be equal to the last bit."""
     if isinstance(stored, dict) and isinstance(expected, dict):
         for key in [*expected, *(key for key in stored if key not in expected)]:
             path = f"{where}.{key}" if where else str(key)
@@ -61,7 +61,7 @@ def compare(file: str, stored: Any, expected: Any, where: str = "") -> Iterator[
 
 
 def compare_files(file: str, stored: Path, expected: Path) -> Iterator[Difference]:
-    """The first places in which the file `stored`, called `file`, differs from the file `expected`."""
+    """Yield the first places in which the file `stored`, called `file`, differs from the file `expected`."""
     if stored.read_bytes() == expected.read_bytes():
         return
     read = _READERS.get(stored.suffix, _lines)
@@ -91,7 +91,7 @@ def _parquet(path: Path) -> dict[str, Any]:
 
 
 def _workbook(path: Path) -> dict[str, Any]:
-    """The cells of every sheet by their places, each as what stands in it: text, number or formula."""
+    """Return the text, number or formula of every cell, by sheet and place."""
     with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as parts:
         names = parts.namelist()
         strings = (
@@ -123,7 +123,7 @@ def _lines(path: Path) -> dict[str, str]:
 
 
 def _image(path: Path) -> None:
-    """Of an image there is no place to name."""
+    """Return nothing: an image has no place to name."""
 
 
 _READERS: dict[str, Callable[[Path], Any]] = {
@@ -136,7 +136,7 @@ _READERS: dict[str, Callable[[Path], Any]] = {
 
 
 def _excerpts(stored: Any, expected: Any) -> tuple[str, str]:
-    """Two values in a few letters, from about the first that differs."""
+    """Shorten two values to a few letters, from about the first that differs."""
     one, other = ("missing" if value is _NOTHING else repr(value) for value in (stored, expected))
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
     start = same - _LETTERS_BEFORE if same >= _LETTERS - _LETTERS_BEFORE else 0

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from agt_tournament.config import CompetitionConfig, TournamentConfig
-from agt_tournament.game.auction_engine import in_words
+from agt_tournament.game import Failure, Game, GameResult, GameSeeds, RoundRecord, in_words
 from agt_tournament.game.game_files import log_game_result, read_game
-from agt_tournament.game.game_manager import Game
-from agt_tournament.game.seeding import GameSeeds
-from agt_tournament.sandbox.agent_process import one_cpu
+from agt_tournament.sandbox.one_cpu import one_cpu
 from agt_tournament.sandbox.walls.sandbox import Sandbox
-from agt_tournament.tournament import messages
+from agt_tournament.tournament import messages, open_agents
 from agt_tournament.tournament.competition_directory import SUBMISSIONS, competition_directory, registered
 from agt_tournament.tournament.preflight import walls
-from agt_tournament.tournament.registration import game_teams
-from agt_tournament.tournament.tournament_manager import limits_of, open_agents
+from agt_tournament.tournament.tournament_manager import limits_of
+from agt_tournament.tournament.unregistered import game_teams
 from generative_auctions.errors import RequestError
 from generative_auctions.files import DamagedFileError
 from generative_auctions.terminal import plain_console, plain_table
+from generative_auctions.text import shortened
 
 GAME_FILE = "game.json"
 _OUT = plain_console(highlight=False)
@@ -33,7 +31,7 @@ _ERR = plain_console(stderr=True, highlight=False)
 
 
 def play_game(config: CompetitionConfig) -> int:
-    """One game of `config.teams`, stored as ``game.json``."""
+    """Play one game of `config.teams` and store it as ``game.json``."""
     if config.teams is None:
         raise RequestError("teams", "null", "who plays, for example teams=[truthful_bidder,random_bidder]")
     teams = game_teams(config.teams, registered(config))
@@ -48,7 +46,7 @@ def play_game(config: CompetitionConfig) -> int:
 
 
 def _is_played(path: Path) -> bool:
-    """Whether the game is stored; that a damaged one is played again is said."""
+    """Return whether the game is stored; print that a damaged one is played again."""
     try:
         if path.exists():
             read_game(path)
@@ -71,71 +69,67 @@ def play_single(
 
 
 def show_game(path: Path) -> int:
-    """Print the stored game; 1 if an agent failed, 0 otherwise."""
+    """Print the stored game; return the exit status, 1 if an agent failed."""
     game = read_game(path)
     print_game(game, path)
-    return 1 if game["failures"] else 0
+    return 1 if game.failures else 0
 
 
 _LAYOUTS = ((64, True), (16, True), (8, True), (0, True), (16, False), (0, False))
 """Of the rounds of a game: letters of the winner's name, and whether all bids are shown. The first to fit is used."""
 
 
-def print_game(content: Mapping[str, Any], path: Path) -> None:
+def print_game(game: GameResult, path: Path) -> None:
     """Print the rounds of a game, its result, and where it is stored."""
     unlimited = _OUT.options.update(width=10_000)
     for layout in _LAYOUTS:
-        rounds = _rounds(content, *layout)
+        rounds = _rounds(game, *layout)
         if _OUT.measure(rounds, options=unlimited).maximum <= _OUT.width:
             break
     _OUT.print(rounds)
     results = plain_table("Result", "", "team", "utility", "best item", "spent", "items")
-    numbers = _numbers(content)
-    for team, result in sorted(content["team_results"].items(), key=lambda item: -item[1]["utility"]):
-        money = (f"{result[name]:.2f}" for name in ("utility", "max_single_item_utility", "budget_spent"))
-        results.add_row(numbers[team], team, *money, str(len(result["items_won"])))
+    numbers = _numbers(game)
+    for team, result in sorted(game.team_results.items(), key=lambda item: -item[1].utility):
+        money = (f"{getattr(result, name):.2f}" for name in ("utility", "max_single_item_utility", "budget_spent"))
+        results.add_row(numbers[team], team, *money, str(len(result.items_won)))
     _OUT.print(results)
     _OUT.print(f"game     {path}", soft_wrap=True)
-    for failure in content["failures"]:
-        _ERR.print(f"{failure['team_id']}: {_at(failure)}: {failure['text']}", soft_wrap=True)
+    for failure in game.failures:
+        _ERR.print(f"{failure.team_id}: {_at(failure)}: {failure.text}", soft_wrap=True)
 
 
-def _rounds(content: Mapping[str, Any], letters: int, bids: bool) -> Table:
-    """The rounds of a game; teams are numbered as in its result, and their names cut down to `letters`."""
-    numbers = _numbers(content)
+def _rounds(game: GameResult, letters: int, bids: bool) -> Table:
+    """Make the table of rounds; teams are numbered as in the result, and their names cut down to `letters`."""
+    numbers = _numbers(game)
     title = (
         "Rounds: winner, price, and the bid of each team"
         if bids
         else "Rounds: winner and price; all bids are in the file below"
     )
     table = plain_table(title, "round", "item", "winner", "price", *(numbers.values() if bids else ()))
-    for entry in content["auction_log"]:
-        winner = entry["winner"]
-        named = f"{numbers[winner]} {_cut(winner, letters)}".strip() if winner else "–"
+    for entry in game.auction_log:
+        winner = entry.winner
+        named = f"{numbers[winner]} {shortened(winner, letters) if letters else ''}".strip() if winner else "–"
         shown = [_bid(entry, team) for team in numbers] if bids else []
-        table.add_row(str(entry["round"]), entry["item_id"], named, f"{entry['price']:.2f}", *shown)
+        table.add_row(str(entry.round), entry.item_id, named, f"{entry.price:.2f}", *shown)
     return table
 
 
-def _numbers(content: Mapping[str, Any]) -> dict[str, str]:
-    """What each team of a game is called in a table."""
-    return {team: str(number) for number, team in enumerate(content["team_results"], start=1)}
+def _numbers(game: GameResult) -> dict[str, str]:
+    """Return the number of each team in the tables."""
+    return {team: str(number) for number, team in enumerate(game.team_results, start=1)}
 
 
-def _bid(entry: Mapping[str, Any], team: str) -> str | Text:
-    """A team's bid in a round, the error that cost it, or – if the team was not asked any more."""
-    bid, error = f"{entry['all_bids'][team]:.2f}", entry["errors"].get(team)
-    if team == entry["winner"]:
+def _bid(entry: RoundRecord, team: str) -> str | Text:
+    """Return a team's bid in a round, the error that cost it, or – if the team was no longer asked."""
+    bid, error = f"{entry.all_bids[team]:.2f}", entry.errors.get(team)
+    if team == entry.winner:
         return Text(bid, style="bold")
-    return "–" if error and entry["seconds"][team] is None else error or bid
+    return "–" if error and entry.seconds[team] is None else error or bid
 
 
-def _cut(name: str, letters: int) -> str:
-    return name if len(name) <= letters else f"{name[: letters - 1]}…" if letters else ""
-
-
-def _at(failure: Mapping[str, Any]) -> str:
-    round_ = failure["round"]
+def _at(failure: Failure) -> str:
+    round_ = failure.round
     when = "before the first round" if round_ == 0 else "after the last round" if round_ is None else f"round {round_}"
-    kind = in_words(failure["error"], failure["text"])
-    return kind if kind != failure["error"] else f"{kind} in {failure['where'] or 'bidding_function'}, {when}"
+    kind = in_words(failure.error, failure.text)
+    return kind if kind != failure.error else f"{kind} in {failure.where or 'bidding_function'}, {when}"

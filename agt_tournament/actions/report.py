@@ -1,4 +1,4 @@
-"""TODO."""
+"""`action=report`: write the tables and pages of a competition again."""
 
 from __future__ import annotations
 
@@ -18,5 +18,4 @@ def report(config: CompetitionConfig) -> int:
     run_dir = Path(config.run_dir)
     keep_presentation(run_dir, config)
     stored = read_competition(run_dir)
-    teams = {team.team_id: team for team in stored_teams(stored)}
-    return write_results(run_dir, teams, stored)
+    return write_results(run_dir, stored_teams(stored), stored)

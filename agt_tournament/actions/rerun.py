@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agt_tournament.config import TournamentConfig
-from agt_tournament.game.auction_engine import Answer, Bidder
-from agt_tournament.game.game_manager import Game
-from agt_tournament.game.seeding import GameSeeds
+from agt_tournament.game import Answer, Bidder, Game, GameResult, GameSeeds, RoundRecord
 from agt_tournament.sandbox.walls.sandbox import Sandbox
-from agt_tournament.tournament.submissions import read_submission, store_submission
-from agt_tournament.tournament.tournament_manager import TournamentStage, open_agents
+from agt_tournament.tournament import TournamentStage, open_agents, read_submission, store_submission
+from agt_tournament.tournament.tournament_manager import Block
 from launchers import Shard, completion_of, fan_out
 
-ReadGame = Callable[[int, int, int], tuple[str, Mapping[str, Any]] | None]
+ReadGame = Callable[[int, int, int], tuple[str, GameResult] | None]
 """From stage, arena and game to the game file's name and content; None without one."""
 
 
@@ -46,7 +44,7 @@ class Deviation(NamedTuple):
 
 
 def blocks_of(stage: TournamentStage, block_games: int) -> list[Shard]:
-    """The pieces of work: the games of a block by one of its teams."""
+    """Return one shard for each block of games and each of its teams."""
     return [
         Shard.of({**block.payload, "team": team}, size=block.size)
         for block in stage.blocks(block_games)
@@ -63,24 +61,22 @@ def rerun(
     sandbox: Sandbox,
     what: str,
 ) -> Iterator[Deviation]:
-    """Run `blocks` behind the walls of `sandbox`; the first deviation of each team and game.
+    """Run `blocks` behind the walls of `sandbox` and yield the first deviation of each team and game.
 
     `submissions` holds a folder for each team, `seed` is that of the stored games. The agents run from a new copy, so
     that one whose bids depend on where or when its files were written does not bid the same again.
     """
 
     def play(shard: Shard) -> None:
-        stage, arena, team = shard.payload["stage"], shard.payload["arena"], shard.payload["team"]
-        first, last = shard.payload["games"]
-        found = []
+        block, team, found = Block.of(shard), shard.payload["team"], []
         sandbox.prepare()
         with ExitStack() as processes:
             agent = open_agents(copies, [team], rules, processes, sandbox=sandbox)[team]
-            for number in range(first, last + 1):
-                if (stored := read(stage, arena, number)) is None:
+            for number in block.numbers:
+                if (stored := read(block.stage, block.arena, number)) is None:
                     break  # what the agent learned in it is not known
                 file, game = stored
-                seat = play_again(game, team, agent, rules, GameSeeds(seed, stage, arena, number, rules.valuations_per))
+                seat = play_again(game, team, agent, rules, block.seeds(seed, number, rules))
                 agent.take_output()
                 if seat.deviations:
                     found.append([file, team, *seat.deviations[0], len(seat.deviations) - 1])
@@ -97,73 +93,72 @@ def rerun(
             yield from (Deviation(*deviation) for deviation in record["deviations"])
 
 
-def play_again(
-    game: Mapping[str, Any], team: str, agent: Bidder, rules: TournamentConfig, seeds: GameSeeds
-) -> ComparedSeat:
-    """Play the stored `game` with `agent` in the seat of `team`, told what was told then; what came of it."""
+def play_again(game: GameResult, team: str, agent: Bidder, rules: TournamentConfig, seeds: GameSeeds) -> ComparedSeat:
+    """Play the stored `game` with `agent` in the seat of `team`; the agent is told what was told then."""
     seat = ComparedSeat(game, team, agent)
-    seats = {other: seat if other == team else StoredSeat(game, other) for other in game["team_results"]}
-    valuations = {other: result["valuation_vector"] for other, result in game["team_results"].items()}
-    items = [entry["item_id"] for entry in game["auction_log"]]
-    Game(
-        game["game_id"], game["arena_id"], game["stage"], seats, rules, seeds, valuations=valuations, items=items
-    ).play()
+    seats = {other: seat if other == team else StoredSeat(game, other) for other in game.team_results}
+    valuations = {other: result.valuation_vector for other, result in game.team_results.items()}
+    items = [entry.item_id for entry in game.auction_log]
+    Game(game.game_id, game.arena_id, game.stage, seats, rules, seeds, valuations=valuations, items=items).play()
     return seat
 
 
-def stored_answer(entry: Mapping[str, Any], team: str) -> Answer:
-    """What `team` answered in the round `entry` of an auction log."""
-    asked = entry["asked"][team]
-    times = {name: entry[name].get(team) for name in Answer._fields if isinstance(entry.get(name), dict)}
-    return Answer(asked or 0.0, error=entry["errors"].get(team), valid=asked is not None, **times)
+def stored_answer(entry: RoundRecord, team: str) -> Answer:
+    """Return the answer of `team` in the round `entry`."""
+    asked = entry.asked[team]
+    return Answer(
+        asked or 0.0,
+        entry.seconds[team],
+        entry.errors.get(team),
+        valid=asked is not None,
+        cpu_seconds=entry.cpu_seconds[team],
+        waited_seconds=entry.waited_seconds.get(team),
+    )
 
 
 class StoredSeat:
     """Answers as a team did in the stored game."""
 
-    def __init__(self, game: Mapping[str, Any], team: str) -> None:
-        self._team, self._entries = team, iter(game["auction_log"])
-        self._entry: Mapping[str, Any] = {}
-        self._failed = {
-            failure["round"]: failure["error"] for failure in game["failures"] if failure["team_id"] == team
-        }
+    def __init__(self, game: GameResult, team: str) -> None:
+        self._team, self._entries = team, iter(game.auction_log)
+        self._failed = {failure.round: failure.error for failure in game.failures if failure.team_id == team}
 
     def prepare(self, seed: Callable[[], int]) -> None:
-        """There is no process."""
+        """Do nothing: there is no process."""
 
     def start_game(self, briefing: Mapping[str, Any]) -> Answer:
-        """Whether it began well."""
+        """Return the stored answer before the first round."""
         return Answer(0.0, 0.0, self._failed.get(0))
 
     def notify(self, item_id: str, winning_team: str, price_paid: float) -> None:
-        """It has heard."""
+        """Do nothing: the outcome is in the record."""
 
     def bid(self, item_id: str) -> Answer:
-        """The answer of the next round."""
+        """Return the stored answer of the next round."""
         self._entry = next(self._entries)
         return stored_answer(self._entry, self._team)
 
     def end_game(self) -> Answer:
-        """Whether it ended well."""
+        """Return the stored answer after the last round."""
         return Answer(0.0, 0.0, self._failed.get(None))
 
 
 class ComparedSeat(StoredSeat):
     """Asks an agent as well and notes where it does not answer as the team did."""
 
-    def __init__(self, game: Mapping[str, Any], team: str, agent: Bidder) -> None:
+    def __init__(self, game: GameResult, team: str, agent: Bidder) -> None:
         super().__init__(game, team)
         self._agent, self._round = agent, 0
         self.deviations: list[tuple[int | None, str, str]] = []
         """Round, stored answer and answer now."""
 
     def prepare(self, seed: Callable[[], int]) -> None:
-        """See that the agent has a process."""
+        """Start the agent's process if there is none."""
         self._agent.prepare(seed)
 
     def notify(self, item_id: str, winning_team: str, price_paid: float) -> None:
         """Tell the agent what it was told then, even if that does not follow from the stored bids."""
-        self._agent.notify(item_id, self._entry["winner"], self._entry["price"])
+        self._agent.notify(item_id, self._entry.winner, self._entry.price)
 
     def start_game(self, briefing: Mapping[str, Any]) -> Answer:
         """Make the agent of the game."""
@@ -187,6 +182,6 @@ class ComparedSeat(StoredSeat):
 
 
 def _said(answer: Answer, *, is_bid: bool) -> str:
-    """What an answer says, apart from its times."""
+    """Describe an answer apart from its times."""
     bid = repr(answer.bid) if is_bid and answer.valid else ""
     return " with ".join(part for part in (bid, answer.error) if part) or "without an error"

@@ -12,43 +12,45 @@ from agt_tournament.config import TournamentConfig
 from agt_tournament.game.execution_log import COMPETITION_LOG, log
 from agt_tournament.report import (
     Load,
+    Results,
     generate_analytics_report,
     standings_page,
     terminal,
     write_standings,
     write_team_folders,
 )
+from agt_tournament.tournament import StageData, Team, TournamentStage
 from agt_tournament.tournament.competition_directory import rules_of, set_aside_teams
-from agt_tournament.tournament.registration import Team
-from agt_tournament.tournament.results_manager import (
-    FORMATS,
-    StageData,
-    competition_metrics,
-    decisions,
-    export_results,
-    leaderboards,
-    read_stage,
-)
+from agt_tournament.tournament.leaderboard import competition_metrics, decisions, leaderboards
+from agt_tournament.tournament.results_manager import FORMATS, export_results
+from agt_tournament.tournament.stage_data import read_stages
 from agt_tournament.tournament.stages import final_of, marks_folder, stage_one
-from agt_tournament.tournament.tournament_manager import TournamentStage, damaged_games
+from agt_tournament.tournament.tournament_manager import damaged_games
 from generative_auctions.errors import RequestError
 from generative_auctions.files import write_json
 
 
-def write_results(run_dir: Path, teams: Mapping[str, Team], settings: Mapping[str, Any]) -> int:
-    """Every table and page that the stored games give; 1 if an agent failed, each such agent listed, 0 otherwise.
+def write_results(run_dir: Path, teams: Sequence[Team], settings: Mapping[str, Any]) -> int:
+    """Write every table and page that the stored games give, and list each agent that failed.
 
-    `settings` is the configuration. Raises `RequestError` if a stage lacks games.
+    Args:
+        settings: The stored configuration.
+
+    Returns:
+        The exit status: 1 if an agent failed.
+
+    Raises:
+        RequestError: a stage lacks games.
     """
-    rules = rules_of(settings)
-    stages = [stage for number in (1, 2) if (stage := read_stage(run_dir, number, teams, rules.scoring_weights))]
+    rules, seed = rules_of(settings), settings["seed"]
+    stages = read_stages(run_dir, {team.team_id: team for team in teams}, rules.scoring_weights)
     if not stages:
         raise RequestError("run_dir", run_dir, "the directory of a competition with games in it")
-    _check_complete(run_dir, stage_one(list(teams.values()), rules, settings["seed"]), stages, rules)
-    boards = leaderboards(stages, settings["seed"])
+    _check_complete(run_dir, stage_one(teams, rules, seed), stages, rules)
+    boards = leaderboards(stages, seed)
     if 2 in boards or any(marks_folder(run_dir, 2).glob("*.json")):
         _check_complete(run_dir, final_of(boards[1], rules), stages, rules)
-    page = write_files(run_dir, stages, boards, settings)
+    page = write_files(Results(run_dir, stages, boards, settings, set_aside_teams(settings)))
     for stage in stages:
         terminal.leaderboard(stage.number, boards[stage.number])
         log(run_dir / COMPETITION_LOG, *decisions(boards[stage.number], stage.number))
@@ -60,20 +62,18 @@ def write_results(run_dir: Path, teams: Mapping[str, Team], settings: Mapping[st
     return 1 if len(failures) else 0
 
 
-def write_files(
-    run_dir: Path, stages: Sequence[StageData], boards: Mapping[int, pd.DataFrame], settings: Mapping[str, Any]
-) -> Path:
-    """Write every table and page to `run_dir`, which holds the games; the path of the staff's page.
+def write_files(results: Results) -> Path:
+    """Write every table and page; the same games give the same bytes.
 
-    The same games give the same bytes.
+    Returns:
+        The path of the staff's page.
     """
     for format in FORMATS:
-        export_results(run_dir, stages, boards, format)
-    write_json(competition_metrics(boards), run_dir / "metrics.json")
-    aside = set_aside_teams(settings)
-    write_team_folders(run_dir, stages, boards, settings, aside)
-    write_standings(run_dir, stages, boards, settings, aside)
-    return generate_analytics_report(run_dir, stages, boards, settings, aside)
+        export_results(results.run_dir, results.stages, results.boards, format)
+    write_json(competition_metrics(results.boards), results.run_dir / "metrics.json")
+    write_team_folders(results)
+    write_standings(results)
+    return generate_analytics_report(results)
 
 
 def _check_complete(

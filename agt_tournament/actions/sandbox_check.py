@@ -1,8 +1,8 @@
-"""TODO."""
+"""`action=sandbox_check`: show which walls hold on this machine."""
 
 from __future__ import annotations
 
-from agt_tournament.sandbox.agent_process import DEFAULT_LIMITS
+from agt_tournament.sandbox.budget import DEFAULT_LIMITS
 from agt_tournament.sandbox.probe.check import check, layers_and_openings, promises_table
 from agt_tournament.sandbox.probe.memory import too_little_memory
 from agt_tournament.sandbox.walls.sandbox import TIERS, Sandbox
@@ -43,5 +43,5 @@ def sandbox_check(memory_limit_mb: int = DEFAULT_LIMITS.memory_limit_mb) -> int:
 
 
 def _still_used(warned: list[str]) -> str:
-    """What a warning means for a run."""
+    """Explain what a warning means for a run."""
     return f"warning: see {' and '.join(warned)} above; all promises hold, so runs still use {' and '.join(warned)}"

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from agt_tournament.game.record import RoundRecord
+
 NOT_STARTED = "not started"
 """How the text of an `exit` begins where there was no process that could have ended."""
 
@@ -41,7 +43,7 @@ class Answer(NamedTuple):
 
 
 def in_words(error: str, text: str) -> str:
-    """How the class of a logged error is called where people read it; `text` is what the log says of it."""
+    """Return the class of a logged error in words for people; `text` is the logged text."""
     return NOT_STARTED if error == "exit" and text.startswith(NOT_STARTED) else error
 
 
@@ -49,7 +51,7 @@ class Bidder(Protocol):
     """What a game needs of an agent."""
 
     def prepare(self, seed: Callable[[], int]) -> None:
-        """See that there is a process, without waiting for it; `seed` gives the one for the import."""
+        """Start the process if there is none, without waiting for it; `seed` returns the seed of the import."""
 
     def start_game(self, briefing: Mapping[str, Any]) -> Answer:
         """Make a new agent object of what a game is given (see `Game`)."""
@@ -100,7 +102,7 @@ class AuctionRound:
         return {team: answer.bid for team, answer in self.answers.items()}
 
     def determine_winner(self, bids: Mapping[str, float]) -> tuple[str, float]:
-        """The highest bidder and the second-highest bid; nobody and 0 without a positive bid."""
+        """Return the highest bidder and the second-highest bid; nobody and 0 without a positive bid."""
         highest = max(bids.values(), default=0.0)
         if not highest > 0:
             return NOBODY, 0.0
@@ -110,35 +112,36 @@ class AuctionRound:
         return top_bidders[0], max((bid for bid in bids.values() if bid != highest), default=0.0)
 
     def handle_ties(self, top_bidders: list[str]) -> str:
-        """One of them, each with the same chance."""
+        """Draw one of `top_bidders`, each with the same chance."""
         return top_bidders[int(self._ties().integers(len(top_bidders)))]
 
     def validate_bid(self, bid: float, budget: float) -> float:
-        """`bid` rounded as the rules say and cut down to `budget`."""
+        """Return `bid`, rounded as the rules say and cut down to `budget`."""
         if self._decimals is not None:
             bid = round(bid, self._decimals)
         return min(bid, budget)
 
-    def log_entry(self) -> dict[str, Any]:
-        """The round as the staff log has it; the times are the only part that a rerun does not repeat."""
+    def record(self, number: int) -> RoundRecord:
+        """Return the settled round as the game's round `number`."""
         answers = self.answers
-        return {
-            "item_id": self.item_id,
-            "winner": self.winner,
-            "price": self.price,
-            "all_bids": self.all_bids,
-            "asked": {team: answer.bid if answer.valid else None for team, answer in answers.items()},
-            "caps": self._caps,
-            "seconds": {team: _rounded(answer.seconds) for team, answer in answers.items()},
-            "cpu_seconds": {team: _rounded(answer.cpu_seconds) for team, answer in answers.items()},
-            "waited_seconds": {team: _rounded(answer.waited_seconds) for team, answer in answers.items()},
-            "errors": {team: answer.error for team, answer in answers.items() if answer.error},
-            "notes": {
+        return RoundRecord(
+            round=number,
+            item_id=self.item_id,
+            winner=self.winner,
+            price=self.price,
+            all_bids=self.all_bids,
+            asked={team: answer.bid if answer.valid else None for team, answer in answers.items()},
+            caps=self._caps,
+            seconds={team: _rounded(answer.seconds) for team, answer in answers.items()},
+            cpu_seconds={team: _rounded(answer.cpu_seconds) for team, answer in answers.items()},
+            waited_seconds={team: _rounded(answer.waited_seconds) for team, answer in answers.items()},
+            errors={team: answer.error for team, answer in answers.items() if answer.error},
+            notes={
                 team: f"bid {answer.bid:g} cut down to the budget, {self._caps[team]:g}"
                 for team, answer in answers.items()
                 if answer.valid and answer.bid > self._caps[team]
             },
-        }
+        )
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agt_tournament.game.auction_engine import NOBODY
-from agt_tournament.game.game_manager import GameResult, valuation_sum
+from agt_tournament.game.record import GameResult
 
 LOGS = Path("logs")
 COMPETITION_LOG = LOGS / "competition.log"
 
 
 def block_log(stage: int, arena_id: str, first: int, last: int) -> Path:
-    """The log of a block of games, below the run directory."""
+    """Return the log of a block of games, below the run directory."""
     return LOGS / f"stage{stage}" / f"{arena_id}_games_{first}_to_{last}.log"
 
 
@@ -46,17 +46,16 @@ def logged(file: Path, what: str) -> Iterator[None]:
 def told(number: int, game: GameResult) -> Iterator[str]:
     """Tell the game `number` of an arena: every round, cut bid and error, and what each team has at its end."""
     for entry in game.auction_log:
-        place = f"game {number}, round {entry['round']}"
-        bids = ", ".join(f"{team} {bid:.6g}" for team, bid in entry["all_bids"].items())
-        outcome = f"{entry['winner']} pays {entry['price']:.6g}" if entry["winner"] != NOBODY else "nobody"
-        yield f"{place}: {entry['item_id']}: {outcome}; bids: {bids}"
-        yield from (f"{place}: {team}: {note}" for team, note in entry["notes"].items())
+        place = f"game {number}, round {entry.round}"
+        bids = ", ".join(f"{team} {bid:.6g}" for team, bid in entry.all_bids.items())
+        outcome = f"{entry.winner} pays {entry.price:.6g}" if entry.winner != NOBODY else "nobody"
+        yield f"{place}: {entry.item_id}: {outcome}; bids: {bids}"
+        yield from (f"{place}: {team}: {note}" for team, note in entry.notes.items())
     for failure in game.failures:
-        lines = failure["text"].strip().splitlines() or [""]
-        when = "at its end" if failure["round"] is None else f"round {failure['round']}"
-        where = failure["where"] or "bidding_function"
-        yield f"game {number}, {when}: {failure['team_id']}: {failure['error']} in {where}: {lines[-1]}"
+        lines = failure.text.strip().splitlines() or [""]
+        when = "at its end" if failure.round is None else f"round {failure.round}"
+        where = failure.where or "bidding_function"
+        yield f"game {number}, {when}: {failure.team_id}: {failure.error} in {where}: {lines[-1]}"
     for team, result in game.team_results.items():
-        worth = valuation_sum(result.valuation_vector, result.items_won)
-        items = f"{len(result.items_won)} items, worth {worth:.6g}"
+        items = f"{len(result.items_won)} items, worth {result.valuation_sum:.6g}"
         yield f"game {number}: {team}: utility {result.utility:.6g}; {items}, for {result.budget_spent:.6g}"

@@ -5,29 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, FiniteFloat, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from agt_tournament.game.auction_engine import NOBODY
-from agt_tournament.game.game_manager import GameResult
+from agt_tournament.game.record import Failure, GameResult
 from generative_auctions.files import DamagedFileError, read_json, write_atomic, write_json
 
 
 def place_of_game(stage: int, arena_id: str, game: int) -> str:
-    """The game file of a stage's arena, below the run directory."""
+    """Return the path of a game file below the run directory."""
     return f"stage{stage}/{arena_id}/game_{game}.json"
 
 
 def game_files(path: Path) -> tuple[Path, Path]:
-    """A game file, and what the agents printed in that game; the second is there only if they did."""
+    """Return the path of a game file and that of the agents' output, which exists only if there is some."""
     return path, path.with_suffix(".output.json")
 
 
 def game_digests(path: Path) -> list[str | None]:
-    """Of each of the `game_files`, None for one that is not there: what a block of games is marked as played with."""
+    """Return the digest of each of the `game_files`, None for one that is missing; completion records keep them."""
     return [hashlib.sha256(file.read_bytes()).hexdigest()[:20] if file.is_file() else None for file in game_files(path)]
 
 
@@ -44,8 +44,13 @@ def log_game_result(path: Path, result: GameResult, outputs: Mapping[str, str]) 
     write_atomic(game_file, (json.dumps(content, allow_nan=False, ensure_ascii=False) + "\n").encode())
 
 
-def read_game(path: Path) -> dict[str, Any]:
-    """The content of a game file; raises `RequestError` naming the file if that is damaged."""
+def read_game(path: Path) -> GameResult:
+    """Read the game file `path`; raises `RequestError` naming the file if it is damaged."""
+    return GameResult.from_json(read_content(path))
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """Read the game file `path` as plain JSON, with keys that no record has; raises as `read_game` does."""
     content: dict[str, Any] = read_json(path, _GAME, _REMEDY)
     if problem := _contradiction(content):
         raise DamagedFileError(path, problem, _REMEDY)
@@ -54,12 +59,12 @@ def read_game(path: Path) -> dict[str, Any]:
 
 
 def read_output(path: Path) -> dict[str, str]:
-    """What each team's agent printed in a game, {} without a file; raises `RequestError` if that is damaged."""
+    """Read what each team's agent printed in a game, {} without a file; raises `RequestError` if it is damaged."""
     return read_json(path, _OUTPUT, _REMEDY) if path.exists() else {}
 
 
 def check_as_played(path: Path, digests: Sequence[str | None]) -> DamagedFileError | None:
-    """What is wrong with a game that is not as its `digests` say, None for one that is: it may be played again.
+    """Return the damage of a game that does not match its `digests`, so that it may be played again; else None.
 
     Raises `DamagedFileError` for a whole file that is another than was played: no other game may take its place.
     """
@@ -80,7 +85,7 @@ def check_as_played(path: Path, digests: Sequence[str | None]) -> DamagedFileErr
 
 
 def _each_text_once(failures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """`failures` with ``text_of``, the place of an earlier one, instead of a text that is the same: it may be long."""
+    """Replace each repeated text by ``text_of``, the place of the failure that has it: texts may be long."""
     first: dict[str, int] = {}
     stored = []
     for place, failure in enumerate(failures):
@@ -91,7 +96,7 @@ def _each_text_once(failures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
 
 
 def _all_texts(stored: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What `_each_text_once` was given."""
+    """Undo `_each_text_once`."""
     failures: list[dict[str, Any]] = []
     for failure in stored:
         text = failure["text"] if "text" in failure else failures[failure["text_of"]]["text"]
@@ -101,65 +106,25 @@ def _all_texts(stored: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 # --- damaged files ---------------------------------------------------------------------------------------
 
-_ByTeam = dict[str, FiniteFloat]
-_Seconds = dict[str, FiniteFloat | None]
 
-
-@dataclass
-class _Result:
-    utility: FiniteFloat
-    budget_spent: FiniteFloat
-    items_won: list[str]
-    valuation_vector: dict[str, FiniteFloat]
-    max_single_item_utility: FiniteFloat
-
-
-@dataclass
-class _Entry:
-    round: int
-    item_id: str
-    winner: str
-    price: FiniteFloat
-    all_bids: _ByTeam
-    asked: _Seconds
-    caps: _ByTeam
-    seconds: _Seconds
-    cpu_seconds: _Seconds
-    errors: dict[str, str]
-    notes: dict[str, str]
-    waited_seconds: _Seconds = field(default_factory=dict)
-
-
-@dataclass
-class _Failure:
-    team_id: str
-    round: int | None
-    error: str
-    where: str
-    text: str = ""
+@dataclass(frozen=True)
+class _StoredFailure(Failure):
     text_of: int = 0
-    waited_seconds: FiniteFloat | None = None
 
 
-@dataclass
-class _Game:
-    game_id: str
-    arena_id: str
-    stage: int
-    timestamp: str
-    team_results: dict[str, _Result]
-    auction_log: list[_Entry]
-    failures: list[_Failure]
+@dataclass(frozen=True)
+class _StoredGame(GameResult):
+    failures: list[_StoredFailure]  # type: ignore[assignment]
 
 
-_GAME, _OUTPUT = TypeAdapter(_Game), TypeAdapter(Annotated[dict[str, str], Field(min_length=1)])
+_GAME, _OUTPUT = TypeAdapter(_StoredGame), TypeAdapter(Annotated[dict[str, str], Field(min_length=1)])
 """What is read of the files. More may stand in them: `replay` says so."""
 
 _REMEDY = "remove it, and the command that played the game plays it again"
 
 
 def _contradiction(game: Mapping[str, Any]) -> str | None:
-    """A team or an item that one part of the game knows and another does not."""
+    """Name a team or an item that one part of the game knows and another does not; None if there is none."""
     teams = set(game["team_results"])
     for place, entry in enumerate(game["auction_log"]):
         for name in ("all_bids", "asked", "caps", "seconds", "cpu_seconds"):

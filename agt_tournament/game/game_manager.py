@@ -3,66 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import Any
 
 import numpy as np
 
 from agt_tournament.config import TournamentConfig
 from agt_tournament.game.auction_engine import NOBODY, Answer, AuctionRound, Bidder
+from agt_tournament.game.record import Failure, GameResult, RoundRecord, TeamGameResult
 from agt_tournament.game.seeding import GameSeeds
 from agt_tournament.game.valuation_generator import draw_items, generate_arena_valuations
-
-
-@dataclass
-class TeamGameResult:
-    """What a game brought a team; utility is the sum of value − price over the items it won."""
-
-    team_id: str
-    utility: float
-    budget_spent: float
-    items_won: list[str]
-    valuation_vector: dict[str, float]
-    max_single_item_utility: float
-    """The highest value − price among the items won; 0 without one."""
-
-    def as_json(self) -> dict[str, Any]:
-        """The result as a game file has it, under the team's id."""
-        shown = asdict(self)
-        del shown["team_id"]
-        return shown
-
-
-@dataclass
-class GameResult:
-    """A whole game, as it is stored; everything but `timestamp` and the seconds in it follows from the bids."""
-
-    game_id: str
-    arena_id: str
-    stage: int
-    timestamp: datetime
-    team_results: dict[str, TeamGameResult]
-    auction_log: list[dict[str, Any]]
-    """Entries of `AuctionRound.log_entry`, in the order of the auction."""
-    failures: list[dict[str, Any]] = field(default_factory=list)
-    """team_id, round (from 1; 0: before the first, None: after the last), error, where, text of every error.
-
-    waited_seconds as well, if an answer was late because others had the CPU.
-    """
-
-    def as_json(self) -> dict[str, Any]:
-        """The content of a game file."""
-        return {
-            "game_id": self.game_id,
-            "arena_id": self.arena_id,
-            "stage": self.stage,
-            "timestamp": self.timestamp.isoformat(),
-            "team_results": {team: result.as_json() for team, result in self.team_results.items()},
-            "auction_log": self.auction_log,
-            "failures": self.failures,
-        }
 
 
 class Ledger:
@@ -87,10 +37,9 @@ class Ledger:
         self.gains[team][item] = self._valuations[team][item] - price
 
     def results(self) -> dict[str, TeamGameResult]:
-        """The result of each team."""
+        """Return the result of each team."""
         return {
             team: TeamGameResult(
-                team_id=team,
                 utility=sum(gains.values(), 0.0),
                 budget_spent=self._spent[team],
                 items_won=list(gains),
@@ -121,17 +70,18 @@ class Game:
         self._agents, self._rules, self._seeds = agents, rules, seeds
         self.valuations = valuations or generate_arena_valuations(agents, rules, seeds)
         self.items = list(items) if items is not None else draw_items(rules, seeds)
-        self._failures: list[dict[str, Any]] = []
+        self._failures: list[Failure] = []
 
     def play(self) -> GameResult:
         """Play all rounds. Agents may do what they like: none of them can stop the game."""
-        timestamp = datetime.now(UTC)
+        timestamp = datetime.now(UTC).isoformat()
         self._start()
-        ledger, log, ties = Ledger(self.valuations, self._rules), [], tie_stream(self._seeds)
+        ledger, ties = Ledger(self.valuations, self._rules), tie_stream(self._seeds)
+        log: list[RoundRecord] = []
         for number, item_id in enumerate(self.items, start=1):
             round_ = AuctionRound(item_id, ledger.budgets, ties, self._rules.bid_decimals).run(self._agents)
             ledger.book(round_)
-            log.append({"round": number, **round_.log_entry()})
+            log.append(round_.record(number))
             for team, agent in self._agents.items():
                 agent.notify(item_id, round_.winner, round_.price)
                 self._keep(team, number, round_.answers[team])
@@ -160,25 +110,17 @@ class Game:
         """Note an error where it happens; later requests of an agent that is out have no time and no text."""
         if answer.update_failed:
             error, text = answer.update_failed
-            update = {"error": error, "where": "update_after_each_round", "text": text}
-            self._failures.append({"team_id": team, "round": round_, **update})
+            self._failures.append(Failure(team, round_, error, "update_after_each_round", text))
         if answer.error and answer.seconds is not None:
-            failure: dict[str, Any] = {"error": answer.error, "where": answer.where, "text": answer.text}
-            if answer.held_up:
-                failure["waited_seconds"] = answer.waited_seconds
-            self._failures.append({"team_id": team, "round": round_, **failure})
-
-
-def valuation_sum(valuation_vector: Mapping[str, float], items_won: Iterable[str]) -> float:
-    """What the items that a team won are worth to it: its utility and what it spent."""
-    return sum((valuation_vector[item] for item in items_won), 0.0)
+            waited = answer.waited_seconds if answer.held_up else None
+            self._failures.append(Failure(team, round_, answer.error, answer.where, answer.text, waited))
 
 
 def tie_stream(seeds: GameSeeds) -> Callable[[], np.random.Generator]:
-    """The stream that decides between equal bids in a game, made when it is first needed."""
+    """Return the stream that decides between equal bids; it is made when it is first needed."""
     return cache(seeds.ties)
 
 
 def _place(item_id: str) -> tuple[int, str]:
-    """Sorts item_2 before item_10."""
+    """Return a sort key that puts item_2 before item_10."""
     return int("".join(filter(str.isdigit, item_id)) or 0), item_id

@@ -29,12 +29,12 @@ class Purpose(IntEnum):
 
 
 def stream_seed(seed: int, *place: int, whose: str = "") -> int:
-    """256 bits for the stream at `place`, and there for `whose`, that cannot be calculated back to `seed`."""
+    """Derive 256 bits for the stream at `place` and for `whose`, from which `seed` cannot be calculated."""
     return _leaf(_spawned(seed, *place), whose)
 
 
 def stream(seed: int, *place: int) -> np.random.Generator:
-    """The random numbers at `place`."""
+    """Return the generator of the stream at `place`."""
     return _generator(stream_seed(seed, *place))
 
 
@@ -61,27 +61,27 @@ class GameSeeds:
     valuations_per: str = "game"
 
     def categories(self) -> np.random.Generator:
-        """Which items are of high, low and mixed value."""
+        """Return the stream that decides which items are of high, low and mixed value."""
         return _generator(self._seed(Purpose.CATEGORIES, self._valued))
 
     def valuations(self, team_id: str) -> np.random.Generator:
-        """The values of a team: they depend neither on its seat nor on who else plays."""
+        """Return the stream of a team's values; it depends neither on the seat nor on who else plays."""
         return _generator(self._seed(Purpose.VALUATIONS, self._valued, team_id))
 
     def items(self) -> np.random.Generator:
-        """Which items are sold, and in which order."""
+        """Return the stream that decides which items are sold, and in which order."""
         return _generator(self._seed(Purpose.ITEMS, self.game))
 
     def ties(self) -> np.random.Generator:
-        """Who wins among equal bids."""
+        """Return the stream that decides between equal bids."""
         return _generator(self._seed(Purpose.TIES, self.game))
 
     def agent(self, team_id: str) -> int:
-        """What a team's `random` and numpy are seeded with for this game."""
+        """Return the seed of a team's `random` and numpy for this game."""
         return self._seed(Purpose.AGENT, self.game, team_id)
 
     def loading(self, team_id: str) -> int:
-        """What they are seeded with while the submission is imported, if that happens before this game."""
+        """Return their seed during the import of the submission, if that happens before this game."""
         return self._seed(Purpose.LOADING, self.game, team_id)
 
     @property
@@ -89,7 +89,7 @@ class GameSeeds:
         return self.game if self.valuations_per == "game" else 0
 
     def _seed(self, purpose: Purpose, game: int, team_id: str = "") -> int:
-        """As `stream_seed`; what is spawned for a purpose is kept, as all teams need it."""
+        """Return `stream_seed` of the place; the part that all teams share is kept."""
         if (purpose, game) not in self._kept:
             self._kept[purpose, game] = _spawned(self.seed, self.stage, self.arena, game, purpose)
         return _leaf(self._kept[purpose, game], team_id)

@@ -17,7 +17,7 @@ def item_ids(rules: TournamentConfig) -> list[str]:
 
 
 def draw_categories(rules: TournamentConfig, seeds: GameSeeds) -> dict[str, Category]:
-    """The category of each item, the same for all teams of an arena; an item's number does not tell it."""
+    """Draw the category of each item, the same for all teams of an arena; an item's number does not tell it."""
     kinds = ["high"] * rules.high_value_items + ["low"] * rules.low_value_items + ["mixed"] * rules.mixed_value_items
     drawn = seeds.categories().permutation(len(kinds)).tolist()
     return dict(zip(item_ids(rules), (kinds[i] for i in drawn), strict=True))
@@ -26,7 +26,7 @@ def draw_categories(rules: TournamentConfig, seeds: GameSeeds) -> dict[str, Cate
 def generate_valuation_vector(
     team_id: str, categories: Mapping[str, Category], rules: TournamentConfig, seeds: GameSeeds
 ) -> dict[str, float]:
-    """What each item is worth to `team_id`: independent uniform draws from the range of the item's category."""
+    """Draw the value of each item for `team_id`, independently and uniformly from the range of its category."""
     ranges = {"high": rules.high_value_range, "low": rules.low_value_range, "mixed": rules.mixed_value_range}
     draws = seeds.valuations(team_id).random(len(categories)).tolist()
     values = {}
@@ -39,12 +39,12 @@ def generate_valuation_vector(
 def generate_arena_valuations(
     team_ids: Iterable[str], rules: TournamentConfig, seeds: GameSeeds
 ) -> dict[str, dict[str, float]]:
-    """The valuation vectors of all teams of an arena, over the same categories."""
+    """Draw the valuation vectors of all teams of an arena, over the same categories."""
     categories = draw_categories(rules, seeds)
     return {team_id: generate_valuation_vector(team_id, categories, rules, seeds) for team_id in team_ids}
 
 
 def draw_items(rules: TournamentConfig, seeds: GameSeeds) -> list[str]:
-    """The items that are sold in a game, in the order of the auction: each subset and order equally likely."""
+    """Draw the items of a game in the order of the auction; each subset and order is equally likely."""
     items = item_ids(rules)
     return [items[i] for i in seeds.items().permutation(len(items))[: rules.auction_rounds].tolist()]

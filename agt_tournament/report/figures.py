@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from agt_tournament.tournament.registration import Team
+from agt_tournament.tournament import Team
 from generative_auctions.plotting import (
     INK,
     MUTED,
@@ -41,7 +41,7 @@ _LATIN = 0x250  # letters below it are in the font of every figure
 
 
 def team_label(team: Team) -> str:
-    """The team's name, or its id where the name has letters that the figures' font may lack."""
+    """Return the team's name, or its id where the name has letters that the figures' font may lack."""
     drawable = all(ord(letter) < _LATIN for letter in team.team_name)
     return cut(team.team_name if drawable else team.team_id, 24)
 
@@ -49,7 +49,7 @@ def team_label(team: Team) -> str:
 def utilities(
     names: Sequence[str], means: Sequence[Estimate], games: int, place: str, score: str = "utility"
 ) -> Figure:
-    """Mean utility a game of each team, a line for each in the order given; `place` names the arena.
+    """Draw the mean utility a game of each team, a line for each in the order given; `place` names the arena.
 
     `score` says what it is a mean of, where that is not the utility alone.
     """
@@ -63,7 +63,7 @@ def utilities(
 
 
 def prices(paths: np.ndarray, mean: Sequence[Estimate], place: str) -> Figure:
-    """The price of each round: `paths` (games, rounds) as thin lines if they are few, and their `mean`."""
+    """Draw the price of each round: `paths` (games, rounds) as thin lines if they are few, and their `mean`."""
     games, rounds = paths.shape
     single = f"Thin lines: {count(games, 'game')}. " if 1 < games <= _MOST_PATHS else ""
     band = f"Thick line and band: mean over {count(games, 'game')} and {BOOTSTRAP}, round by round."
@@ -79,7 +79,7 @@ def prices(paths: np.ndarray, mean: Sequence[Estimate], place: str) -> Figure:
 
 
 def budgets(lines: Mapping[str, Sequence[Estimate]], games: int, place: str) -> Figure:
-    """Mean budget left before the first round and after each, a line for each team by its label, best first."""
+    """Draw the mean budget left before the first round and after each, a line for each team, best first."""
     note = f"Means over {count(games, 'game')}; bands: {BOOTSTRAP}, round by round."
     if len(lines) > _MOST_LINES:
         note = f"Grey: teams ranked below {_MOST_LINES}, without bands. {note}"
@@ -100,7 +100,7 @@ def budgets(lines: Mapping[str, Sequence[Estimate]], games: int, place: str) -> 
 def efficiency_and_revenue(
     labels: Sequence[str], efficiency: Sequence[Estimate], revenue: Sequence[Estimate], games: Sequence[int]
 ) -> Figure:
-    """Allocative efficiency and revenue a game, a line for each arena; `games` are each arena's."""
+    """Draw allocative efficiency and revenue a game, a line for each arena; `games` counts each arena's games."""
     note = f"Means over {sizes(games, 'game')} of an arena; bars: {BOOTSTRAP}."
     labels, pairs, note = _first(labels, list(zip(efficiency, revenue, strict=True)), note, "arenas")
     figure = framed("Allocative efficiency and revenue by arena", note, width=WIDTH, height=_height(labels))
@@ -114,7 +114,7 @@ def efficiency_and_revenue(
 
 
 def _first(names: Sequence[str], values: Sequence[T], note: str, of: str) -> tuple[Sequence[str], Sequence[T], str]:
-    """As many lines as can be read, and a note that says so."""
+    """Return as many lines as can be read, and a note that says so."""
     if len(names) <= _MOST_ROWS:
         return names, values, note
     return names[:_MOST_ROWS], values[:_MOST_ROWS], f"The first {_MOST_ROWS} of {len(names):,} {of}. {note}"
@@ -125,7 +125,7 @@ def _height(names: Sequence[str]) -> float:
 
 
 def _dots(axes: Axes, names: Sequence[str], means: Sequence[Estimate], from_zero: bool = True) -> None:
-    """Means with intervals, one line each."""
+    """Draw means with intervals, one line each."""
     categories(axes, names)
     if from_zero:
         within = limits(means)

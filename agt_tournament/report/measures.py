@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from agt_tournament.config import UTILITY_ALONE, ScoringWeights
-from agt_tournament.game.auction_engine import NOBODY
+from agt_tournament.game import NOBODY, GameResult, RoundRecord
+from agt_tournament.tournament import StageData
 from agt_tournament.tournament.ratings import DRAWS, LEVEL
 from generative_auctions.plotting import Estimate
 from generative_auctions.text import count
-
-if TYPE_CHECKING:
-    from agt_tournament.tournament.results_manager import StageData
-
-Games = Sequence[Mapping[str, Any]]
-"""Contents of an arena's game files, game 1 first."""
 
 _MOST_CELLS = 4_000_000  # of the table of draws × games that is held at once
 _WORK = 0.01  # seconds of CPU time; what takes less is not late on any machine
@@ -41,37 +35,37 @@ class Economy:
     """(games,): the sum of a game's prices."""
 
 
-def economy_of(games: Games) -> Economy:
-    """The arrays of an arena's `games`, all of them with the same number of rounds."""
-    seats = tuple(games[0]["team_results"])
-    prices = np.array([[entry["price"] for entry in game["auction_log"]] for game in games], dtype=float)
+def economy_of(games: Sequence[GameResult]) -> Economy:
+    """Return the arrays of an arena's `games`, which all have the same number of rounds."""
+    seats = tuple(games[0].team_results)
+    prices = np.array([[entry.price for entry in game.auction_log] for game in games], dtype=float)
     return Economy(
         seats=seats,
         prices=prices,
-        budgets=np.array([budgets_left(game["auction_log"], seats) for game in games], dtype=float),
+        budgets=np.array([budgets_left(game.auction_log, seats) for game in games], dtype=float),
         efficiency=np.array([allocative_efficiency(game) for game in games], dtype=float),
         revenue=prices.sum(axis=1),
     )
 
 
-def budgets_left(log: Sequence[Mapping[str, Any]], seats: Sequence[str]) -> list[list[float]]:
-    """(rounds + 1, teams): the budgets before the first round and after each."""
-    before = [[entry["caps"][team] for team in seats] for entry in log]
+def budgets_left(log: Sequence[RoundRecord], seats: Sequence[str]) -> list[list[float]]:
+    """Return the budgets before the first round and after each: (rounds + 1, teams)."""
+    before = [[entry.caps[team] for team in seats] for entry in log]
     last = log[-1]
-    return [*before, [last["caps"][team] - last["price"] * (team == last["winner"]) for team in seats]]
+    return [*before, [last.caps[team] - last.price * (team == last.winner) for team in seats]]
 
 
-def allocative_efficiency(game: Mapping[str, Any]) -> float:
-    """Sum of the winners' valuations over that of the highest valuations, of all items auctioned; NaN for 0 of 0.
+def allocative_efficiency(game: GameResult) -> float:
+    """Return the sum of the winners' valuations divided by that of the highest valuations; NaN for 0 of 0.
 
     The best assignment gives each item to who values it most: values add up, and money only changes hands.
     """
-    values = [result["valuation_vector"] for result in game["team_results"].values()]
-    best = sum(max(own[entry["item_id"]] for own in values) for entry in game["auction_log"])
+    values = [result.valuation_vector for result in game.team_results.values()]
+    best = sum(max(own[entry.item_id] for own in values) for entry in game.auction_log)
     reached = sum(
-        game["team_results"][entry["winner"]]["valuation_vector"][entry["item_id"]]
-        for entry in game["auction_log"]
-        if entry["winner"] != NOBODY
+        game.team_results[entry.winner].valuation_vector[entry.item_id]
+        for entry in game.auction_log
+        if entry.winner != NOBODY
     )
     return reached / best if best > 0 else float("nan")
 
@@ -80,7 +74,7 @@ def allocative_efficiency(game: Mapping[str, Any]) -> float:
 
 
 def mean_estimates(values: np.ndarray, seed: int = 0) -> list[Estimate]:
-    """The mean of each column of `values` (games, columns) with its percentile bootstrap interval.
+    """Return the mean of each column of `values` (games, columns) with its percentile bootstrap interval.
 
     Whole games are drawn with replacement, `ratings.DRAWS` times and the same for all columns; one game alone has no
     interval.
@@ -100,7 +94,7 @@ def mean_estimates(values: np.ndarray, seed: int = 0) -> list[Estimate]:
 
 
 def mean_estimate(values: np.ndarray) -> Estimate:
-    """The mean over games of `values` (games,), as `mean_estimates`; games where it is not known are left out."""
+    """Return the mean of `values` (games,) with its interval, as `mean_estimates`; unknown values are left out."""
     return mean_estimates(values[np.isfinite(values), None])[0]
 
 
@@ -108,12 +102,12 @@ def mean_estimate(values: np.ndarray) -> Estimate:
 
 
 def used_seconds(rounds: pd.DataFrame) -> pd.Series:
-    """CPU time of each answer, which is what is limited; wall time where that is not known, NaN without an answer."""
+    """Return the CPU time of each answer, which is limited; wall time where it is unknown, NaN without an answer."""
     return rounds["cpu_seconds"].astype(float).fillna(rounds["seconds"].astype(float))
 
 
 def conduct(rounds: pd.DataFrame) -> pd.DataFrame:
-    """By team_id, of rows of `StageData.rounds`: how its agent answered.
+    """Summarize by team_id how each agent answered, from rows of `StageData.rounds`.
 
     Columns rounds, capped (bids cut down to the budget), lost (rounds in which an error cost the bid), median_seconds
     and max_seconds (of an answer, as `used_seconds`; NaN without any).
@@ -144,7 +138,7 @@ class Load:
 
     @classmethod
     def of(cls, stages: Sequence[StageData]) -> Load:
-        """Of all games of `stages`."""
+        """Measure the load in all games of `stages`."""
         late = pd.concat([stage.failures[stage.failures["error"] == "timeout"] for stage in stages])
         columns = ["seconds", "cpu_seconds", "waited_seconds"]
         bids = pd.concat([stage.rounds[columns].astype(float) for stage in stages])
@@ -176,14 +170,14 @@ class Load:
 
 
 def when(round_: Any) -> str:
-    """Where in a game an error was: `round_` counts from 1, 0 is before the first, missing after the last."""
+    """Say where in a game an error was: `round_` counts from 1, 0 is before the first, missing after the last."""
     if pd.isna(round_):
         return "after the last round"
     return f"round {round_}" if round_ else "before the first round"
 
 
 def no_formula(text: Any) -> Any:
-    """`text` such that no spreadsheet runs it: an agent may have chosen it."""
+    """Return `text` such that no spreadsheet runs it: an agent may have chosen it."""
     return f"'{text}" if isinstance(text, str) and text.startswith(_FORMULA) else text
 
 
@@ -191,30 +185,20 @@ def no_formula(text: Any) -> Any:
 
 
 def known(value: Any) -> Any:
-    """A number of a table for a template: None in place of NaN."""
+    """Return a number of a table for a template: None in place of NaN."""
     return None if pd.isna(value) else value
 
 
 def shown(estimate: Estimate) -> dict[str, float | None]:
-    """An estimate for a template: mean, low, high, None for what is not known."""
+    """Return mean, low and high of an estimate for a template, None where unknown."""
     return {name: known(value) for name, value in estimate._asdict().items()}
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table, None for what is missing."""
+    """Return the rows of a table, None for what is missing."""
     return [{str(name): known(value) for name, value in row.items()} for row in table.to_dict("records")]
 
 
-def headline(rules: Mapping[str, Any]) -> str:
-    """What every page of a competition with these `rules` is headed with."""
-    return str(rules.get("title") or "Bidding competition")
-
-
-def score_word(weights: ScoringWeights) -> str:
-    """What games are ranked by: ``utility``, or ``score`` where `weights` weigh more than that."""
-    return "utility" if weights == UTILITY_ALONE else "score"
-
-
 def stage_title(number: int) -> str:
-    """What a stage is called."""
+    """Return the title of a stage."""
     return {1: "Qualification", 2: "Championship"}.get(number, f"Stage {number}")

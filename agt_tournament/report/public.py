@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from agt_tournament.report.measures import headline, records, score_word, stage_title
-from agt_tournament.tournament.registration import SetAside
-from agt_tournament.tournament.results_manager import StageData
+from agt_tournament.report.measures import records, stage_title
+from agt_tournament.report.results import Results
+from agt_tournament.tournament import StageData
 from generative_auctions.files import write_atomic
 from generative_auctions.page import render
 from generative_auctions.text import count, sizes
@@ -21,42 +20,35 @@ SHOWN = "places"
 """What the page shows unless `tournament.public` says otherwise."""
 
 
-def write_standings(
-    run_dir: Path,
-    stages: Sequence[StageData],
-    boards: Mapping[int, pd.DataFrame],
-    settings: Mapping[str, Any] | None = None,
-    set_aside: Sequence[SetAside] = (),
-) -> None:
-    """Write ``public/standings.html`` under `run_dir`, or remove it where `settings` say ``public: none``.
+def write_standings(results: Results) -> None:
+    """Write ``public/standings.html``, or remove it where the rules say ``public: none``.
 
-    The arguments are as for the staff's page. It has no bids, no valuations and no errors. Points are whole numbers:
-    with the public prices a team's exact total tells what the items that it won are worth to it.
+    It has no bids, no valuations and no errors. Points are whole numbers: with the public prices a team's exact total
+    tells what the items that it won are worth to it.
     """
-    rules = (settings or {}).get("tournament", {})
-    shown = rules.get("public") or SHOWN
+    shown = results.rules.get("public") or SHOWN
     if shown == "none":
-        (run_dir / PAGE).unlink(missing_ok=True)
+        (results.run_dir / PAGE).unlink(missing_ok=True)
         return
     html = render(
         "agt_tournament.report",
         "standings.html.j2",
-        name=headline(rules),
-        stages=[_stage(stage, boards[stage.number]) for stage in reversed(stages)],
-        set_aside=[aside.team for aside in set_aside],
+        name=results.title,
+        stages=[_stage(stage, results.boards[stage.number]) for stage in reversed(results.stages)],
+        set_aside=[aside.team for aside in results.set_aside],
         points=shown == "points",
-        score=score_word(stages[-1].weights),
+        score=results.score,
     )
-    write_atomic(run_dir / PAGE, html)
+    write_atomic(results.run_dir / PAGE, html)
 
 
 def standings_page(run_dir: Path) -> Path | None:
-    """The page under `run_dir`; None where there shall be none."""
+    """Return the path of the page under `run_dir`; None if there is no page."""
     return run_dir / PAGE if (run_dir / PAGE).exists() else None
 
 
 def _stage(stage: StageData, board: pd.DataFrame) -> dict[str, Any]:
-    """What the page shows of a stage: of each team its name, place and points, and whether it goes on."""
+    """Return what the page shows of a stage: name, place and points of each team, and whether it advances."""
     columns = ["rank", "team_id", "team_name", "filler", "advances", "total_score"]
     arenas = [
         {"label": str(arena_id).replace("_", " "), "rows": records(rows[columns])}

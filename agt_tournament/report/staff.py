@@ -9,29 +9,26 @@ from typing import Any
 
 import pandas as pd
 
-from agt_tournament.game.auction_engine import in_words
+from agt_tournament.game import in_words
 from agt_tournament.report import figures
 from agt_tournament.report.measures import (
     Economy,
     Load,
     conduct,
     economy_of,
-    headline,
     mean_estimate,
     mean_estimates,
     records,
-    score_word,
     shown,
     stage_title,
     when,
 )
-from agt_tournament.tournament import ratings
-from agt_tournament.tournament.registration import SetAside, Team
-from agt_tournament.tournament.results_manager import StageData
+from agt_tournament.report.results import Results, score_word
+from agt_tournament.tournament import StageData, Team, ratings
 from generative_auctions.files import write_atomic
 from generative_auctions.page import drawings, render
 from generative_auctions.plotting import Estimate, save_figure
-from generative_auctions.text import count, sizes
+from generative_auctions.text import count, shortened, sizes
 
 PAGE = Path("analytics") / "competition_report.html"
 
@@ -39,6 +36,7 @@ _MOST_RIVALS = 20  # of the pairwise table of an arena
 _OPEN_ARENAS = 3  # of a stage that are unfolded at once
 _MOST_ARENAS = 12  # of a stage that are listed without another fold
 _LETTERS = 160  # of an error's message
+_OF_CONDUCT = ["team_id", "asked", "seconds", "cpu_seconds", "note"]  # columns of the rounds
 _SANDBOX = {
     "bubblewrap": "bubblewrap, each agent in namespaces of its own",
     "landlock": "landlock, each agent restricted by the kernel",
@@ -46,46 +44,40 @@ _SANDBOX = {
 }
 
 
-def generate_analytics_report(
-    run_dir: Path,
-    stages: Sequence[StageData],
-    boards: Mapping[int, pd.DataFrame],
-    settings: Mapping[str, Any] | None = None,
-    set_aside: Sequence[SetAside] = (),
-) -> Path:
-    """Write ``analytics/competition_report.html`` and ``analytics/figures/`` under `run_dir`; the page's path.
+def generate_analytics_report(results: Results) -> Path:
+    """Write ``analytics/competition_report.html`` and ``analytics/figures/``.
 
-    `boards` are the leaderboards of `stages` by number, as `generate_stage_leaderboard` makes them; `settings` what
-    config.yaml of the run directory holds, for the head of the page; `set_aside` are teams that did not play.
+    Returns:
+        The path of the page.
     """
-    settings = settings or {}
-    arenas = [arena for stage in reversed(stages) for arena in _arenas(stage, boards[stage.number])]
-    rules = settings.get("tournament", {})
-    drawn = drawings(_write_figures(run_dir / PAGE.parent / "figures", arenas))
+    stages, page = results.stages, results.run_dir / PAGE
+    arenas = [arena for stage in reversed(stages) for arena in _arenas(stage, results.boards[stage.number])]
+    drawn = drawings(_write_figures(page.parent / "figures", arenas))
     teams = {team_id: team for stage in stages for team_id, team in stage.teams.items()}
-    rounds, failures = (pd.concat(tables, ignore_index=True) for tables in _tables(stages))
+    rounds = pd.concat([stage.rounds[_OF_CONDUCT] for stage in stages], ignore_index=True)
+    failures = pd.concat([stage.failures for stage in stages], ignore_index=True)
     load = Load.of(stages)
     html = render(
         "agt_tournament.report",
         "competition_report.html.j2",
-        name=headline(rules),
-        score=score_word(stages[-1].weights),
-        set_aside=set_aside,
-        facts=_facts(stages, teams, settings, len(set_aside)) | _machine(load),
+        name=results.title,
+        score=results.score,
+        set_aside=results.set_aside,
+        facts=_facts(results, teams) | ({"machine": str(load)} if load.known else {}),
         sections=[_section(stage, arenas) for stage in reversed(stages)],
         open_arenas=_OPEN_ARENAS,
         most_arenas=_MOST_ARENAS,
-        champion=_champion(stages, boards),
+        champion=records(results.boards[2].head(1))[0] if 2 in results.boards else None,
         final=arenas[0].content if len(stages[-1].games) == 1 else None,
         errors=_errors(failures, teams),
         n_errors=len(failures),
         conduct=_conduct(rounds, teams),
-        limit=rules.get("bid_timeout_seconds"),
+        limit=results.rules.get("bid_timeout_seconds"),
         figures=drawn,
         n_teams=sum(not team.filler for team in teams.values()),
     )
-    write_atomic(run_dir / PAGE, html)
-    return run_dir / PAGE
+    write_atomic(page, html)
+    return page
 
 
 # --- arenas ----------------------------------------------------------------------------------------------
@@ -102,6 +94,8 @@ class _Arena:
     score: str
     """What its games are ranked by."""
     economy: Economy
+    efficiency: Estimate
+    revenue: Estimate
     board: pd.DataFrame
     labels: Sequence[str]
     """For figures, in the order of `board`."""
@@ -109,7 +103,7 @@ class _Arena:
 
 
 def _arenas(stage: StageData, board: pd.DataFrame) -> list[_Arena]:
-    """The arenas of a stage, in order."""
+    """Return the arenas of a stage, in order."""
     boards = dict(iter(board.groupby("arena_id", sort=False)))
     return [_arena(stage, arena_id, boards[arena_id]) for arena_id in stage.games]
 
@@ -119,14 +113,15 @@ def _arena(stage: StageData, arena_id: str, board: pd.DataFrame) -> _Arena:
     order, key = list(board["team_id"]), f"stage{stage.number}_{arena_id}"
     name = arena_id.replace("_", " ")
     title = stage_title(stage.number).lower()
+    efficiency, revenue = mean_estimate(economy.efficiency), mean_estimate(economy.revenue)
     content = {
         "key": key,
         "arena_id": arena_id,
         "label": name,
         "games": len(economy.prices),
         "rows": records(board),
-        "efficiency": shown(mean_estimate(economy.efficiency)),
-        "revenue": shown(mean_estimate(economy.revenue)),
+        "efficiency": shown(efficiency),
+        "revenue": shown(revenue),
         "price": shown(mean_estimate(economy.prices.mean(axis=1))),
         "pairs": _pairs(stage.scores(arena_id), economy.seats, order[:_MOST_RIVALS]),
         "pairs_left": max(len(order) - _MOST_RIVALS, 0),
@@ -137,6 +132,8 @@ def _arena(stage: StageData, arena_id: str, board: pd.DataFrame) -> _Arena:
         place=title if stage.number == 2 else f"{title}, {name}",
         score=score_word(stage.weights),
         economy=economy,
+        efficiency=efficiency,
+        revenue=revenue,
         board=board,
         labels=_labels([stage.teams[team] for team in order]),
         content=content,
@@ -144,7 +141,7 @@ def _arena(stage: StageData, arena_id: str, board: pd.DataFrame) -> _Arena:
 
 
 def _labels(teams: Sequence[Team]) -> list[str]:
-    """A label for each team, with its id where two are alike."""
+    """Return a label for each team, with its id where two are alike."""
     labels = [figures.team_label(team) for team in teams]
     return [
         f"{label} ({team.team_id})" if labels.count(label) > 1 else label
@@ -153,7 +150,7 @@ def _labels(teams: Sequence[Team]) -> list[str]:
 
 
 def _pairs(scores: Any, seats: Sequence[str], order: Sequence[str]) -> list[dict[str, Any]]:
-    """A row for each team of `order`: how often it ended above each of them; None beside itself."""
+    """Return a row for each team of `order`: how often it ended above each of them, None beside itself."""
     columns = [seats.index(team) for team in order]
     table = ratings.pairwise(scores[:, columns], order)
     cells = {(row["team_id"], row["rival_id"]): row for row in table.to_dict("records")}
@@ -161,7 +158,7 @@ def _pairs(scores: Any, seats: Sequence[str], order: Sequence[str]) -> list[dict
 
 
 def _section(stage: StageData, arenas: Sequence[_Arena]) -> dict[str, Any]:
-    """What the page shows of a stage."""
+    """Return what the page shows of a stage."""
     own = [arena.content for arena in arenas if arena.stage == stage.number]
     games = sizes([arena["games"] for arena in own], "game")
     several = len(own) > 1
@@ -173,17 +170,11 @@ def _section(stage: StageData, arenas: Sequence[_Arena]) -> dict[str, Any]:
     }
 
 
-def _champion(stages: Sequence[StageData], boards: Mapping[int, pd.DataFrame]) -> dict[str, Any] | None:
-    """The leaderboard's first row of stage 2, if that was played."""
-    final = boards.get(2)
-    return None if final is None else records(final.head(1))[0]
-
-
 # --- figures ---------------------------------------------------------------------------------------------
 
 
 def _write_figures(folder: Path, arenas: Sequence[_Arena]) -> dict[str, dict[str, Path]]:
-    """The figures of each arena, and one over all arenas: paths by name and suffix."""
+    """Draw the figures of each arena, and one over all arenas; return paths by name and suffix."""
     written = {}
     for arena in arenas:
         for kind, figure in _figures_of(arena).items():
@@ -191,8 +182,8 @@ def _write_figures(folder: Path, arenas: Sequence[_Arena]) -> dict[str, dict[str
     if len(arenas) > 1:
         figure = figures.efficiency_and_revenue(
             [arena.place for arena in arenas],
-            [_estimate(arena.content["efficiency"]) for arena in arenas],
-            [_estimate(arena.content["revenue"]) for arena in arenas],
+            [arena.efficiency for arena in arenas],
+            [arena.revenue for arena in arenas],
             [arena.content["games"] for arena in arenas],
         )
         written["efficiency_and_revenue"] = save_figure(figure, folder, "efficiency_and_revenue")
@@ -213,21 +204,11 @@ def _figures_of(arena: _Arena) -> dict[str, Any]:
     }
 
 
-def _estimate(content: Mapping[str, Any]) -> Estimate:
-    return Estimate.of(content, low="low", high="high")
-
-
 # --- agents ----------------------------------------------------------------------------------------------
 
 
-def _tables(stages: Sequence[StageData]) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
-    """What is read of every stage's rounds, and its failures."""
-    columns = ["team_id", "asked", "seconds", "cpu_seconds", "note"]
-    return [stage.rounds[columns] for stage in stages], [stage.failures for stage in stages]
-
-
 def _errors(failures: pd.DataFrame, teams: Mapping[str, Team]) -> list[dict[str, Any]]:
-    """A row for each team and class of error, teams in the order of registration: count, first place, what it said."""
+    """Return a row for each team and class of error: count, first place and text."""
     rows = []
     kinds = [in_words(*kind) for kind in zip(failures["error"], failures["text"], strict=True)]
     grouped = dict(iter(failures.assign(error=kinds).groupby(["team_id", "error"], sort=False)))
@@ -249,14 +230,13 @@ def _errors(failures: pd.DataFrame, teams: Mapping[str, Team]) -> list[dict[str,
 
 
 def gist(text: str) -> str:
-    """The last line of a traceback, which names the error; of another text its last line too."""
+    """Return the last line of a text: of a traceback it names the error."""
     lines = text.strip().splitlines()
-    said = lines[-1].strip() if lines else ""
-    return said if len(said) <= _LETTERS else f"{said[: _LETTERS - 1]}…"
+    return shortened(lines[-1].strip() if lines else "", _LETTERS)
 
 
 def _conduct(rounds: pd.DataFrame, teams: Mapping[str, Team]) -> list[dict[str, Any]]:
-    """A row for each team, the slowest bid first."""
+    """Return a row for each team, the slowest bid first."""
     table = conduct(rounds)
     rows = [{"team": teams[team_id], **row} for team_id, row in zip(table.index, records(table), strict=True)]
     return sorted(rows, key=lambda row: (-(row["max_seconds"] or 0), row["team"].team_id))
@@ -265,16 +245,14 @@ def _conduct(rounds: pd.DataFrame, teams: Mapping[str, Team]) -> list[dict[str, 
 # --- the head of the page --------------------------------------------------------------------------------
 
 
-def _facts(
-    stages: Sequence[StageData], teams: Mapping[str, Team], settings: Mapping[str, Any], set_aside: int
-) -> dict[str, str]:
-    """Label and value, as far as `settings` say."""
-    rules, fillers = settings.get("tournament"), sum(team.filler for team in teams.values())
+def _facts(results: Results, teams: Mapping[str, Team]) -> dict[str, str]:
+    """Return label and value of each fact, as far as the settings tell."""
+    rules, fillers = results.rules, sum(team.filler for team in teams.values())
     facts = {"competition": str(rules["name"])} if rules else {}
     facts["teams"] = f"{len(teams) - fillers:,}" + (f" and {count(fillers, 'filler')}" if fillers else "")
-    if set_aside:
-        facts["set aside"] = f"{set_aside:,}"
-    for stage in stages:
+    if results.set_aside:
+        facts["set aside"] = f"{len(results.set_aside):,}"
+    for stage in results.stages:
         games = sizes([len(games) for games in stage.games.values()], "game")
         facts[f"stage {stage.number}"] = f"{count(len(stage.games), 'arena')}, {games} each"
     if rules:
@@ -286,12 +264,7 @@ def _facts(
             f"{rules['bid_timeout_seconds']:g} s of CPU time a bid, {rules['game_timeout_seconds']:g} s a game, "
             f"{rules['memory_limit_mb']} MB"
         )
-    if "sandbox" in settings:
-        sandbox = str(settings["sandbox"]["name"])
+    if "sandbox" in results.settings:
+        sandbox = str(results.settings["sandbox"]["name"])
         facts["sandbox"] = _SANDBOX.get(sandbox, sandbox)
     return facts
-
-
-def _machine(load: Load) -> dict[str, str]:
-    """How busy it was, if that is known."""
-    return {"machine": str(load)} if load.known else {}

@@ -13,21 +13,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agt_tournament.game.auction_engine import in_words
+from agt_tournament.game import TeamGameResult, in_words
 from agt_tournament.game.game_files import game_files, place_of_game, read_output
 from agt_tournament.report.measures import (
     conduct,
-    headline,
     known,
     no_formula,
     records,
-    score_word,
     stage_title,
     used_seconds,
     when,
 )
-from agt_tournament.tournament.registration import SetAside, Team
-from agt_tournament.tournament.results_manager import StageData, write_csv
+from agt_tournament.report.results import Results, score_word
+from agt_tournament.tournament import StageData, Team
+from agt_tournament.tournament.results_manager import write_csv
 from generative_auctions.files import write_atomic
 from generative_auctions.page import render
 
@@ -55,31 +54,25 @@ _MOST_BARS = 60
 _CURVE = (300, 90)  # width and height of a small curve
 
 
-def write_team_folders(
-    run_dir: Path,
-    stages: Sequence[StageData],
-    boards: Mapping[int, pd.DataFrame],
-    settings: Mapping[str, Any] | None = None,
-    set_aside: Sequence[SetAside] = (),
-) -> None:
-    """Write ``teams/<team_id>/`` under `run_dir` for every team that is no filler, to be handed to it.
+def write_team_folders(results: Results) -> None:
+    """Write a folder for each team, fillers left out.
 
-    report.html; rounds.csv with `COLUMNS`; errors.txt, if there were errors; output.txt, if its agent printed. Of a
-    team that was set aside, set_aside.txt with the reason. The arguments are as for the staff's page.
+    A folder has report.html; rounds.csv with `COLUMNS`; errors.txt, if there were errors; output.txt, if the agent
+    printed. The folder of a team that was set aside has set_aside.txt with the reason.
     """
-    for aside in set_aside:
-        write_atomic(run_dir / "teams" / aside.team.team_id / "set_aside.txt", _REASON.format(aside.reason).encode())
+    folders, stages = results.run_dir / "teams", results.stages
+    for aside in results.set_aside:
+        write_atomic(folders / aside.team.team_id / "set_aside.txt", _REASON.format(aside.reason).encode())
     parts: dict[str, list[Own]] = {}
     printed: dict[str, list[str]] = {}
     for stage in stages:
-        for team_id, own in own_parts(stage, boards[stage.number]):
+        for team_id, own in own_parts(stage, results.boards[stage.number]):
             parts.setdefault(team_id, []).append(own)
-        for team_id, text in _printed(run_dir, stage):
+        for team_id, text in _printed(results.run_dir, stage):
             printed.setdefault(team_id, []).append(text)
-    rules = (settings or {}).get("tournament", {})
     for team_id, own_stages in parts.items():
         team = next(stage.teams[team_id] for stage in stages if team_id in stage.teams)
-        _write_folder(run_dir / "teams" / team_id, team, own_stages, "".join(printed.get(team_id, [])), rules)
+        _write_folder(folders / team_id, team, own_stages, "".join(printed.get(team_id, [])), results)
 
 
 # --- what is a team's own --------------------------------------------------------------------------------
@@ -97,8 +90,8 @@ class Own:
     """What the games are ranked by."""
     standing: Mapping[str, Any]
     """Its own row of the leaderboard, as far as it follows from its own games, and its `rank` among `ranked` teams."""
-    results: Sequence[Mapping[str, Any]]
-    """Of each game: utility, budget_spent, items_won."""
+    results: Sequence[TeamGameResult]
+    """Its own result of each game."""
     rounds: pd.DataFrame
     """Its own rows of `StageData.rounds`: `COLUMNS` and team_id."""
     failures: pd.DataFrame
@@ -117,18 +110,17 @@ _STANDING = (
     "errors",
 )
 """Of a leaderboard; the chance of being first, win rate and rating depend on rivals' utilities."""
-_RESULT = ("utility", "budget_spent", "items_won")
 
 
 def own_parts(stage: StageData, board: pd.DataFrame) -> Iterator[tuple[str, Own]]:
-    """Each team's own part of `stage`, fillers left out."""
+    """Yield each team's own part of `stage`, fillers left out."""
     rounds = dict(iter(stage.rounds.groupby("team_id", sort=False)))
     failures = dict(iter(stage.failures.groupby("team_id", sort=False)))
     ranked = board[~board["filler"]]
     sizes = ranked["arena_id"].value_counts()
     for row in ranked.to_dict("records"):
         team_id, arena_id = row["team_id"], row["arena_id"]
-        results = [game["team_results"][team_id] for game in stage.games[arena_id]]
+        own = [game.team_results[team_id] for game in stage.games[arena_id]]
         yield (
             team_id,
             Own(
@@ -137,7 +129,7 @@ def own_parts(stage: StageData, board: pd.DataFrame) -> Iterator[tuple[str, Own]
                 seats=tuple(stage.seats(arena_id)),
                 score=score_word(stage.weights),
                 standing={**{name: known(row[name]) for name in _STANDING}, "ranked": int(sizes[arena_id])},
-                results=[{name: result[name] for name in _RESULT} for result in results],
+                results=own,
                 rounds=rounds[team_id],
                 failures=failures.get(team_id, stage.failures.head(0)),
             ),
@@ -145,7 +137,7 @@ def own_parts(stage: StageData, board: pd.DataFrame) -> Iterator[tuple[str, Own]
 
 
 def _printed(run_dir: Path, stage: StageData) -> Iterator[tuple[str, str]]:
-    """What each team's agent printed in an arena, each game under a heading; what is too long is cut."""
+    """Yield what each team's agent printed in an arena, each game under a heading, cut if it is too long."""
     for arena_id, games in stage.games.items():
         texts: dict[str, list[str]] = {}
         lengths: dict[str, int] = {}
@@ -167,7 +159,7 @@ def _printed(run_dir: Path, stage: StageData) -> Iterator[tuple[str, str]]:
 # --- files -----------------------------------------------------------------------------------------------
 
 
-def _write_folder(folder: Path, team: Team, stages: Sequence[Own], printed: str, rules: Mapping[str, Any]) -> None:
+def _write_folder(folder: Path, team: Team, stages: Sequence[Own], printed: str, results: Results) -> None:
     rounds = pd.concat([own.rounds[list(COLUMNS)] for own in stages], ignore_index=True)
     errors = _errors(stages)
     texts = rounds["error_text"].str.slice(0, _MOST_TEXT).map(no_formula)  # whole in errors.txt, each once
@@ -177,21 +169,21 @@ def _write_folder(folder: Path, team: Team, stages: Sequence[Own], printed: str,
     html = render(
         "agt_tournament.report",
         "team.html.j2",
-        name=headline(rules),
+        name=results.title,
         score=stages[0].score,
         team=team,
         stages=[_section(own, team.team_id) for own in reversed(stages)],
         errors=[{**error, "places": _few(error["places"])} for error in errors[:_MOST_ERRORS]],
         errors_left=max(len(errors) - _MOST_ERRORS, 0),
         timing=_timing(stages),
-        limit=rules.get("bid_timeout_seconds"),
+        limit=results.rules.get("bid_timeout_seconds"),
         printed=bool(printed),
     )
     write_atomic(folder / "report.html", html)
 
 
 def _write_or_remove(path: Path, text: str) -> None:
-    """The file is there only if there is something to say."""
+    """Write `text` to `path`, or remove the file if there is nothing to say."""
     if text:
         write_atomic(path, f"{text.rstrip()}\n".encode(errors="replace"))
     else:
@@ -202,7 +194,7 @@ def _write_or_remove(path: Path, text: str) -> None:
 
 
 def _errors(stages: Sequence[Own]) -> list[dict[str, Any]]:
-    """Errors alike in class, place in the agent and text, taken together in the order of the first: where each was."""
+    """Group errors by class, place in the agent and text, in the order of the first, with the places of each."""
     found: dict[tuple[str, str, str], dict[tuple[int, str, int], list[Any]]] = {}
     for own in stages:
         for row in own.failures.to_dict("records"):
@@ -239,14 +231,14 @@ def _whens(rounds: Sequence[Any]) -> str:
 
 
 def _described(error: Mapping[str, Any]) -> str:
-    """An error for errors.txt."""
+    """Describe an error for errors.txt."""
     times = "once" if error["count"] == 1 else f"{error['count']:,} times"
     places = "\n".join(f"  {place}" for place in error["places"])
     return f"{error['error']} in {error['where']}, {times}:\n{places}\n\n{error['text']}"
 
 
 def _few(places: Sequence[str]) -> list[str]:
-    """The first of `places`, and how many more there are."""
+    """Return the first of `places`, and how many more there are."""
     more = len(places) - _MOST_PLACES
     return [*places[:_MOST_PLACES], *([f"and in {more:,} more games"] if more > 0 else [])]
 
@@ -255,8 +247,8 @@ def _few(places: Sequence[str]) -> list[str]:
 
 
 def _section(own: Own, team_id: str) -> dict[str, Any]:
-    """What the page shows of a stage."""
-    utilities = [result["utility"] for result in own.results]
+    """Return what the page shows of a stage."""
+    utilities = [result.utility for result in own.results]
     first = own.rounds[own.rounds["game"] <= SHOWN_GAMES]
     games = [_game(own.results[number - 1], rows, team_id) for number, rows in first.groupby("game")]
     bars, per_bar = _bars(utilities)
@@ -270,7 +262,7 @@ def _section(own: Own, team_id: str) -> dict[str, Any]:
         "lowest": min(utilities),
         "median": float(np.median(utilities)),
         "highest": max(utilities),
-        "spent": float(np.mean([result["budget_spent"] for result in own.results])),
+        "spent": float(np.mean([result.budget_spent for result in own.results])),
         "capped": int(own.rounds["note"].notna().sum()),
         "lost": int(own.rounds["asked"].isna().sum()),
         "bars": bars,
@@ -279,14 +271,14 @@ def _section(own: Own, team_id: str) -> dict[str, Any]:
     }
 
 
-def _game(result: Mapping[str, Any], rows: pd.DataFrame, team_id: str) -> dict[str, Any]:
-    """A game round by round; `rows` are its rounds in order."""
+def _game(result: TeamGameResult, rows: pd.DataFrame, team_id: str) -> dict[str, Any]:
+    """Return a game round by round; `rows` are its rounds in order."""
     rounds = [{**row, "won": row["winner"] == team_id} for row in records(rows.assign(used=used_seconds(rows)))]
     budget = [rows["cap"].iloc[0], *(row["cap"] - row["price"] * row["won"] for row in rounds)]
     return {
         "number": int(rows["game"].iloc[0]),
-        "utility": result["utility"],
-        "spent": result["budget_spent"],
+        "utility": result.utility,
+        "spent": result.budget_spent,
         "won": [row for row in rounds if row["won"]],
         "rounds": rounds,
         "budget": budget,
@@ -295,7 +287,7 @@ def _game(result: Mapping[str, Any], rows: pd.DataFrame, team_id: str) -> dict[s
 
 
 def _timing(stages: Sequence[Own]) -> dict[str, Any]:
-    """How much CPU time the agent's answers took, and where the slowest was."""
+    """Return how much CPU time the agent's answers took, and where the slowest was."""
     rounds = pd.concat([own.rounds for own in stages], ignore_index=True)
     seconds = used_seconds(rounds)
     timing = records(conduct(rounds))[0]
@@ -305,7 +297,7 @@ def _timing(stages: Sequence[Own]) -> dict[str, Any]:
 
 
 def steps(budget: Sequence[float]) -> str:
-    """The points of a falling staircase in a box of `_CURVE`: `budget` before the first round and after each."""
+    """Return the points of a falling staircase in a box of `_CURVE`: `budget` before the first round and after each."""
     width, height = _CURVE
     most, rounds = max(max(budget), 1e-9), len(budget) - 1
     down = [height * (1 - left / most) for left in budget]
@@ -315,7 +307,7 @@ def steps(budget: Sequence[float]) -> str:
 
 
 def _bars(utilities: Sequence[float]) -> tuple[list[dict[str, float]], int]:
-    """Utility by game as bars in a box of `_CURVE`, and how many games each is the mean of."""
+    """Return utility by game as bars in a box of `_CURVE`, and how many games each bar is the mean of."""
     width, height = _CURVE
     per_bar = -(-len(utilities) // _MOST_BARS)
     means = [float(np.mean(utilities[first : first + per_bar])) for first in range(0, len(utilities), per_bar)]

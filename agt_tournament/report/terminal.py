@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from rich.text import Text
 
-from agt_tournament.game.auction_engine import in_words
+from agt_tournament.game import in_words
 from agt_tournament.report.measures import Load
 from generative_auctions.terminal import plain_console, plain_table
 
@@ -18,7 +18,7 @@ _OUT = plain_console(highlight=False)
 
 
 def leaderboard(stage: int, board: pd.DataFrame) -> None:
-    """The standings of a stage, arena by arena."""
+    """Print the standings of a stage, arena by arena."""
     title = "Stage 1: qualification" if stage == 1 else "Stage 2: championship"
     columns = ("", "team", "total", "mean", "95 %", "first", "rating", "errors")
     for arena_id, rows in board.groupby("arena_id", sort=False):
@@ -29,7 +29,7 @@ def leaderboard(stage: int, board: pd.DataFrame) -> None:
                 Text.assemble(row["team_name"], (" (filler)" if row["filler"] else "", "dim")),
                 f"{row['total_score']:.2f}",
                 f"{row['mean_score']:.2f}",
-                _interval(row["ci_low"], row["ci_high"]),
+                "–" if isnan(row["ci_low"]) else f"{row['ci_low']:.1f} to {row['ci_high']:.1f}",
                 _percent(row["first_chance"]),
                 f"{row['rating_mu']:.1f}±{row['rating_sigma']:.1f}",
                 str(row["errors"] or "–"),
@@ -41,7 +41,7 @@ def leaderboard(stage: int, board: pd.DataFrame) -> None:
 
 
 def failures(table: pd.DataFrame, folder: Path) -> None:
-    """One line for each team that failed, with the file that tells more."""
+    """Print one line for each team that failed, with the file that tells more."""
     if table.empty:
         return
     teams = table.groupby("team_id", sort=True)
@@ -54,18 +54,14 @@ def failures(table: pd.DataFrame, folder: Path) -> None:
 
 
 def busy(load: Load) -> None:
-    """A warning: agents were late because others had the CPU."""
+    """Warn that agents were late because others had the CPU."""
     print(f"the machine was {load}; docs/staff.md says what to do", file=sys.stderr)
 
 
 def where(page: Path, run_dir: Path, standings: Path | None) -> None:
-    """Where the results are; `standings` is the page for the class, if there is one."""
+    """Print where the results are; `standings` is the page for the class, if there is one."""
     public = f"\npublic   {standings}" if standings else ""
     _OUT.print(f"report   {page}{public}\ntables   {run_dir / 'results.xlsx'}", soft_wrap=True)
-
-
-def _interval(low: float, high: float) -> str:
-    return "–" if isnan(low) else f"{low:.1f} to {high:.1f}"
 
 
 def _percent(share: float) -> str:

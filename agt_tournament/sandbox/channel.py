@@ -20,7 +20,7 @@ _NUMBERS = struct.Struct("<512Q")
 
 
 def _drawn() -> Iterator[int]:
-    """Numbers that no agent can foresee, drawn many at a time."""
+    """Yield numbers that no agent can foresee, drawn many at a time."""
     while True:
         yield from _NUMBERS.unpack(os.urandom(_NUMBERS.size))
 
@@ -112,7 +112,7 @@ class Channel:
         return any(descriptor == self._output for descriptor, _ in self._poll.poll(0))
 
     def drain(self) -> None:
-        """Take what has been printed and not been read; of who goes on printing, no more than a socket holds."""
+        """Read printed output that is waiting; from an agent that goes on printing, no more than a socket holds."""
         for _ in range(_MOST_CHUNKS):
             if not self._drain():
                 return
@@ -123,7 +123,7 @@ class Channel:
             each.close()
 
     def _read(self) -> tuple[float, str | None, str, str] | None:
-        """Read what has come; the answer if it is whole."""
+        """Read what has come and return the answer if it is whole."""
         try:
             data = os.read(self._answers, _CHUNK)
         except BlockingIOError:
@@ -164,7 +164,7 @@ class Channel:
         self._watch(self._requests, select.POLLOUT if self._unsent else 0)
 
     def _drain(self) -> bool:
-        """Read some of what the agent has printed, so that it never waits for us; whether there was some."""
+        """Read some of what the agent has printed, so that it never waits; return whether there was some."""
         try:
             data = os.read(self._output, _CHUNK)
         except (BlockingIOError, ConnectionResetError):

@@ -26,12 +26,12 @@ class Times(TypedDict):
 
 
 def wall_seconds(limit: float) -> float:
-    """Wall time for what may take `limit` seconds of CPU time, waiting for a CPU not counted."""
+    """Return the wall time for what may take `limit` seconds of CPU time, waiting for a CPU not counted."""
     return 2 * limit + 1
 
 
 def own_seconds(times: Times) -> float:
-    """Wall time without waiting for a CPU."""
+    """Return the wall time without waiting for a CPU."""
     return times["seconds"] - (times["waited_seconds"] or 0.0)
 
 
@@ -64,7 +64,7 @@ class Meter:
             raise OverBudgetError("timeout", text, held_up=True)
 
     def times(self) -> Times:
-        """The times since the question."""
+        """Return the times since the question."""
         seconds = time.perf_counter() - self._began
         cpu = self._process.cpu_seconds() - self._cpu
         waited = self._process.waited_seconds()

@@ -68,5 +68,5 @@ def cut(text: str, most_bytes: int) -> str:
 
 
 def stored_bytes(text: str) -> int:
-    """What `text` takes in a file as a JSON string, without its quotes."""
+    """Return the bytes that `text` takes in a file as a JSON string, without its quotes."""
     return len(json.dumps(text, ensure_ascii=False).encode(errors="replace")) - 2

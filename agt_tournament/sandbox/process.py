@@ -77,7 +77,7 @@ class Process:
         self._plan = partial(sandbox.plan, submission, memory_limit_mb, self._executed.pid)
 
     def plan(self) -> dict[str, Any]:
-        """What it has to give up before it may know the submission (`walls.raise_walls`)."""
+        """Return what it has to give up before it may know the submission (`walls.raise_walls`)."""
         return self._plan()
 
     def identify(self) -> None:
@@ -103,7 +103,7 @@ class Process:
         self.cpu_seconds()  # what was used until now was not the agent's
 
     def settle(self) -> None:
-        """Now that its walls stand, stop bubblewrap's own process, which would be woken by each stop of its child."""
+        """Stop bubblewrap's own process once the walls stand: each stop of its child would wake it."""
         if self._sandbox.in_namespaces and self._executed.poll() is None:
             self._executed.send_signal(signal.SIGSTOP)
 
@@ -116,7 +116,7 @@ class Process:
             self._stopped = False
 
     def rest(self) -> None:
-        """Its turn is over: stop it, unless it waits for the channel.
+        """Stop it after its turn, unless it waits for the channel.
 
         The filter of system calls leaves nothing else to wait for, and only the organiser wakes it by writing to the
         channel or reading from it. So who does as expected is spared the two signals, a third of a turn's time. What
@@ -128,7 +128,7 @@ class Process:
                 self.stop()
 
     def stop(self) -> None:
-        """Let it run no more, whatever it waits for."""
+        """Stop it, whatever it waits for."""
         if self._sandbox.walled:
             self.send_signal(signal.SIGSTOP)
             self._stopped = True
@@ -153,7 +153,7 @@ class Process:
         return self._pid
 
     def cpu_seconds(self) -> float:
-        """CPU time so far; what was last known once it has ended."""
+        """Return the CPU time so far; what was last known once it has ended."""
         if self._pid:
             with suppress(OSError):
                 self._cpu_seconds = time.clock_gettime(~self._pid << 3 | _SCHED_CLOCK)
@@ -165,7 +165,7 @@ class Process:
         return self._cpu_seconds
 
     def waited_seconds(self) -> float | None:
-        """Time so far for which it was ready to run and had no CPU; None where the kernel does not say."""
+        """Return the time for which it was ready to run and had no CPU; None where the kernel does not say."""
         if self._schedule < 0:
             return None
         with suppress(OSError, IndexError):
@@ -173,7 +173,7 @@ class Process:
         return self._waited_seconds
 
     def resident_bytes(self) -> int:
-        """Its resident set; 0 once it has ended."""
+        """Return its resident set; 0 once it has ended."""
         with suppress(OSError, IndexError):
             return int(Path(f"/proc/{self._pid}/statm").read_text().split()[1]) * _PAGE
         return 0
@@ -181,7 +181,7 @@ class Process:
     # --- its end ---------------------------------------------------------------------------------------
 
     def death(self) -> tuple[str, str]:
-        """Error class and text for a process that has closed its channel."""
+        """Return error class and text for a process that has closed its channel."""
         self._resume_bubblewrap()
         try:
             status = self._executed.wait(timeout=1)

@@ -9,17 +9,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from agt_tournament.config import CompetitionConfig, TournamentConfig
-from agt_tournament.sandbox.agent_process import one_cpu
+from agt_tournament.sandbox.one_cpu import one_cpu
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 from agt_tournament.tournament import messages
-from agt_tournament.tournament.registration import SetAside, Team
 from agt_tournament.tournament.submissions import AGENT_FILE, Submission, read_submission, store_submission
+from agt_tournament.tournament.teams import SetAside, Team
 from agt_tournament.tournament.tournament_manager import open_agents
 from generative_auctions.errors import RequestError
 
 
 def admit(config: CompetitionConfig, teams: Sequence[Team], sandbox: Sandbox) -> tuple[list[Team], list[SetAside]]:
-    """Try the submission of each of `teams`; those that play, and those that do not.
+    """Try the submission of each of `teams` and return the teams that play and those that do not.
 
     Raises:
         RequestError: `config` refuses bad submissions and there are some, each named with its reason; or none plays.
@@ -39,14 +39,14 @@ def admit(config: CompetitionConfig, teams: Sequence[Team], sandbox: Sandbox) ->
 
 
 def refusal(key: str, value: object, teams: int, bad: Sequence[SetAside]) -> RequestError:
-    """The error that names every one of `bad` among so many `teams`."""
+    """Return the error that names every one of `bad` among so many `teams`."""
     lines = [f"{aside.team.team_id}: {aside.gist}" for aside in bad]
     remedy = "; bad_submissions=set_aside plays without them" if len(lines) < teams and key == "bad_submissions" else ""
     return RequestError(key, value, f"submissions that load; {len(lines)} of {teams} do not{remedy}", lines)
 
 
 def read_submissions(teams: Iterable[Team]) -> tuple[dict[str, Submission], list[SetAside]]:
-    """What each of `teams` handed in, by team id, and those whose submission cannot be read."""
+    """Read what each of `teams` handed in, by team id; return also the teams whose submission cannot be read."""
     submissions, bad = {}, []
     for team in teams:
         path = Path(team.agent_file_path)
@@ -60,7 +60,7 @@ def read_submissions(teams: Iterable[Team]) -> tuple[dict[str, Submission], list
 
 
 def _told(path: Path, error: RequestError) -> str:
-    """Why the submission at `path` is refused, without the organiser's folders."""
+    """Say why the submission at `path` is refused, without the organiser's folders."""
     if path.is_dir() and not (path / AGENT_FILE).exists():
         elsewhere = sorted(found.relative_to(path).as_posix() for found in path.glob(f"*/{AGENT_FILE}"))
         return f"no {AGENT_FILE} in its folder" + (f"; there is {elsewhere[0]}" if elsewhere else "")
@@ -68,7 +68,7 @@ def _told(path: Path, error: RequestError) -> str:
 
 
 def _beside(path: Path, value: object) -> str:
-    """The place of `value`, a path in the submission `path`, as seen from the folder of all submissions."""
+    """Return the place of `value`, a path in the submission `path`, relative to the folder of all submissions."""
     inside = isinstance(value, (str, Path)) and os.path.lexists(value)
     return os.path.relpath(str(value), path.parent) if inside else str(value)
 
@@ -76,7 +76,7 @@ def _beside(path: Path, value: object) -> str:
 def _load(
     submissions: Mapping[str, Submission], rules: TournamentConfig, sandbox: Sandbox, progress: Callable[[str], None]
 ) -> dict[str, str]:
-    """Why submissions do not load, by team id; whether an agent's constructor and methods work depends on the game."""
+    """Load each submission and return why it fails, by team id; constructor and methods depend on the game."""
     reasons = {}
     sandbox.prepare()
     with one_cpu(), tempfile.TemporaryDirectory(prefix="agt_admit_", ignore_cleanup_errors=True) as folder:

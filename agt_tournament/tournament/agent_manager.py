@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agt_tournament.sandbox.agent_process import DEFAULT_LIMITS, AgentProcess, Limits, StartError, one_cpu
+from agt_tournament.sandbox.agent_process import AgentProcess, StartError
+from agt_tournament.sandbox.budget import DEFAULT_LIMITS, Limits
+from agt_tournament.sandbox.one_cpu import one_cpu
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 from agt_tournament.tournament.preflight import choose
 from agt_tournament.tournament.submissions import AGENT_FILE

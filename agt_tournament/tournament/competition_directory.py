@@ -13,8 +13,10 @@ from agt_tournament.config import CompetitionConfig, SandboxConfig, TournamentCo
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 from agt_tournament.tournament import messages
 from agt_tournament.tournament.admission import read_submissions, refusal
-from agt_tournament.tournament.registration import BUNDLED, SetAside, Team, read_teams
+from agt_tournament.tournament.registration import read_teams
 from agt_tournament.tournament.submissions import Submission, digest, store_submission
+from agt_tournament.tournament.teams import SetAside, Team
+from agt_tournament.tournament.unregistered import BUNDLED
 from generative_auctions.errors import RequestError
 from generative_auctions.files import DamagedFileError, in_words
 from generative_auctions.provenance import provenance
@@ -32,7 +34,7 @@ SUBMISSIONS = "submissions"
 
 
 def registered(config: CompetitionConfig) -> list[Team]:
-    """The teams of `teams_dir`, or the bundled ones."""
+    """Read the teams of `teams_dir`, or the bundled ones."""
     return read_teams(BUNDLED if config.teams_dir is None else Path(config.teams_dir))
 
 
@@ -40,7 +42,7 @@ def registered(config: CompetitionConfig) -> list[Team]:
 def competition_directory(
     config: CompetitionConfig, teams: Sequence[Team], sandbox: Sandbox, set_aside: Sequence[SetAside] = ()
 ) -> Iterator[Path]:
-    """The run directory, held for this run, with the submissions of `teams` and the provenance in it.
+    """Hold the run directory for this run, with the submissions of `teams` and the provenance in it.
 
     `sandbox` is the tier in force, which config.yaml names in the place of ``auto``; `set_aside` are teams that do
     not play.
@@ -67,10 +69,9 @@ def competition_directory(
 
 
 def _identity(team: Team, submission: Submission | None) -> str:
-    """What two runs of one directory must share of a team; `submission` is None where it cannot be read."""
-    stamp = team.registration_timestamp
+    """Return what two runs of one directory must share of a team; `submission` is None if it cannot be read."""
     content = digest(submission.files) if submission else "unreadable"
-    return f"{content}, registered {stamp.isoformat() if stamp else 'at an unknown time'}"
+    return f"{content}, registered {team.stamp or 'at an unknown time'}"
 
 
 def _check_teams(
@@ -92,7 +93,7 @@ def _check_teams(
 
 
 def _change(then: str | None, now: str | None, copy: Path) -> str:
-    """What differs between a team's `_identity` in a run and now, and how to go on; `copy` is what played."""
+    """Say how a team's `_identity` changed since the run, and how to go on; `copy` is the submission that played."""
     if then is None:
         return "is late: to go on, take it out of the teams"
     if now is None:
@@ -104,7 +105,7 @@ def _change(then: str | None, now: str | None, copy: Path) -> str:
 
 
 def stored_decisions(run_dir: Path) -> list[SetAside] | None:
-    """Who was set aside when the competition in `run_dir` began; None where it has not."""
+    """Return who was set aside when the competition in `run_dir` began; None before that."""
     return set_aside_teams(read_competition(run_dir)) if has_begun(run_dir) else None
 
 
@@ -137,7 +138,7 @@ class _Stored(BaseModel):
 
 
 def read_competition(run_dir: Path) -> dict[str, Any]:
-    """The configuration of the competition in `run_dir`; raises `RequestError` naming the file if it is damaged."""
+    """Read the configuration of the competition in `run_dir`; raises `RequestError` if it is damaged."""
     stored = read_run(run_dir)
     if "mechanism" in stored:
         raise RequestError("run_dir", run_dir, "the directory of a competition; its config.yaml is an image auction's")
@@ -153,19 +154,19 @@ def read_competition(run_dir: Path) -> dict[str, Any]:
 
 
 def stored_teams(stored: Mapping[str, Any]) -> list[Team]:
-    """The teams of a run directory's configuration, fillers included."""
+    """Return the teams of a run directory's configuration, fillers included."""
     with _readable("roster"):
         return [Team.of_json(entry) for entry in stored["roster"]]
 
 
 def set_aside_teams(stored: Mapping[str, Any]) -> list[SetAside]:
-    """The teams of a run directory's configuration that did not play."""
+    """Return the teams of a run directory's configuration that did not play."""
     with _readable("set_aside"):
         return [SetAside.of_json(entry) for entry in stored.get("set_aside", [])]
 
 
 def rules_of(stored: Mapping[str, Any]) -> TournamentConfig:
-    """The rules that a run directory was made with."""
+    """Return the rules that a run directory was made with."""
     with _readable("tournament"):
         return TournamentConfig.model_validate(stored["tournament"])
 

@@ -9,22 +9,23 @@ from contextlib import contextmanager
 from rich.text import Text
 
 from agt_tournament.config import TournamentConfig
-from agt_tournament.sandbox.agent_process import Limits
-from agt_tournament.tournament.registration import SetAside
+from agt_tournament.sandbox.budget import Limits
 from agt_tournament.tournament.submissions import Ignored
+from agt_tournament.tournament.teams import SetAside
 from generative_auctions.terminal import plain_console
+from generative_auctions.text import count
 
 _ERR = plain_console(stderr=True, highlight=False)
 _MOST_IGNORED = 3  # files of a team
 
 
 def sandbox(tier: str) -> None:
-    """Behind which walls agents run now."""
+    """Print behind which walls agents run."""
     print(f"sandbox: {tier}", file=sys.stderr)
 
 
 def longest_game(agents: int, limits: Limits) -> None:
-    """How long a game can take at most, by what its agents may use."""
+    """Print how long a game can take at most, by what its agents may use."""
     cpu, wall = agents * limits.game_timeout_seconds, agents * limits.game_wall_seconds
     loading = agents * limits.load_timeout_seconds
     print(
@@ -35,7 +36,7 @@ def longest_game(agents: int, limits: Limits) -> None:
 
 
 def ignored(team_id: str, files: Sequence[Ignored]) -> None:
-    """A warning: files of a team's submission that do not play, in one line."""
+    """Warn of files of a team's submission that do not play, in one line."""
     if files:
         named = "; ".join(f"{file.name}: {file.reason}" for file in files[:_MOST_IGNORED])
         more = f"; and {len(files) - _MOST_IGNORED} more" if len(files) > _MOST_IGNORED else ""
@@ -45,16 +46,16 @@ def ignored(team_id: str, files: Sequence[Ignored]) -> None:
 @contextmanager
 def trying(submissions: int) -> Iterator[Callable[[str], None]]:
     """Say that submissions are loaded, and on a terminal which: what is yielded is told each team id."""
-    print(f"loading {_many(submissions, 'submission')} once, to see which would start", file=sys.stderr)
+    print(f"loading {count(submissions, 'submission')} once, to see which would start", file=sys.stderr)
     numbers = iter(range(1, submissions + 1))
     with _ERR.status("") as status:
         yield lambda team_id: status.update(Text(f"{next(numbers)} of {submissions}: {team_id}", style="dim"))
 
 
 def set_aside(teams: Sequence[SetAside]) -> None:
-    """One line for each team that does not play."""
+    """Print one line for each team that does not play."""
     if teams:
-        print(f"{_many(len(teams), 'team')} set aside, whose submissions do not load:", file=sys.stderr)
+        print(f"{count(len(teams), 'team')} set aside, whose submissions do not load:", file=sys.stderr)
     for aside in teams:
         print(f"  {aside.team.team_id}: {aside.gist}", file=sys.stderr)
 
@@ -66,9 +67,9 @@ def decided_before(teams: Sequence[SetAside]) -> None:
 
 
 def lonely_final(teams: int, rules: TournamentConfig) -> None:
-    """A warning before the first game: the final will be of one team."""
+    """Warn before the first game that the final will be of one team."""
     print(
-        f"{_many(teams, 'team')} in one arena of {rules.arena_size}: stage 2 will be its first team alone, which wins "
+        f"{count(teams, 'team')} in one arena of {rules.arena_size}: stage 2 will be its first team alone, which wins "
         "every item it bids for at the price 0. stage=1 plays without a final; a smaller tournament.arena_size makes "
         "several arenas",
         file=sys.stderr,
@@ -76,13 +77,9 @@ def lonely_final(teams: int, rules: TournamentConfig) -> None:
 
 
 def guessable(seed: int) -> None:
-    """A warning: valuations follow from the seed."""
+    """Warn that valuations follow from the seed."""
     print(
         f"seed = {seed} can be guessed by an agent, and its rivals' valuations with it. For a competition that counts: "
         "seed=random, in a new run_dir",
         file=sys.stderr,
     )
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -12,7 +12,8 @@ from agt_tournament.config import CompetitionConfig
 from agt_tournament.sandbox.inside.walls import landlock_abi
 from agt_tournament.sandbox.probe.promises import Result, broken_promises, try_promises
 from agt_tournament.sandbox.walls.sandbox import NONE, TIERS, Sandbox
-from agt_tournament.tournament.registration import Team, is_bundled
+from agt_tournament.tournament.teams import Team
+from agt_tournament.tournament.unregistered import is_bundled
 from generative_auctions.errors import RequestError
 
 _LINUX = sys.platform == "linux"
@@ -23,7 +24,7 @@ _WITHOUT_WALLS = "sandbox=none i_trust_these_agents=true runs agents that you tr
 
 
 def walls(config: CompetitionConfig, teams: Iterable[Team]) -> Sandbox:
-    """The walls for `teams`; the project's own agents are trusted where no tier holds."""
+    """Choose the walls for `teams`; the project's own agents are trusted where no tier holds."""
     trusted = config.i_trust_these_agents or all(is_bundled(team) for team in teams)
     sandbox = choose(config.sandbox.name, trusted=trusted)
     if config.sandbox.name == "auto" and sandbox.name != TIERS[0] and config.action in _TOLD:
@@ -39,7 +40,7 @@ def _tell_why_lower(chosen: str) -> None:
 
 
 def choose(name: str, *, trusted: bool) -> Sandbox:
-    """The tier called `name`, ``auto`` for the first that holds; raises `RequestError` where it does not hold.
+    """Return the tier called `name`, ``auto`` for the first that holds; raises `RequestError` if it does not hold.
 
     With `trusted` agents ``auto`` is ``none`` where nothing else holds.
     """
@@ -61,7 +62,7 @@ def choose(name: str, *, trusted: bool) -> Sandbox:
 
 
 def _remedies(reasons: Mapping[str, str]) -> str:
-    """What helps, as a sentence: only what this machine lacks.
+    """Say in a sentence what this machine lacks.
 
     Args:
         reasons: Why a tier does not hold, by tier.
@@ -90,7 +91,7 @@ def _has_libseccomp() -> bool:
 
 @cache
 def why_not(tier: str) -> str | None:
-    """Why `tier` does not hold on this machine and for this user; None if it holds."""
+    """Say why `tier` does not hold on this machine and for this user; None if it holds."""
     if not _LINUX:
         return "needs Linux"
     return broken_promises(probe(tier))

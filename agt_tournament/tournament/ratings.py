@@ -19,7 +19,7 @@ LEVEL = 0.95
 
 
 def uncertainty(scores: np.ndarray, seed: int, draws: int = DRAWS, ranked: np.ndarray | None = None) -> pd.DataFrame:
-    """Per team the mean, the ends of its percentile bootstrap interval, and the chance of being first.
+    """Return per team the mean, the ends of its percentile bootstrap interval, and the chance of being first.
 
     First is who has the highest total of the teams in the mask `ranked`, by default all.
 
@@ -50,18 +50,18 @@ def uncertainty(scores: np.ndarray, seed: int, draws: int = DRAWS, ranked: np.nd
 
 
 def top_shares(scores: np.ndarray) -> np.ndarray:
-    """One for the highest of each row, shared by those that are equal: (rows, teams)."""
+    """Give 1 to the highest of each row, shared by equal ones: (rows, teams)."""
     top = scores == scores.max(axis=1, keepdims=True)
     return top / top.sum(axis=1, keepdims=True)
 
 
 def win_rate(scores: np.ndarray) -> np.ndarray:
-    """Share of the games in which a team has the highest score; equal ones share."""
+    """Return the share of games in which a team has the highest score; equal ones share."""
     return top_shares(scores).mean(axis=0)
 
 
 def skill(scores: np.ndarray) -> pd.DataFrame:
-    """OpenSkill's rating mu ± sigma of each team after all games in order, and the ordinal mu − 3 sigma.
+    """Return OpenSkill's rating mu ± sigma of each team after all games in order, and the ordinal mu − 3 sigma.
 
     Weng and Lin's Plackett–Luce model (Journal of Machine Learning Research 12, 2011), from the ranks in each game.
     """
@@ -94,7 +94,7 @@ def pairwise(scores: np.ndarray, teams: Sequence[str]) -> pd.DataFrame:
 
 @cache
 def _wilson(wins: float, games: int) -> tuple[float, float]:
-    """Wilson's interval for a share; a half win counts as lost for the lower end and as won for the upper one."""
+    """Return Wilson's interval for a share; a half win is lost for the lower end and won for the upper one."""
     fewest, most = (stats.binomtest(int(rounded(wins)), games) for rounded in (np.floor, np.ceil))
     low, high = (test.proportion_ci(LEVEL, method="wilson") for test in (fewest, most))
     return float(low.low), float(high.high)

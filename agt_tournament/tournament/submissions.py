@@ -47,7 +47,7 @@ class Submission(NamedTuple):
 
 
 def read_submission(path: Path, key: str) -> Submission:
-    """The file or the folder `path`; raises `RequestError` naming `key`, `SubmissionError` for what lies there.
+    """Read the file or folder `path`; raises `RequestError` naming `key`, `SubmissionError` for its content.
 
     A link is refused, not followed: it could lead anywhere on the organiser's machine.
     """
@@ -80,7 +80,7 @@ def read_submission(path: Path, key: str) -> Submission:
 
 
 def _entries(folder: Path, depth: int = 0) -> Iterator[Path]:
-    """The files in `folder` and, as deep as we care to look, below it; of what is hidden only the name."""
+    """Yield the files in and below `folder`, down to a limit; hidden folders are not entered."""
     for entry in sorted(folder.iterdir()):
         if entry.name == "__pycache__":
             continue
@@ -111,7 +111,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _by_name(name: str, folder: Path) -> Ignored | None:
-    """Why the file `name` of the submission in `folder` cannot play, as far as its name tells."""
+    """Say why the file `name` of the submission in `folder` cannot play, as far as its name tells."""
     place = PurePosixPath(name)
     parts = (*place.parts[:-1], place.stem)
     if _is_hidden(place.name):
@@ -143,7 +143,7 @@ def _can_be_imported(part: str) -> bool:
 
 
 def digest(files: dict[str, bytes]) -> str:
-    """What two equal submissions share."""
+    """Return a digest that equal submissions share."""
     total = hashlib.sha256()
     for name, content in sorted(files.items()):
         total.update(f"{name}\0{len(content)}\0".encode() + content)
@@ -151,7 +151,7 @@ def digest(files: dict[str, bytes]) -> str:
 
 
 def store_submission(files: dict[str, bytes], folder: Path) -> None:
-    """Write the modules `files` to `folder`, at once or not at all; what is there stays if it is the same."""
+    """Write the modules `files` to `folder`, at once or not at all; equal content stays untouched."""
     if folder.is_dir():
         if stored_files(folder) == files:
             return
@@ -166,6 +166,6 @@ def store_submission(files: dict[str, bytes], folder: Path) -> None:
 
 
 def stored_files(folder: Path) -> dict[str, bytes]:
-    """Every file below `folder`, whether it plays or not, by its place in it."""
+    """Read every file below `folder`, whether it plays or not, by its place in it."""
     paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     return {path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else b"" for path in paths}

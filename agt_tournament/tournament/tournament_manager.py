@@ -5,18 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from agt_tournament.config import TournamentConfig
+from agt_tournament.game import Game, GameSeeds
 from agt_tournament.game.execution_log import block_log, log, logged, told
 from agt_tournament.game.game_files import check_as_played, game_digests, log_game_result, place_of_game
-from agt_tournament.game.game_manager import Game
-from agt_tournament.game.seeding import GameSeeds, Purpose, stream
-from agt_tournament.sandbox.agent_process import AgentProcess, Limits, one_cpu
+from agt_tournament.game.seeding import Purpose, stream
+from agt_tournament.sandbox.agent_process import AgentProcess
+from agt_tournament.sandbox.budget import Limits
+from agt_tournament.sandbox.one_cpu import one_cpu
 from agt_tournament.sandbox.walls.sandbox import NONE, Sandbox
 from generative_auctions.files import DamagedFileError
 from launchers import Shard, completion_of, forget
@@ -46,38 +48,66 @@ class TournamentStage:
 
     @classmethod
     def of_seats(cls, number: int, seats: Mapping[str, Sequence[str]], rules: TournamentConfig) -> TournamentStage:
-        """The stage of stored games: `seats` are the teams of each arena by its id."""
+        """Return the stage of stored games: `seats` are the teams of each arena by its id."""
         arenas = (
             Arena(number, int(arena_id.removeprefix("arena_")), tuple(teams)) for arena_id, teams in seats.items()
         )
         return cls(number, tuple(arenas), rules.stage_games(number))
 
     def blocks(self, block_games: int) -> list[Shard]:
-        """The pieces of work: games of one arena over which a team's process lives."""
-        return [
-            Shard.of(
-                {
-                    "stage": self.number,
-                    "arena": arena.number,
-                    "teams": list(arena.team_ids),
-                    "games": [first, min(first + block_games - 1, self.games)],
-                },
-                size=min(block_games, self.games - first + 1),
-            )
+        """Return the shards of the stage, one for each `Block` of at most `block_games`."""
+        blocks = [
+            Block(self.number, arena.number, list(arena.team_ids), [first, min(first + block_games - 1, self.games)])
             for arena in self.arenas
             for first in range(1, self.games + 1, block_games)
         ]
+        return [Shard.of(asdict(block), size=len(block.numbers)) for block in blocks]
+
+
+@dataclass(frozen=True)
+class Block:
+    """The payload of a shard: games of one arena over which a team's process lives."""
+
+    stage: int
+    arena: int
+    teams: list[str]
+    games: list[int]
+    """The first and the last."""
+
+    @classmethod
+    def of(cls, shard: Shard) -> Block:
+        """Read the payload of `shard`, which may hold more."""
+        return cls(*(shard.payload[each.name] for each in fields(cls)))
+
+    @property
+    def arena_id(self) -> str:
+        """The name of the arena's folder."""
+        return f"arena_{self.arena}"
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of the games."""
+        return range(self.games[0], self.games[1] + 1)
+
+    @property
+    def places(self) -> list[str]:
+        """The game files, below the run directory."""
+        return [place_of_game(self.stage, self.arena_id, number) for number in self.numbers]
+
+    def seeds(self, seed: int, number: int, rules: TournamentConfig) -> GameSeeds:
+        """Return the random streams of the game `number`."""
+        return GameSeeds(seed, self.stage, self.arena, number, rules.valuations_per)
 
 
 def draw_arenas(team_ids: Sequence[str], size: int, seed: int, stage: int = 1) -> tuple[Arena, ...]:
-    """Teams drawn into as few arenas of at most `size` as hold them all; sizes differ by one at most."""
+    """Draw teams into as few arenas of at most `size` as hold them all; sizes differ by one at most."""
     drawn = stream(seed, stage, 0, 0, Purpose.ARENAS).permutation(np.array(team_ids, dtype=object))
     parts = np.array_split(drawn, -(-len(team_ids) // size))
     return tuple(Arena(stage, number, tuple(part)) for number, part in enumerate(parts, start=1))
 
 
 def fill_arenas(arenas: Sequence[Arena], size: int, fillers: Sequence[str]) -> tuple[Arena, ...]:
-    """The arenas with `fillers`, each taken once, in the seats that are left."""
+    """Return the arenas with `fillers`, each taken once, in the seats that are left."""
     left = iter(fillers)
     return tuple(
         Arena(arena.stage, arena.number, (*arena.team_ids, *(next(left) for _ in range(size - len(arena.team_ids)))))
@@ -86,12 +116,12 @@ def fill_arenas(arenas: Sequence[Arena], size: int, fillers: Sequence[str]) -> t
 
 
 def free_seats(n_teams: int, size: int) -> int:
-    """Seats that `draw_arenas` leaves empty."""
+    """Return the number of seats that `draw_arenas` leaves empty."""
     return -(-n_teams // size) * size - n_teams
 
 
 def limits_of(rules: TournamentConfig) -> Limits:
-    """What the rules allow an agent's process."""
+    """Return what the rules allow an agent's process."""
     return Limits(
         rules.bid_timeout_seconds,
         rules.load_timeout_seconds,
@@ -104,27 +134,24 @@ def limits_of(rules: TournamentConfig) -> Limits:
 def block_player(
     run_dir: Path, submissions: Path, rules: TournamentConfig, seed: int, folder: Path, sandbox: Sandbox = NONE
 ) -> Callable[[Shard], None]:
-    """The worker of `fan_out`: plays the games of a block, stores each below `run_dir`, marks the block in `folder`.
+    """Return the worker of `fan_out`: it plays a block, stores its games below `run_dir` and records it in `folder`.
 
     `submissions` holds a folder for each team.
     """
 
     def play(shard: Shard) -> None:
-        stage, arena, team_ids = shard.payload["stage"], shard.payload["arena"], shard.payload["teams"]
-        first, last = shard.payload["games"]
-        log_file = run_dir / block_log(stage, f"arena_{arena}", first, last)
+        block = Block.of(shard)
+        log_file = run_dir / block_log(block.stage, block.arena_id, *block.games)
         sandbox.prepare()
-        with logged(log_file, f"the block of {', '.join(team_ids)}"), one_cpu(), ExitStack() as processes:
-            agents = open_agents(submissions, team_ids, rules, processes, sandbox=sandbox)
-            for game in range(first, last + 1):
-                seeds = GameSeeds(seed, stage, arena, game, rules.valuations_per)
-                game_id, arena_id = f"stage{stage}_arena_{arena}_game_{game}", f"arena_{arena}"
-                result = Game(game_id, arena_id, stage, agents, rules, seeds).play()
-                outputs = {team: agent.take_output() for team, agent in agents.items()}
-                log_game_result(run_dir / place_of_game(stage, arena_id, game), result, outputs)
-                log(log_file, *told(game, result))
-        digests = [game_digests(path) for path in _games(run_dir, shard)]
-        shard.complete(folder, {"files": digests, "sandbox": sandbox.name})
+        with logged(log_file, f"the block of {', '.join(block.teams)}"), one_cpu(), ExitStack() as processes:
+            agents = open_agents(submissions, block.teams, rules, processes, sandbox=sandbox)
+            for number, place in zip(block.numbers, block.places, strict=True):
+                game_id = f"stage{block.stage}_{block.arena_id}_game_{number}"
+                seeds = block.seeds(seed, number, rules)
+                result = Game(game_id, block.arena_id, block.stage, agents, rules, seeds).play()
+                log_game_result(run_dir / place, result, {team: agent.take_output() for team, agent in agents.items()})
+                log(log_file, *told(number, result))
+        shard.complete(folder, {"files": block_digests(run_dir, shard), "sandbox": sandbox.name})
 
     return play
 
@@ -138,7 +165,7 @@ def open_agents(
     sandbox: Sandbox = NONE,
     raised_limit_kb: int | None = None,
 ) -> dict[str, AgentProcess]:
-    """An agent for each team with a folder in `submissions`; the processes end with the context `processes`.
+    """Open an agent for each team with a folder in `submissions`; the processes end with the context `processes`.
 
     `raised_limit_kb` stands in for the limit of the texts of an agent's errors, where results are not stored.
     """
@@ -158,48 +185,44 @@ def open_agents(
 def is_played(run_dir: Path, folder: Path, shard: Shard) -> bool:
     """Whether the block is marked and its files are as they were marked."""
     mark = completion_of(folder, shard.key)
-    return mark is not None and mark.get("files") == [game_digests(path) for path in _games(run_dir, shard)]
+    return mark is not None and mark.get("files") == block_digests(run_dir, shard)
 
 
 def damaged_games(run_dir: Path, folder: Path, shard: Shard) -> list[DamagedFileError]:
-    """What is wrong with the files of a marked block; raises the error of one that is another than was played."""
-    then, paths = _digests(folder, shard), _games(run_dir, shard)
-    found = (check_as_played(path, digests) for path, digests in zip(paths, then or (), strict=False))
+    """Return the damage of a completed block's files; raises the error of a file that was replaced."""
+    then, places = _digests(folder, shard), Block.of(shard).places
+    found = (check_as_played(run_dir / place, digests) for place, digests in zip(places, then or (), strict=False))
     return [error for error in found if error]
 
 
 def unplayed(run_dir: Path, folder: Path, shards: Iterable[Shard]) -> list[Shard]:
-    """The blocks that are to be played; the mark of one whose files are damaged is taken back, which is said.
+    """Return the blocks to play; damaged files are named, and their block's completion record is removed.
 
     Raises `RequestError` for a game that is another than was played: it is not played over.
     """
     out = []
     for shard in shards:
-        marked = (
-            completion_of(folder, shard.key) is not None
-        )  # asked first: a worker of an earlier run may be playing it
+        marked = completion_of(folder, shard.key) is not None  # asked first: it may be played now
         if not is_played(run_dir, folder, shard):
             out.append(shard)
             for error in damaged_games(run_dir, folder, shard) if marked else ():
-                first, last = shard.payload["games"]
+                first, last = Block.of(shard).games
                 print(f"{error.value}: {error.problem}; games {first} to {last} are played again", file=sys.stderr)
             if marked:
                 forget(folder, shard.key)
     return out
 
 
-def _games(run_dir: Path, shard: Shard) -> list[Path]:
-    """The game files of a block."""
-    stage, arena_id = shard.payload["stage"], f"arena_{shard.payload['arena']}"
-    first, last = shard.payload["games"]
-    return [run_dir / place_of_game(stage, arena_id, game) for game in range(first, last + 1)]
+def block_digests(run_dir: Path, shard: Shard) -> list[list[str | None]]:
+    """Return the digests of a block's games as they are now."""
+    return [game_digests(run_dir / place) for place in Block.of(shard).places]
 
 
 _DIGESTS = TypeAdapter(list[tuple[str | None, str | None]])
 
 
 def _digests(folder: Path, shard: Shard) -> list[tuple[str | None, str | None]] | None:
-    """The digests of its games that a block is marked with; None without a mark, and if it is damaged."""
+    """Return the digests in a block's completion record; None if there is none, or it is damaged."""
     try:
         return _DIGESTS.validate_python((completion_of(folder, shard.key) or {}).get("files"))
     except ValidationError:

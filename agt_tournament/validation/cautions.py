@@ -25,7 +25,7 @@ _DROPPED = re.compile(r"\[([\d,]+) further bytes were dropped\]\Z")
 
 
 def find_cautions(trial: Trial) -> list[Finding]:
-    """All that there is to warn of."""
+    """Return every warning."""
     looks = (
         _out_of_time,
         _slow_start,
@@ -42,7 +42,7 @@ def find_cautions(trial: Trial) -> list[Finding]:
 
 
 def _ignored(trial: Trial) -> Iterator[Finding]:
-    """Each file that does not play, up to a number."""
+    """Warn of each file that does not play, up to a number."""
     for file in trial.ignored[:_MOST_IGNORED]:
         yield Finding(f"ignored: {printable(file.name)}", "in the folder", "ignored", hints.ignored(file))
     if len(trial.ignored) > _MOST_IGNORED:
@@ -52,7 +52,7 @@ def _ignored(trial: Trial) -> Iterator[Finding]:
 
 
 def _out_of_time(trial: Trial) -> Finding | None:
-    """Of an agent that fails nowhere and was not tried in all games, as it or the machine is too slow."""
+    """Warn that an agent without errors was not tried in all games, as it or the machine is too slow."""
     if not trial.out_of_time or any(asked.answer.error for asked in trial.asked):
         return None
     waits: dict[str, list[float]] = {}
@@ -90,7 +90,7 @@ def _slow_bids(trial: Trial) -> Finding | None:
 def _slow_game(trial: Trial) -> Finding | None:
     limit = trial.rules.game_timeout_seconds
     games = [
-        (sum(entry["cpu_seconds"][team] or 0.0 for entry in game.result.auction_log), game.label)
+        (sum(entry.cpu_seconds[team] or 0.0 for entry in game.result.auction_log), game.label)
         for game in trial.games
         for team in game.copies
     ]
@@ -105,12 +105,12 @@ def _seconds(asked: Asked) -> float:
 
 
 def _bids(trial: Trial) -> Iterator[tuple[str, float, float]]:
-    """The valid bids of all whole games: game and round, what was asked, what was left to spend."""
+    """Yield the valid bids of all whole games: game and round, what was asked, what was left to spend."""
     for game in trial.games:
         for entry in game.result.auction_log:
             for team in game.copies:
-                if (asked := entry["asked"][team]) is not None:
-                    yield f"{game.label}, round {entry['round']}", asked, entry["caps"][team]
+                if (asked := entry.asked[team]) is not None:
+                    yield f"{game.label}, round {entry.round}", asked, entry.caps[team]
 
 
 def _cut_down(trial: Trial) -> Finding | None:
@@ -131,7 +131,7 @@ def _no_bid(trial: Trial) -> Finding | None:
 
 
 def _no_win(trial: Trial) -> Finding | None:
-    """Of an agent that plays without an error and bids."""
+    """Warn of an agent that bids without an error and wins nothing."""
     games = [game for game in trial.games if len(game.copies) < len(game.result.team_results)]
     failed = trial.stopped or any(asked.answer.error for asked in trial.asked)
     bids = any(asked > 0 for _, asked, _ in _bids(trial))
@@ -141,7 +141,7 @@ def _no_win(trial: Trial) -> Finding | None:
 
 
 def _prints(trial: Trial) -> Finding | None:
-    """Of the copies in all games the one that printed most."""
+    """Warn of much output, by the copy that printed most."""
     printed = [(*_printed(text), game.label) for game in trial.games for text in game.outputs.values()]
     size, dropped, where = max(printed, key=lambda one: one[0], default=(*_printed(trial.output), "before any game"))
     limit = trial.rules.output_limit_kb
@@ -154,7 +154,7 @@ def _prints(trial: Trial) -> Finding | None:
 
 
 def _printed(text: str) -> tuple[int, int]:
-    """Bytes printed, and how many of them were dropped."""
+    """Return the number of bytes printed, and how many of them were dropped."""
     dropped = _DROPPED.search(text)
     kept = text[: dropped.start()] if dropped else text
     lost = int(dropped[1].replace(",", "")) if dropped else 0
@@ -162,7 +162,7 @@ def _printed(text: str) -> tuple[int, int]:
 
 
 def _misspelt(trial: Trial) -> Finding | None:
-    """Of a method that replaces none of the base class, as its name is not quite that of one."""
+    """Warn of a method whose name is almost that of one of the base class."""
     text = trial.files[AGENT_FILE].decode(errors="replace")
     name = hints.misspelt(_UPDATE, text)
     if not name:
@@ -171,15 +171,15 @@ def _misspelt(trial: Trial) -> Finding | None:
 
 
 def _differs(trial: Trial) -> Finding | None:
-    """The first bid that was another when the first game was played again."""
+    """Warn of the first bid that differed when the first game was played again."""
     if trial.again is None:
         return None
     game = trial.games[0]
     for once, twice in zip(game.result.auction_log, trial.again.auction_log, strict=True):
         for team in game.copies:
-            first, second = once["asked"][team], twice["asked"][team]
+            first, second = once.asked[team], twice.asked[team]
             if first is not None and second is not None and first != second:
                 what = "not reproducible: the same game played again has other bids"
-                where = f"{game.label}, round {once['round']}: {first:.6g}, then {second:.6g}"
+                where = f"{game.label}, round {once.round}: {first:.6g}, then {second:.6g}"
                 return Finding(what, where, "not_reproducible", hints.UNSEEDED)
     return None

@@ -56,17 +56,17 @@ UNSEEDED = (
 
 
 def never_called(meant: str) -> str:
-    """What to do about a method whose name is not quite `meant`."""
+    """Say what to do about a method whose name is not quite `meant`."""
     return f"The game calls {meant} and nothing else: rename it, if that is meant."
 
 
 def ignored(file: Ignored) -> str:
-    """What to do about a file that does not play."""
+    """Say what to do about a file that does not play."""
     return f"It does not play, as {file.reason}: {file.remedy}."
 
 
 def refused(path: Path) -> str:
-    """What to do about a submission that cannot be tried."""
+    """Say what to do about a submission that cannot be tried."""
     if not path.is_dir():
         return f"Move data out of it: all that a submission needs fits into {AGENT_FILE} and modules beside it."
     if (path / AGENT_FILE).is_file():
@@ -103,7 +103,7 @@ class Mistake(NamedTuple):
 
 
 def problem(mistake: Mistake) -> str:
-    """How to mend `mistake`."""
+    """Say how to mend `mistake`."""
     if mistake.error == "crash":
         return _crash(mistake)
     if mistake.error == "invalid":
@@ -275,7 +275,7 @@ _OF_IMPORTS = ("ModuleNotFoundError", "ImportError")
 
 
 def _of_ignored(name: str, reason: str, ignored: Sequence[Ignored]) -> str:
-    """For a module or file that lies in the submission and is ignored, where that is what the agent misses."""
+    """Explain that the missing module or file lies in the submission and is ignored; empty if it does not."""
     quoted = re.findall(r"'([^']+)'", reason)
     files = {PurePosixPath(path).name for path in quoted} if name in _OF_FILES else ()
     modules = quoted if name in _OF_IMPORTS or (name == "AttributeError" and reason.startswith("module ")) else ()
@@ -286,7 +286,7 @@ def _of_ignored(name: str, reason: str, ignored: Sequence[Ignored]) -> str:
 
 
 def misspelt(method: str, text: str) -> str:
-    """The method of the module `text` whose name may be meant for `method`; empty if there is none, or `method` is."""
+    """Return the method of the module `text` that may be meant for `method`; empty if none, or `method` exists."""
     defined = _METHOD.findall(text)
     return "" if method in defined else _near(method, defined)
 
@@ -298,17 +298,17 @@ _NEAR = 0.75  # of `difflib`: helpr is .91 to helper, torch .60 to struct
 
 
 def _near(name: str, names: Iterable[str]) -> str:
-    """The one of `names` that `name` may be a misspelling of; empty if none is near."""
+    """Return the one of `names` that `name` may be a misspelling of; empty if none is near."""
     return next(iter(difflib.get_close_matches(name, sorted({*names} - {name}), n=1, cutoff=_NEAR)), "")
 
 
 def _attributes(text: str) -> list[str]:
-    """The names that a module sets on self."""
+    """Return the names that a module sets on self."""
     return _ATTRIBUTE.findall(text)
 
 
 def _module_meant(reason: str) -> str:
-    """The import statement that a name calls for; empty if it is no module's."""
+    """Return the import statement that a name calls for; empty if it is no module's."""
     quoted = re.match(r"name '(\w+)' is not defined", reason)
     name = quoted[1] if quoted else ""
     known = name in sys.stdlib_module_names or name in LIBRARIES
@@ -338,7 +338,7 @@ def _missing(reason: str, mistake: Mistake) -> str:
 
 
 def _beside(mistake: Mistake) -> dict[str, str]:
-    """What an agent could import of its own, or could if its folder were given: where each lies, by its name."""
+    """Return the files that an agent could import, or could if its folder were given, by module name."""
     if mistake.folder:
         return {path.stem: path.name for path in mistake.folder.glob("*.py")}
     tops = (PurePosixPath(file).parts[0] for file in mistake.files)
@@ -352,7 +352,7 @@ def _lies_in(folder: Path, module: str) -> bool:
 
 
 def _arguments(reason: str, mistake: Mistake) -> str:
-    """For a call that does not fit a signature: ours of a method, or one in the submission."""
+    """Explain a call that does not fit a signature: ours of a method, or one in the submission."""
     called = re.match(r"(?:[\w.<>]*\.)?(\w+)\(\)", reason)
     if called and called[1] == "__init__" and "super()" in mistake.source:
         return f"Write {_SUPER}."

@@ -13,6 +13,7 @@ from typing import Any
 from agt_tournament.tournament.submissions import AGENT_FILE
 from agt_tournament.validation import hints
 from agt_tournament.validation.trial import Asked, Trial
+from generative_auctions.text import shortened
 
 _FRAME = re.compile(r'^ *File "([^"\n]+)", line (\d{1,9})', re.MULTILINE)
 _NOT_A_MESSAGE = re.compile(r"\s|Traceback \(")
@@ -42,7 +43,7 @@ class Finding:
 
 
 def find_problems(trial: Trial) -> list[Finding]:
-    """Every mistake, in the order of their first time."""
+    """Return every mistake once, in the order of its first time."""
     found: dict[tuple[Any, ...], Finding] = {}
     for asked in trial.asked:
         if asked.answer.error is not None:
@@ -86,14 +87,14 @@ def _problem(trial: Trial, asked: Asked, error: str) -> Finding:
 
 
 def _message(text: str) -> str:
-    """The line of a traceback that says what happened, or the first of another text."""
+    """Return the line of a traceback that says what happened, or the first of another text."""
     lines = (line for line in text.split("\n") if line and not _NOT_A_MESSAGE.match(line))
     line = next(lines, text.strip().rpartition("\n")[2] or "an error without a text")
     line = _ORIGIN.sub("", line)
     name, colon, rest = line.partition(":")
     if re.fullmatch(r"[\w.]+", name):  # numpy.linalg.LinAlgError
         line = name.rpartition(".")[2] + colon + rest
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    return shortened(line, _LONGEST)
 
 
 def _where(asked: Asked) -> str:
@@ -109,7 +110,7 @@ def _where(asked: Asked) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` in one line without what a terminal would act on or cannot show."""
+    """Return `text` in one line, without what a terminal would act on or cannot show."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
@@ -117,13 +118,13 @@ def printable(text: str) -> str:
 
 
 def _place(text: str, files: Mapping[str, bytes]) -> tuple[str, int] | None:
-    """The innermost place in the submission that a traceback names."""
+    """Return the innermost place in the submission that a traceback names."""
     places = ((file, int(line)) for file, line in reversed(_FRAME.findall(text)) if file in files)
     return next(places, None)
 
 
 def _definition(error: str, method: str, files: Mapping[str, bytes]) -> tuple[str, int] | None:
-    """For an error that left no traceback: the call that ends the process, or the method, where there is just one."""
+    """Find the only call that ends the process, or the only such method, for an error without a traceback."""
     patterns = [_ENDS_THE_PROCESS] if error == "exit" else []
     for pattern in (*patterns, rf"[ \t]*(?:async\s+)?def\s+{method}\b"):
         places = [
@@ -144,5 +145,5 @@ def _source(content: bytes, line: int) -> str | None:
 
 
 def _lines(content: bytes) -> list[str]:
-    """Lines as Python counts them: not every separator of `str.splitlines` ends one."""
+    """Split into lines as Python counts them: not every separator of `str.splitlines` ends one."""
     return re.split("\r\n|\r|\n", content.decode("utf-8-sig", errors="replace"))

@@ -15,14 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agt_tournament.config import TournamentConfig
-from agt_tournament.game.auction_engine import Answer
-from agt_tournament.game.game_manager import Game, GameResult, TeamGameResult
-from agt_tournament.game.seeding import GameSeeds
+from agt_tournament.game import Answer, Game, GameResult, GameSeeds, TeamGameResult
 from agt_tournament.sandbox.agent_process import AgentProcess
 from agt_tournament.sandbox.walls.sandbox import NONE, Sandbox
-from agt_tournament.tournament.registration import examples
-from agt_tournament.tournament.submissions import Submission, read_submission, store_submission
-from agt_tournament.tournament.tournament_manager import open_agents
+from agt_tournament.tournament import Submission, examples, open_agents, read_submission, store_submission
 
 _ME = "you"
 """The submission's team id; its copies are copy_1, copy_2 …"""
@@ -113,7 +109,7 @@ class Trial:
         self._tell: Callable[[str], None] = lambda _: None
 
     def run(self, progress: Callable[[str], None] = lambda _: None) -> Trial:
-        """Load the submission and play; `progress` is told what is waited for."""
+        """Load the submission and play; `progress` is told what the trial is waiting for."""
         self._tell, self._deadline = progress, time.perf_counter() + self.seconds
         with tempfile.TemporaryDirectory(prefix="agt_validate_", ignore_cleanup_errors=True) as folder:
             self._submissions = Path(folder).resolve()
@@ -133,7 +129,7 @@ class Trial:
         return self
 
     def _lineups(self) -> dict[str, Mapping[str, bytes]]:
-        """Whom it plays against, game by game: the name and the modules."""
+        """Return the opponents game by game: name and modules."""
         rivals = examples() if self.rules.arena_size > 1 else {}
         return {**{name: read_submission(path, "agent").files for name, path in rivals.items()}, _ITSELF: self.files}
 
@@ -173,7 +169,7 @@ class Trial:
         return agents[team]
 
     def wait_for(self, game: str, round_: int) -> None:
-        """Tell what is waited for; round 0 is the constructor, or the import in a new process."""
+        """Show what the trial is waiting for; round 0 is the constructor, or the import in a new process."""
         what = f"round {round_} of {self.rules.auction_rounds}" if round_ else "__init__"
         self._tell(f"{game}, {what} ({self.planned} games in all)")
 

@@ -26,6 +26,7 @@ from agt_tournament.validation.trial import PlayedGame, Trial
 from generative_auctions.errors import RequestError
 from generative_auctions.files import write_json
 from generative_auctions.terminal import plain_console
+from generative_auctions.text import count, shortened
 
 _EVERY = 5.0
 """Seconds between two lines of progress where there is no terminal."""
@@ -60,7 +61,7 @@ class Verdict:
 
     @classmethod
     def of(cls, trial: Trial) -> Verdict:
-        """What came of `trial`."""
+        """Return the verdict on `trial`."""
         rules = {name: getattr(trial.rules, name) for name in _RULES}
         output = trial.output.encode(errors="replace")[:_KEPT_OUTPUT].decode(errors="ignore")
         games = [_game(game) for game in trial.games]
@@ -69,7 +70,7 @@ class Verdict:
 
     @classmethod
     def refusing(cls, path: Path, error: SubmissionError, rules: TournamentConfig) -> Verdict:
-        """On what cannot be tried, as `error` says."""
+        """Return the verdict on a submission that cannot be tried, as `error` says."""
         where = "in the folder" if path.is_dir() else "the file"
         missing = path.is_dir() and not (path / AGENT_FILE).is_file()
         what = f"there is no {AGENT_FILE}" if missing else f"{error.value}: expected {error.expected}"
@@ -78,15 +79,15 @@ class Verdict:
         return cls(printable(str(path)), [problem], [], [], "no game was played", "", shown)
 
     def as_json(self) -> dict[str, Any]:
-        """The content of the JSON file."""
+        """Return the content of the JSON file."""
         content = asdict(self)
         return {"agent": content.pop("agent"), "valid": self.valid, **content, "stopped": self.stopped or None}
 
 
 def _game(game: PlayedGame) -> dict[str, Any]:
-    """The first copy's result, and the slowest bid of all copies, by CPU time where that is known."""
+    """Return the first copy's result, and the slowest bid of all copies, by CPU time where that is known."""
     bids = [(entry, team) for entry in game.result.auction_log for team in game.copies]
-    used = [(entry["cpu_seconds"][team], entry["seconds"][team]) for entry, team in bids]
+    used = [(entry.cpu_seconds[team], entry.seconds[team]) for entry, team in bids]
     seconds = [wall if cpu is None else cpu for cpu, wall in used]
     return {
         "opponents": game.opponents,
@@ -94,7 +95,7 @@ def _game(game: PlayedGame) -> dict[str, Any]:
         "items_won": len(game.own.items_won),
         "budget_spent": game.own.budget_spent,
         "slowest_bid_seconds": max((s for s in seconds if s is not None), default=None),
-        "valid_bids": sum(entry["asked"][game.copies[0]] is not None for entry in game.result.auction_log),
+        "valid_bids": sum(entry.asked[game.copies[0]] is not None for entry in game.result.auction_log),
     }
 
 
@@ -156,7 +157,7 @@ def show(verdict: Verdict) -> None:
 
 
 def _block(title: str, colour: str, finding: Finding) -> Table:
-    """A finding: what, how often, where, which line, and what to do."""
+    """Make the table of a finding: what, how often, where, which line, and what to do."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -164,22 +165,18 @@ def _block(title: str, colour: str, finding: Finding) -> Table:
     grid.add_row(Text(title, style=colour), Text.assemble((finding.what, "bold"), (times, "dim")))
     grid.add_row(Text("first" if finding.count > 1 else "where", style="dim"), finding.where)
     if finding.file is not None:
-        source = f"  {_cut(finding.source)}" if finding.source else ""
+        source = f"  {shortened(finding.source, _SHOWN_SOURCE)}" if finding.source else ""
         grid.add_row(Text("line", style="dim"), Text.assemble((f"{finding.file}:{finding.line}", "cyan"), source))
     grid.add_row(Text("hint", style="dim"), finding.hint)
     return grid
 
 
 def _printed(output: str) -> list[str]:
-    """Its first lines."""
+    """Return the first lines of the output."""
     lines = output.splitlines()
     more = len(lines) > _SHOWN_OUTPUT or len(output.encode()) > _KEPT_OUTPUT - 4
     shown = [f"  {printable(line.expandtabs(4))}" for line in lines[:_SHOWN_OUTPUT]]
     return ["it printed", *shown, *["  …"] * more]
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= _SHOWN_SOURCE else f"{line[: _SHOWN_SOURCE - 1]}…"
 
 
 def _table(games: Sequence[dict[str, Any]]) -> Table:
@@ -200,14 +197,10 @@ def _table(games: Sequence[dict[str, Any]]) -> Table:
 
 
 def _line(verdict: Verdict) -> Text:
-    warned = _count(len(verdict.warnings), "warning") if verdict.warnings else ""
+    warned = count(len(verdict.warnings), "warning") if verdict.warnings else ""
     if verdict.valid:
-        games, warned = _count(len(verdict.games), "game"), f", {warned}" if warned else ""
+        games, warned = count(len(verdict.games), "game"), f", {warned}" if warned else ""
         return Text.assemble(("valid", "bold green"), f": {verdict.agent} played {games} without an error{warned}")
-    problems = _count(len(verdict.problems), "problem")
+    problems = count(len(verdict.problems), "problem")
     found = f"{problems}{' and ' if warned else ''}{warned}"
     return Text.assemble(("not valid", "bold red"), f": {verdict.agent} has {found}")
-
-
-def _count(number: int, unit: str) -> str:
-    return f"{number} {unit}{'' if number == 1 else 's'}"

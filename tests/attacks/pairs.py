@@ -261,7 +261,7 @@ def _played(folder: Path, tier: str, games: int, channels: Sequence[Channel]) ->
             rows = [json.loads(line[7:]) for line in printed.splitlines() if line.startswith("VALUES ")]
             values.append([[row[place] for row in rows] for place in range(len(channels))])
             complaints += agents[SENDER].take_output() + printed
-            complaints += "".join(f"out: {each['team_id']} {each['error']}\n" for each in result.failures)
+            complaints += "".join(f"out: {each.team_id} {each.error}\n" for each in result.failures)
     return values, complaints
 
 
@@ -279,7 +279,7 @@ def rounds_of_a_game() -> int:
 
 
 def _write_agents(folder: Path, channels: Sequence[Channel], sent: dict[str, list[str]], seed: int) -> None:
-    from agt_tournament.tournament.registration import examples
+    from agt_tournament.tournament.unregistered import examples
 
     prelude = PRELUDE.replace("<<name>>", f"pair{seed}").replace("<<key>>", str(seed % (1 << 30)))
     prelude = prelude.replace("<<rare>>", json.dumps(rare_files()))

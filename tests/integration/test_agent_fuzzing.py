@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agt_tournament.game.auction_engine import Bidder
 from agt_tournament.game.game_files import game_files, log_game_result, read_game, read_output
-from agt_tournament.sandbox.agent_process import Limits
+from agt_tournament.sandbox.budget import Limits
 from agt_tournament.sandbox.walls.sandbox import NONE
 from agt_tournament.tournament.agent_manager import AgentProcess
 from agt_tournament.tournament.submissions import read_submission

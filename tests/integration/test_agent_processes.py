@@ -20,9 +20,10 @@ from typing import Any
 
 import pytest
 
-from agt_tournament.actions.replay import _bid_failures
+from agt_tournament.actions.checks import bid_failures
 from agt_tournament.game.auction_engine import Bidder
-from agt_tournament.game.game_manager import Game, GameResult
+from agt_tournament.game.game_manager import Game
+from agt_tournament.game.record import GameResult
 from agt_tournament.game.seeding import GameSeeds
 from agt_tournament.sandbox.printed import stored_bytes
 from agt_tournament.sandbox.walls.sandbox import NONE
@@ -33,9 +34,9 @@ from agt_tournament.tournament.agent_manager import (
     one_cpu,
     validate_agent,
 )
-from agt_tournament.tournament.registration import examples
 from agt_tournament.tournament.submissions import read_submission, store_submission
 from agt_tournament.tournament.tournament_manager import limits_of
+from agt_tournament.tournament.unregistered import examples
 from tests.support import REPO
 from tests.tournament import ScriptedBidder, children, descriptors, inhabitants, play, repeatable, rules, submission
 
@@ -92,7 +93,7 @@ def solo(folder: Path, games: int = 1, rules_: Any = QUICK) -> tuple[list[GameRe
 
 
 def bids(result: GameResult, team: str = "ana") -> list[float | None]:
-    return [entry["asked"][team] for entry in result.auction_log]
+    return [entry.asked[team] for entry in result.auction_log]
 
 
 # --- what a submission may look like ---------------------------------------------------------------------
@@ -143,7 +144,7 @@ def test_an_agent_is_the_class_with_a_bidding_function(tmp_path: Path, source: s
     (result,), _ = solo(folder)
     values = result.team_results["ana"].valuation_vector
     assert not result.failures
-    assert bids(result) == [values[entry["item_id"]] for entry in result.auction_log]
+    assert bids(result) == [values[entry.item_id] for entry in result.auction_log]
 
 
 @pytest.mark.parametrize(
@@ -171,14 +172,14 @@ def test_an_agent_is_the_class_with_a_bidding_function(tmp_path: Path, source: s
 def test_what_is_no_agent_says_why(tmp_path: Path, source: str, error: str, told: str) -> None:
     (result,), _ = solo(submission(tmp_path / "ana", source))
     (failure,) = result.failures
-    assert (failure["team_id"], failure["round"], failure["where"]) == ("ana", 0, "import")
-    assert failure["error"] == error
-    assert told in failure["text"]
-    assert str(tmp_path) not in failure["text"]
+    assert (failure.team_id, failure.round, failure.where) == ("ana", 0, "import")
+    assert failure.error == error
+    assert told in failure.text
+    assert str(tmp_path) not in failure.text
     assert bids(result) == [None] * 15
-    assert [entry["errors"] for entry in result.auction_log] == [{"ana": error}] * 15
+    assert [entry.errors for entry in result.auction_log] == [{"ana": error}] * 15
     assert result.team_results["ben"].utility == pytest.approx(sum(
-        result.team_results["ben"].valuation_vector[entry["item_id"]] for entry in result.auction_log
+        result.team_results["ben"].valuation_vector[entry.item_id] for entry in result.auction_log
     ))  # fmt: skip
 
 
@@ -188,7 +189,7 @@ def test_the_fourth_parameter_is_the_items_or_by_its_name_the_rivals(tmp_path: P
     with opened(folders) as agents:
         result = play(agents, QUICK, seeds())
         printed = {team: json.loads(agent.take_output()) for team, agent in agents.items()}
-    items = [entry["item_id"] for entry in result.auction_log]
+    items = [entry.item_id for entry in result.auction_log]
     assert len(items) == 15
     for team, kind in fourth.items():
         rivals = [name for name in fourth if name != team]
@@ -280,7 +281,7 @@ def test_no_other_agent_plays_than_the_file_that_was_read(tmp_path: Path, place:
         compiled(folder / "bidding_agent.pyc", PLANTED)
     (result,), _ = solo(folder)
     values = result.team_results["ana"].valuation_vector
-    assert bids(result) == [values[entry["item_id"]] for entry in result.auction_log]
+    assert bids(result) == [values[entry.item_id] for entry in result.auction_log]
 
 
 @pytest.mark.parametrize("planted", ["fast.pyc", "pkg/fast.pyc", f"fast{sysconfig.get_config_var('EXT_SUFFIX')}"])
@@ -294,7 +295,7 @@ def test_only_source_can_be_imported(tmp_path: Path, planted: str) -> None:
     else:  # if it was found, the error would be another
         (folder / planted).write_bytes(b"\x7fELF")
     (result,), _ = solo(folder)
-    assert f"ModuleNotFoundError: No module named '{name}'" in result.failures[0]["text"]
+    assert f"ModuleNotFoundError: No module named '{name}'" in result.failures[0].text
 
 
 @pytest.mark.parametrize("name", ["random", "numpy", "base_agent", "heapq"])
@@ -332,22 +333,22 @@ def test_every_agent_hears_item_winner_and_price_of_each_round_and_nothing_more(
             team: [json.loads(line) for line in agent.take_output().splitlines()] for team, agent in agents.items()
         }
     log = result.auction_log
-    assert [(entry["winner"], entry["price"]) for entry in log[:3]] == [("ana", 2.25), ("", 0.0), ("ben", 8.0)]
-    assert log[3]["winner"] in ("ana", "ben")
-    assert log[3]["price"] == 2.0
+    assert [(entry.winner, entry.price) for entry in log[:3]] == [("ana", 2.25), ("", 0.0), ("ben", 8.0)]
+    assert log[3].winner in ("ana", "ben")
+    assert log[3].price == 2.0
     for team, lines in heard.items():
-        assert [line[:3] for line in lines] == [[entry["item_id"], entry["winner"], entry["price"]] for entry in log]
+        assert [line[:3] for line in lines] == [[entry.item_id, entry.winner, entry.price] for entry in log]
         assert [line[3] for line in lines] == [{}] * 4
         left = 60.0
         for line, entry in zip(lines, log, strict=True):
-            left -= entry["price"] if entry["winner"] == team else 0.0
+            left -= entry.price if entry.winner == team else 0.0
             assert line[4] == left
 
 
 def test_a_secret_order_stays_secret_and_items_are_told_right(tmp_path: Path) -> None:
     secret = rules(reveal_order=False, bid_timeout_seconds=1.0)
     (result,), (printed,) = solo(submission(tmp_path / "ana", OWN.format(fourth="items")), rules_=secret)
-    sold = [entry["item_id"] for entry in result.auction_log]
+    sold = [entry.item_id for entry in result.auction_log]
     told = json.loads(printed)[3]
     assert told == sorted(sold, key=lambda item: int(item[5:]))
     assert told != sold
@@ -515,7 +516,7 @@ def test_all_random_numbers_follow_from_the_game(tmp_path: Path) -> None:
 def test_what_nobody_can_seed_cannot_be_imported(tmp_path: Path) -> None:
     folder = submission(tmp_path / "ana", "import sqlite3\n" + BASE)
     (result,), _ = solo(folder)
-    assert "ModuleNotFoundError: agents have no sqlite3: its random" in result.failures[0]["text"]
+    assert "ModuleNotFoundError: agents have no sqlite3: its random" in result.failures[0].text
 
 
 @pytest.mark.parametrize(
@@ -532,8 +533,8 @@ def test_text_that_a_reader_sees_otherwise_does_not_play(tmp_path: Path, source:
     store_submission(read_submission(tmp_path / "ana.py", "agent").files, tmp_path / "ana")
     (result,), _ = solo(tmp_path / "ana")
     assert bids(result) == [None] * 15
-    assert "SyntaxError" in result.failures[0]["text"]
-    assert "save it as plain UTF-8" in result.failures[0]["text"]
+    assert "SyntaxError" in result.failures[0].text
+    assert "save it as plain UTF-8" in result.failures[0].text
 
 
 def test_an_agent_that_goes_through_a_set_bids_the_same_again(tmp_path: Path) -> None:
@@ -692,8 +693,8 @@ def mallory(folder: Path, misdeed: str, place: str) -> Path:
 
 def what_others_did(result: GameResult) -> list[Any]:
     """Bids, prices, winners and utilities; of mallory only what it won."""
-    log = [(e["item_id"], e["winner"], e["price"], {**e["all_bids"], "mallory": None}) for e in result.auction_log]
-    return [log, {team: each.as_json() for team, each in result.team_results.items()}]
+    log = [(e.item_id, e.winner, e.price, {**e.all_bids, "mallory": None}) for e in result.auction_log]
+    return [log, result.as_json()["team_results"]]
 
 
 @pytest.fixture(scope="module")
@@ -731,10 +732,10 @@ def check_misdeed(
         printed = agents["mallory"].take_output()
     for text in (printed, json.dumps(result.as_json(), allow_nan=False, ensure_ascii=False)):
         text.encode()
-    assert {failure["team_id"] for failure in result.failures} == ({"mallory"} if error else set())
-    assert {failure["error"] for failure in result.failures} == ({error} if error else set())
+    assert {failure.team_id for failure in result.failures} == ({"mallory"} if error else set())
+    assert {failure.error for failure in result.failures} == ({error} if error else set())
     if error:
-        assert result.failures[0]["round"] == begins
+        assert result.failures[0].round == begins
     only_told = place == "update_after_each_round" and not lost  # who failed to learn may bid all the same
     silent = NEVER if error is None or only_told else max(begins, 1)
     if error and (lost or begins == 0):
@@ -812,8 +813,8 @@ def test_a_busy_machine_makes_nobody_late(tmp_path: Path) -> None:
         (result,), _ = solo(submission(tmp_path / "ana", COMPUTES.format(seconds=0.3)), rules_=few)
     assert not result.failures
     for entry in result.auction_log:
-        assert entry["cpu_seconds"]["ana"] < 0.5 < entry["seconds"]["ana"]
-        assert entry["waited_seconds"]["ana"] > 0.2
+        assert entry.cpu_seconds["ana"] < 0.5 < entry.seconds["ana"]
+        assert entry.waited_seconds["ana"] > 0.2
 
 
 @pytest.mark.parametrize(
@@ -825,9 +826,9 @@ def test_who_computes_longer_than_a_bid_or_a_game_may_take_is_late(
     few = rules(bid_timeout_seconds=0.5, game_timeout_seconds=1.0)
     (result,), _ = solo(submission(tmp_path / "ana", COMPUTES.format(seconds=seconds)), rules_=few)
     (failure,) = result.failures
-    assert (failure["error"], failure["round"]) == ("timeout", round_)
-    assert told in failure["text"]
-    assert "waited_seconds" not in failure
+    assert (failure.error, failure.round) == ("timeout", round_)
+    assert told in failure.text
+    assert failure.waited_seconds is None
 
 
 def test_the_first_import_of_a_process_counts_for_itself_and_later_ones_for_their_game(tmp_path: Path) -> None:
@@ -837,8 +838,8 @@ def test_the_first_import_of_a_process_counts_for_itself_and_later_ones_for_thei
     )
     few = rules(bid_timeout_seconds=0.2, load_timeout_seconds=2.0, game_timeout_seconds=0.5)
     results, _ = solo(submission(tmp_path / "ana", source), games=2, rules_=few)
-    assert [failure["where"] for result in results for failure in result.failures] == ["", "import"]
-    assert "in a game, which may take" in results[1].failures[0]["text"]
+    assert [failure.where for result in results for failure in result.failures] == ["", "import"]
+    assert "in a game, which may take" in results[1].failures[0].text
 
 
 def test_an_error_after_the_last_round_is_noted_and_costs_nothing(tmp_path: Path) -> None:
@@ -853,15 +854,15 @@ def test_an_error_after_the_last_round_is_noted_and_costs_nothing(tmp_path: Path
     )
     (result, _), _ = solo(submission(tmp_path / "ana", source), games=2)
     (failure,) = result.failures
-    assert (failure["round"], failure["error"], failure["where"]) == (None, "crash", "update_after_each_round")
-    assert "ValueError: over" in failure["text"]
+    assert (failure.round, failure.error, failure.where) == (None, "crash", "update_after_each_round")
+    assert "ValueError: over" in failure.text
 
 
 def test_a_traceback_shows_the_submission_and_nothing_of_the_organiser(tmp_path: Path) -> None:
     source = BASE.replace("return", "return helper.f(")[:-1] + ")\n\nimport helper\n"
     folder = submission(tmp_path / "ana", source, helper="def f(value):\n    return value / 0\n")
     (result,), _ = solo(folder)
-    text = result.failures[0]["text"]
+    text = result.failures[0].text
     assert 'File "bidding_agent.py", line 6, in bidding_function' in text
     assert 'File "helper.py", line 2, in f' in text
     assert text.endswith("ZeroDivisionError: float division by zero")
@@ -880,9 +881,9 @@ def test_a_timeout_names_method_and_line_and_is_nothing_that_was_printed(tmp_pat
     )
     (result,), printed = solo(submission(tmp_path / "ana", source), rules_=rules(bid_timeout_seconds=0.3))
     [failure] = result.failures
-    assert (failure["round"], failure["error"], failure["where"]) == (2, "timeout", "update_after_each_round")
+    assert (failure.round, failure.error, failure.where) == (2, "timeout", "update_after_each_round")
     line = source.splitlines().index("        while True: pass") + 1
-    assert failure["text"].endswith(f'\n  File "bidding_agent.py", line {line}, in update_after_each_round')
+    assert failure.text.endswith(f'\n  File "bidding_agent.py", line {line}, in update_after_each_round')
     assert printed == ["updating\n"]
 
 
@@ -905,13 +906,11 @@ class Agent:
 """
     (result,), _ = solo(submission(tmp_path / "ana", source), rules_=rules(bid_timeout_seconds=0.3))
     update, bid, *_ = result.failures
-    assert (update["round"], update["error"], update["where"]) == (2, "crash", "update_after_each_round")
-    assert update["text"].endswith("KeyError: 'told'")
-    assert (bid["round"], bid["error"]) == (2, error)
-    assert [failure["error"] for failure in result.failures if failure["where"] != update["where"]] == failures * [
-        error
-    ]
-    listed, in_rounds = _bid_failures(json.loads(json.dumps(result.as_json())))
+    assert (update.round, update.error, update.where) == (2, "crash", "update_after_each_round")
+    assert update.text.endswith("KeyError: 'told'")
+    assert (bid.round, bid.error) == (2, error)
+    assert [failure.error for failure in result.failures if failure.where != update.where] == failures * [error]
+    listed, in_rounds = bid_failures(result)
     assert listed == in_rounds, "a replay finds what it expects"
 
 
@@ -929,14 +928,14 @@ def test_who_cannot_be_started_three_times_is_not_started_again(tmp_path: Path) 
     source = "print('tried')\nraise ValueError('never')"
     results, printed = solo(submission(tmp_path / "ana", source), games=5)
     assert [text.count("tried") for text in printed] == [1, 1, 1, 0, 0]
-    assert [[failure["error"] for failure in result.failures] for result in results] == [["crash"]] * 3 + [["exit"]] * 2
+    assert [[failure.error for failure in result.failures] for result in results] == [["crash"]] * 3 + [["exit"]] * 2
     assert [bids(result) for result in results] == [[None] * 15] * 5
 
 
 def test_who_removes_its_own_folder_costs_only_itself(tmp_path: Path) -> None:
     source = BASE.replace("return", "import os, shutil; shutil.rmtree(os.getcwd()); os._exit(1); return")
     one, two = solo(submission(tmp_path / "ana", source), games=2)[0]
-    assert [failure["error"] for failure in one.failures] == ["exit"]
+    assert [failure.error for failure in one.failures] == ["exit"]
     assert bids(two) == [None] * 15
     assert two.failures
 
@@ -952,7 +951,7 @@ def test_who_hangs_before_the_game_takes_no_time_from_who_prints_while_loading(t
     }
     with opened(folders, short) as agents:
         result = play(agents, short, seeds())
-    assert [(failure["team_id"], failure["error"]) for failure in result.failures] == [("hangs", "timeout")]
+    assert [(failure.team_id, failure.error) for failure in result.failures] == [("hangs", "timeout")]
 
 
 # --- agents that take over their end of the channel ------------------------------------------------------
@@ -989,13 +988,13 @@ os.write = slowly
     (result,), _ = solo(submission(tmp_path / "ana", source))
     assert not result.failures
     values = result.team_results["ana"].valuation_vector
-    assert bids(result) == [values[entry["item_id"]] for entry in result.auction_log]
+    assert bids(result) == [values[entry.item_id] for entry in result.auction_log]
 
 
 def test_an_answer_that_never_ends_is_late(tmp_path: Path) -> None:
     source = TAKEN + BASE.replace("return", "os.write(channel, protocol._HEADER.pack(99, 6, 1)); time.sleep(9); return")
     (result,), _ = solo(submission(tmp_path / "ana", source))
-    assert [failure["error"] for failure in result.failures] == ["timeout"]
+    assert [failure.error for failure in result.failures] == ["timeout"]
 
 
 def test_an_answer_given_before_the_question_is_refused(tmp_path: Path) -> None:
@@ -1004,12 +1003,12 @@ def test_an_answer_given_before_the_question_is_refused(tmp_path: Path) -> None:
         "class Agent", "for _ in range(3): answer(frame.f_locals['frame'].number)\n\nclass Agent"
     )
     (result,), _ = solo(submission(tmp_path / "ana", source))
-    assert [(failure["error"], failure["round"]) for failure in result.failures] == [("protocol", 0)]
+    assert [(failure.error, failure.round) for failure in result.failures] == [("protocol", 0)]
 
 
 def test_a_late_answer_is_none_of_the_next_game(tmp_path: Path) -> None:
     source = "import time\n" + BASE.replace("return", "time.sleep(4 if item_id else 0); return")
     (one, two), _ = solo(submission(tmp_path / "ana", source), games=2)
     for result in (one, two):
-        assert [(failure["error"], failure["round"]) for failure in result.failures] == [("timeout", 1)]
+        assert [(failure.error, failure.round) for failure in result.failures] == [("timeout", 1)]
         assert bids(result) == [None] * 15

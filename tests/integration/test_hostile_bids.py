@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from agt_tournament.game.auction_engine import Bidder
-from agt_tournament.game.game_manager import GameResult
+from agt_tournament.game.record import Failure, GameResult, RoundRecord
 from agt_tournament.game.seeding import GameSeeds
 from agt_tournament.sandbox.inside import protocol
 from agt_tournament.tournament.agent_manager import AgentProcess
@@ -139,56 +139,60 @@ def against_one(folder: Path, rules_: Any) -> GameResult:
         return play(everyone, rules_, GameSeeds(1, 1, 1, 1))
 
 
+Returned = dict[str, tuple[RoundRecord, Failure | None]]
+
+
 @pytest.fixture(scope="module")
-def returned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def returned(tmp_path_factory: pytest.TempPathFactory) -> Returned:
     """What became of each of `ALL`: the round's entry, with the failure if there was one."""
     values = ", ".join(f"lambda: ({source})" for source in ALL)
     folder = submission(tmp_path_factory.mktemp("bids") / "ana", RETURNING.replace("{values}", values))
     result = against_one(folder, RULES)
-    failures = {failure["round"]: failure for failure in result.failures}
+    failures = {failure.round: failure for failure in result.failures}
     json.dumps(result.as_json(), allow_nan=False)
-    return {
-        source: {**entry, "failure": failures.get(entry["round"])}
-        for source, entry in zip(ALL, result.auction_log, strict=True)
-    }
+    return {source: (entry, failures.get(entry.round)) for source, entry in zip(ALL, result.auction_log, strict=True)}
 
 
 @pytest.mark.parametrize(("source", "bid"), BIDS)
-def test_a_finite_number_that_is_not_negative_is_a_bid(
-    source: str, bid: float, returned: dict[str, dict[str, Any]]
-) -> None:
-    entry = returned[source]
-    assert entry["failure"] is None
-    assert entry["asked"]["ana"] == bid
-    assert math.copysign(1, entry["asked"]["ana"]) == 1
-    assert entry["all_bids"]["ana"] == min(bid, entry["caps"]["ana"])
+def test_a_finite_number_that_is_not_negative_is_a_bid(source: str, bid: float, returned: Returned) -> None:
+    entry, failure = returned[source]
+    assert failure is None
+    assert entry.asked["ana"] == bid
+    assert math.copysign(1, entry.asked["ana"]) == 1
+    assert entry.all_bids["ana"] == min(bid, entry.caps["ana"])
 
 
-def is_no_bid(entry: dict[str, Any], error: str) -> bool:
+def text(returned: tuple[RoundRecord, Failure | None]) -> str:
+    """What the team is told."""
+    _, failure = returned
+    return failure.text if failure else ""
+
+
+def is_no_bid(returned: tuple[RoundRecord, Failure | None], error: str) -> bool:
     """Nothing was asked, 0 was bid, and the other one won for nothing."""
-    assert (entry["asked"]["ana"], entry["all_bids"]["ana"]) == (None, 0.0)
-    assert (entry["winner"], entry["price"]) == ("ben", 0.0)
-    assert entry["errors"] == {"ana": error}
-    assert (entry["failure"]["error"], entry["failure"]["where"]) == (error, "bidding_function")
+    entry, failure = returned
+    assert failure
+    assert (entry.asked["ana"], entry.all_bids["ana"]) == (None, 0.0)
+    assert (entry.winner, entry.price) == ("ben", 0.0)
+    assert entry.errors == {"ana": error}
+    assert (failure.error, failure.where) == (error, "bidding_function")
     return True
 
 
 @pytest.mark.parametrize(("source", "told"), NO_BIDS)
-def test_anything_else_is_invalid_and_the_team_is_told_what_it_was(
-    source: str, told: str, returned: dict[str, dict[str, Any]]
-) -> None:
+def test_anything_else_is_invalid_and_the_team_is_told_what_it_was(source: str, told: str, returned: Returned) -> None:
     assert is_no_bid(returned[source], "invalid")
-    assert told in returned[source]["failure"]["text"]
-    assert len(returned[source]["failure"]["text"]) < 1000
+    assert told in text(returned[source])
+    assert len(text(returned[source])) < 1000
 
 
 @pytest.mark.parametrize("source", CRASHES)
-def test_what_fails_when_it_is_looked_at_is_a_crash(source: str, returned: dict[str, dict[str, Any]]) -> None:
+def test_what_fails_when_it_is_looked_at_is_a_crash(source: str, returned: Returned) -> None:
     assert is_no_bid(returned[source], "crash")
 
 
 @pytest.mark.parametrize("source", DOUBTFUL)
-def test_a_duration_is_no_bid(source: str, returned: dict[str, dict[str, Any]]) -> None:
+def test_a_duration_is_no_bid(source: str, returned: Returned) -> None:
     assert is_no_bid(returned[source], "invalid")
 
 
@@ -234,21 +238,19 @@ def body(bid: float, error: int = 0, where: int = 0, text: bytes = b"") -> bytes
 def test_a_forged_bid_is_checked_by_the_organiser(tmp_path: Path) -> None:
     bids = [math.nan, math.inf, -math.inf, -1.0, -5e-324, -0.0, 7.0, 1e308]
     result = forged(tmp_path, *map(body, bids))
-    assert [entry["asked"]["ana"] for entry in result.auction_log] == [None] * 5 + [0.0, 7.0, 1e308]
-    assert [entry["all_bids"]["ana"] for entry in result.auction_log] == [0.0] * 6 + [7.0, 59.0]
-    assert [(failure["round"], failure["error"]) for failure in result.failures] == [
-        (n, "invalid") for n in range(1, 6)
-    ]
-    assert math.copysign(1, result.auction_log[5]["all_bids"]["ana"]) == 1
+    assert [entry.asked["ana"] for entry in result.auction_log] == [None] * 5 + [0.0, 7.0, 1e308]
+    assert [entry.all_bids["ana"] for entry in result.auction_log] == [0.0] * 6 + [7.0, 59.0]
+    assert [(failure.round, failure.error) for failure in result.failures] == [(n, "invalid") for n in range(1, 6)]
+    assert math.copysign(1, result.auction_log[5].all_bids["ana"]) == 1
 
 
 def test_a_forged_text_has_no_controls(tmp_path: Path) -> None:
     text = b"\x1b[2J\x00\r\x07\xff\xed\xa0\x80\xe2\x80\xae=1+1\n\tend"
     result = forged(tmp_path, body(math.nan, 1, 3, text))
     (failure,) = result.failures
-    assert failure["error"] == "crash"
-    assert failure["text"].endswith("=1+1\n\tend")
-    assert not {"\x1b", "\x00", "\r", "\x07", "\u202e"} & set(failure["text"])
+    assert failure.error == "crash"
+    assert failure.text.endswith("=1+1\n\tend")
+    assert not {"\x1b", "\x00", "\r", "\x07", "\u202e"} & set(failure.text)
     json.dumps(result.as_json(), ensure_ascii=False).encode()
 
 
@@ -266,8 +268,8 @@ def test_a_forged_text_has_no_controls(tmp_path: Path) -> None:
 )
 def test_a_forged_answer_that_is_none_ends_the_process(tmp_path: Path, wrong: bytes) -> None:
     result = forged(tmp_path, body(3.0), wrong, body(3.0))
-    assert [entry["asked"]["ana"] for entry in result.auction_log] == [3.0, None, None]
-    assert [(failure["round"], failure["error"]) for failure in result.failures] == [(2, "protocol")]
+    assert [entry.asked["ana"] for entry in result.auction_log] == [3.0, None, None]
+    assert [(failure.round, failure.error) for failure in result.failures] == [(2, "protocol")]
 
 
 @pytest.mark.parametrize(
@@ -283,11 +285,11 @@ def test_a_forged_answer_that_is_none_ends_the_process(tmp_path: Path, wrong: by
 @pytest.mark.parametrize("text", [b"", b"text"])
 def test_only_one_answer_to_the_question_is_taken(tmp_path: Path, change: str, text: bytes) -> None:
     result = forged(tmp_path, body(3.0, text=text), body(3.0), frame=change)
-    assert [(failure["round"], failure["error"]) for failure in result.failures] == [(1, "protocol")]
-    assert [entry["asked"]["ana"] for entry in result.auction_log] == [None, None]
+    assert [(failure.round, failure.error) for failure in result.failures] == [(1, "protocol")]
+    assert [entry.asked["ana"] for entry in result.auction_log] == [None, None]
 
 
 def test_an_agent_cannot_claim_to_have_been_late(tmp_path: Path) -> None:
     """Only errors that its process can know of have codes."""
     result = forged(tmp_path, *(body(2.0, error) for error in range(5)))
-    assert [entry["errors"].get("ana") for entry in result.auction_log] == [None, "crash", "invalid", "memory", "exit"]
+    assert [entry.errors.get("ana") for entry in result.auction_log] == [None, "crash", "invalid", "memory", "exit"]

@@ -19,7 +19,7 @@ import yaml
 
 from agt_tournament.__main__ import perform
 from agt_tournament.config import read_config
-from agt_tournament.sandbox.agent_process import Limits
+from agt_tournament.sandbox.budget import Limits
 from agt_tournament.sandbox.process import Process
 from agt_tournament.sandbox.walls import control_group
 from agt_tournament.sandbox.walls.control_group import ControlGroup

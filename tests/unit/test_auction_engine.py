@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -92,7 +93,8 @@ def test_the_log_tells_what_was_asked_capped_failed_and_noted() -> None:
     }
     agents = {team: ScriptedBidder({"item_1": answer}) for team, answer in script.items()}
     budgets = {"ana": 40.0, "ben": 30.0, "cai": 20.0, "dee": 10.0}
-    assert AuctionRound("item_1", budgets, no_ties).run(agents).log_entry() == {
+    assert asdict(AuctionRound("item_1", budgets, no_ties).run(agents).record(3)) == {
+        "round": 3,
         "item_id": "item_1",
         "winner": "ana",
         "price": 5.0,
@@ -109,7 +111,7 @@ def test_the_log_tells_what_was_asked_capped_failed_and_noted() -> None:
 
 def test_a_bid_of_exactly_the_budget_is_not_noted() -> None:
     agents = {"ana": ScriptedBidder({"item_1": 40.0})}
-    assert AuctionRound("item_1", {"ana": 40.0}, no_ties).run(agents).log_entry()["notes"] == {}
+    assert AuctionRound("item_1", {"ana": 40.0}, no_ties).run(agents).record(1).notes == {}
 
 
 # --- ties ------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def test_a_game_is_told_round_by_round() -> None:
     }
     game = play(agents, rules(auction_rounds=2))
     lines = list(told(3, game))
-    first = game.auction_log[0]["item_id"]
+    first = game.auction_log[0].item_id
     assert f"game 3, round 1: {first}: ana pays 0; bids: ana 60, ben 0" in lines
     assert "game 3, round 1: ana: bid 100 cut down to the budget, 60" in lines
     assert "game 3, round 2: ben: crash in bidding_function: ValueError: no" in lines

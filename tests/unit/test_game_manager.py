@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from agt_tournament.game.auction_engine import NOBODY, Answer
-from agt_tournament.game.game_manager import GameResult
+from agt_tournament.game.record import Failure, GameResult
 from agt_tournament.game.seeding import GameSeeds
-from agt_tournament.tournament.registration import Team
-from agt_tournament.tournament.results_manager import StageData, generate_stage_leaderboard
+from agt_tournament.tournament.leaderboard import generate_stage_leaderboard
+from agt_tournament.tournament.stage_data import StageData
+from agt_tournament.tournament.teams import Team
 from tests.tournament import ScriptedBidder, play, repeatable, rules
 
 # --- by hand ---------------------------------------------------------------------------------------------
@@ -82,7 +83,7 @@ def played_by_hand() -> tuple[GameResult, dict[str, ScriptedBidder]]:
     for seed in range(50):
         agents = {team: ScriptedBidder(BIDS[team]) for team in VALUES}
         result = play(agents, seeds=GameSeeds(seed, 1, 1, 1), valuations=VALUES, items=ITEMS)
-        if result.auction_log[2]["winner"] == "ben":
+        if result.auction_log[2].winner == "ben":
             return result, agents
     raise AssertionError("the tie never falls to ben")
 
@@ -90,19 +91,17 @@ def played_by_hand() -> tuple[GameResult, dict[str, ScriptedBidder]]:
 def test_a_game_worked_by_hand() -> None:
     result, _ = played_by_hand()
     log = result.auction_log
-    assert [(entry["item_id"], entry["winner"], entry["price"]) for entry in log] == SALES
-    assert [entry["round"] for entry in log] == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert [tuple(entry["caps"].values()) for entry in log] == BUDGETS
-    assert log[3]["all_bids"] == {"ana": 11, "ben": 27.5, "cai": 3, "dee": 25, "eli": 5}
-    assert log[3]["asked"]["ben"] == 100
-    assert log[4]["all_bids"] == {"ana": 2.5, "ben": 2.5, "cai": 6, "dee": 1, "eli": 0}
-    assert [list(entry["notes"]) for entry in log] == [[], [], [], ["ben"], ["ben"], [], [], []]
-    assert log[7]["all_bids"]["eli"] == 0
-    assert log[7]["asked"]["eli"] is None
-    assert [entry["errors"] for entry in log] == [{}] * 7 + [{"eli": "timeout"}]
-    assert result.failures == [
-        {"team_id": "eli", "round": 8, "error": "timeout", "where": "bidding_function", "text": "no answer within 2 s"}
-    ]
+    assert [(entry.item_id, entry.winner, entry.price) for entry in log] == SALES
+    assert [entry.round for entry in log] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [tuple(entry.caps.values()) for entry in log] == BUDGETS
+    assert log[3].all_bids == {"ana": 11, "ben": 27.5, "cai": 3, "dee": 25, "eli": 5}
+    assert log[3].asked["ben"] == 100
+    assert log[4].all_bids == {"ana": 2.5, "ben": 2.5, "cai": 6, "dee": 1, "eli": 0}
+    assert [list(entry.notes) for entry in log] == [[], [], [], ["ben"], ["ben"], [], [], []]
+    assert log[7].all_bids["eli"] == 0
+    assert log[7].asked["eli"] is None
+    assert [entry.errors for entry in log] == [{}] * 7 + [{"eli": "timeout"}]
+    assert result.failures == [Failure("eli", 8, "timeout", "bidding_function", "no answer within 2 s")]
     for team, (utility, spent, items, best, _) in RESULTS.items():
         got = result.team_results[team]
         assert (got.utility, got.budget_spent, got.items_won) == (utility, spent, items)
@@ -112,7 +111,7 @@ def test_a_game_worked_by_hand() -> None:
 
 def test_the_ranks_of_the_game_worked_by_hand() -> None:
     result, _ = played_by_hand()
-    stage = StageData(1, {team: Team(team, team, "") for team in VALUES}, {"arena_1": [result.as_json()]})
+    stage = StageData(1, {team: Team(team, team, "") for team in VALUES}, {"arena_1": [result]})
     board = generate_stage_leaderboard(stage).set_index("team_id")
     assert board["rank"].to_dict() == {team: rank for team, (*_, rank) in RESULTS.items()}
     assert board["advances"].to_dict() == {"ana": True, "ben": False, "cai": False, "dee": False, "eli": False}
@@ -151,7 +150,7 @@ def test_a_secret_order_is_told_sorted_by_number() -> None:
         agents = {team: ScriptedBidder() for team in values}
         result = play(agents, rules(reveal_order=reveal), valuations=values, items=items)
         assert agents["ana"].briefing["items"] == told
-        assert [entry["item_id"] for entry in result.auction_log] == items
+        assert [entry.item_id for entry in result.auction_log] == items
 
 
 def test_the_game_is_told_by_its_file() -> None:
@@ -175,7 +174,7 @@ def test_cents_stay_cents() -> None:
     values = {team: dict.fromkeys(items, 1.0) for team in ("ana", "ben")}
     agents = {"ana": ScriptedBidder(lambda _: 0.2), "ben": ScriptedBidder(lambda _: 0.1)}
     result = play(agents, rules(bid_decimals=2), valuations=values, items=items)
-    caps = [entry["caps"]["ana"] for entry in result.auction_log]
+    caps = [entry.caps["ana"] for entry in result.auction_log]
     assert caps == [float(f"{60 - number / 10:.2f}") for number in range(30)]
 
 
@@ -189,9 +188,8 @@ def test_an_agent_that_cannot_start_is_logged_before_the_first_round() -> None:
 
     agents = {"ana": ScriptedBidder(lambda _: 2.0), "ben": Broken(lambda _: Answer(0.0, None, "crash", valid=False))}
     result = play(agents)
-    failure = {"error": "crash", "where": "__init__", "text": "it broke"}
-    assert result.failures == [{"team_id": "ben", "round": 0, **failure}]
-    assert all(entry["errors"] == {"ben": "crash"} for entry in result.auction_log)
+    assert result.failures == [Failure("ben", 0, "crash", "__init__", "it broke")]
+    assert all(entry.errors == {"ben": "crash"} for entry in result.auction_log)
 
 
 def test_an_error_after_the_last_round_is_logged_without_a_round() -> None:
@@ -200,7 +198,7 @@ def test_an_error_after_the_last_round_is_logged_without_a_round() -> None:
             return Answer(0.0, 0.5, "crash", "no", "update_after_each_round")
 
     failures = play({"ana": Sulking(lambda _: 2.0), "ben": ScriptedBidder()}).failures
-    assert [(failure["team_id"], failure["round"]) for failure in failures] == [("ana", None)]
+    assert [(failure.team_id, failure.round) for failure in failures] == [("ana", None)]
 
 
 def test_a_game_can_be_run_again_alone() -> None:
@@ -288,9 +286,9 @@ def test_every_game_is_as_the_referee_says(game: tuple[list[str], Any, Any], see
     items, values, asked = game
     agents = {team: ScriptedBidder(asked[team]) for team in values}
     result = play(agents, seeds=GameSeeds(seed, 1, 1, 1), valuations=values, items=items)
-    winners = {entry["item_id"]: entry["winner"] for entry in result.auction_log}
+    winners = {entry.item_id: entry.winner for entry in result.auction_log}
     sales, results = referee(items, values, asked, winners)
-    assert [(entry["winner"], entry["price"]) for entry in result.auction_log] == sales
+    assert [(entry.winner, entry.price) for entry in result.auction_log] == sales
     for team, got in result.team_results.items():
         assert (got.utility, got.budget_spent, got.items_won, got.max_single_item_utility) == results[team]
 
@@ -302,30 +300,30 @@ def test_money_and_items_are_neither_made_nor_lost(game: tuple[list[str], Any, A
     agents = {team: ScriptedBidder(asked[team]) for team in values}
     result = play(agents, rules(bid_decimals=decimals), valuations=values, items=items)
     log, teams = result.auction_log, list(values)
-    sold = [entry["item_id"] for entry in log]
+    sold = [entry.item_id for entry in log]
     assert sold == items
     for before, after in itertools.pairwise(log):
         for team in teams:
-            paid = before["price"] if before["winner"] == team else 0.0
-            assert 0 <= after["caps"][team] <= before["caps"][team]
-            assert math.isclose(after["caps"][team], before["caps"][team] - paid, abs_tol=1e-9)
+            paid = before.price if before.winner == team else 0.0
+            assert 0 <= after.caps[team] <= before.caps[team]
+            assert math.isclose(after.caps[team], before.caps[team] - paid, abs_tol=1e-9)
             if decimals is not None:
-                assert after["caps"][team] == round(after["caps"][team], decimals)
+                assert after.caps[team] == round(after.caps[team], decimals)
     for entry in log:
-        bids = sorted(entry["all_bids"].values(), reverse=True)
-        if entry["winner"] == NOBODY:
-            assert bids[0] == entry["price"] == 0
+        bids = sorted(entry.all_bids.values(), reverse=True)
+        if entry.winner == NOBODY:
+            assert bids[0] == entry.price == 0
         else:
-            assert entry["price"] == (bids[1] if len(bids) > 1 else 0)
-            won = entry["all_bids"][entry["winner"]]
-            assert entry["price"] <= won == bids[0] <= entry["caps"][entry["winner"]]
+            assert entry.price == (bids[1] if len(bids) > 1 else 0)
+            won = entry.all_bids[entry.winner]
+            assert entry.price <= won == bids[0] <= entry.caps[entry.winner]
     last = log[-1]
     for team, got in result.team_results.items():
-        left = last["caps"][team] - (last["price"] if last["winner"] == team else 0.0)
-        spent = sum(entry["price"] for entry in log if entry["winner"] == team)
+        left = last.caps[team] - (last.price if last.winner == team else 0.0)
+        spent = sum(entry.price for entry in log if entry.winner == team)
         assert math.isclose(60 - spent, left, abs_tol=1e-9)
         assert math.isclose(got.budget_spent, spent, abs_tol=1e-9)
-        assert got.items_won == [entry["item_id"] for entry in log if entry["winner"] == team]
+        assert got.items_won == [entry.item_id for entry in log if entry.winner == team]
         worth = sum(values[team][item] for item in got.items_won)
         assert math.isclose(got.utility + got.budget_spent, worth, rel_tol=1e-12, abs_tol=1e-9)
 
@@ -342,14 +340,14 @@ def test_a_failed_bid_counts_as_zero(game: tuple[list[str], Any, Any], data: st.
         for bids in (failed, silent)
     )
     assert one.team_results == two.team_results
-    assert [entry["all_bids"] for entry in one.auction_log] == [entry["all_bids"] for entry in two.auction_log]
+    assert [entry.all_bids for entry in one.auction_log] == [entry.all_bids for entry in two.auction_log]
     assert len(one.failures) == 1
 
 
 def test_the_ties_of_a_game_fall_one_by_one() -> None:
     """Not all to the same seat: within games each of the equal wins as often, whoever won the tie before."""
     pairs = Counter(
-        (before["winner"], after["winner"])
+        (before.winner, after.winner)
         for game in range(1, 301)
         for log in [
             play(
@@ -365,7 +363,7 @@ def test_the_ties_of_a_game_fall_one_by_one() -> None:
 def test_the_games_own_draw_sells_only_what_there_is() -> None:
     for game in range(1, 60):
         result = play({"ana": ScriptedBidder(lambda _: 1.0)}, seeds=GameSeeds(2, 1, 1, game))
-        sold = [entry["item_id"] for entry in result.auction_log]
+        sold = [entry.item_id for entry in result.auction_log]
         assert len(sold) == len(set(sold)) == 15
         assert set(sold) <= set(result.team_results["ana"].valuation_vector)
         assert result.team_results["ana"].items_won == sold
@@ -378,4 +376,4 @@ def test_the_seat_changes_neither_values_nor_sale(team: str) -> None:
 
     one, two = game(["ana", "ben", "cai"]), game(["cai", "ben", "ana"])
     assert one.team_results[team].valuation_vector == two.team_results[team].valuation_vector
-    assert [entry["item_id"] for entry in one.auction_log] == [entry["item_id"] for entry in two.auction_log]
+    assert [entry.item_id for entry in one.auction_log] == [entry.item_id for entry in two.auction_log]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-import agt_tournament.tournament.registration  # noqa: F401  (its resolver is asked for)
+import agt_tournament.tournament.directory_name  # noqa: F401  (its resolver is asked for)
 import diffusion_auction.config  # noqa: F401
 from generative_auctions.naming import Asked, _joined
 from tests.support import CONF

@@ -117,7 +117,8 @@ def test_any_bytes_are_an_answer_or_refused(body: bytes) -> None:
 @given(st.integers(-2, 2**31 - 1), doubles.filter(math.isfinite), st.integers(0, 2**31 - 1))
 def test_outcome_and_turn_come_out_as_they_went_in(winner: int, price: float, item: int) -> None:
     assert protocol.unpack_outcome(protocol.pack_outcome(winner, price)) == (winner, price)
-    assert protocol.unpack_turn(protocol.pack_turn(winner, price, item)) == (winner, price, item)
+    frame = protocol.pack(protocol.TURN, 7, protocol.pack_turn(winner, price, item))
+    assert protocol.plain_turn(frame) == (7, winner, price, item)
 
 
 def test_a_turn_carries_the_last_winner_the_price_and_the_item_and_no_room_for_more() -> None:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 import yaml
 
-from agt_tournament.tournament.registration import (
-    BUNDLED,
-    Team,
-    examples,
-    game_teams,
-    read_teams,
-)
+from agt_tournament.tournament.registration import read_teams
 from agt_tournament.tournament.submissions import read_submission
+from agt_tournament.tournament.teams import Team
+from agt_tournament.tournament.unregistered import BUNDLED, examples, game_teams
 from generative_auctions.errors import RequestError
 from tests.tournament import submission
 
@@ -264,7 +261,7 @@ def test_a_team_comes_back_from_its_json() -> None:
     for team in (Team("ana", "Anas", "x.py", stamp, ["A", "B"]), Team("ben", "ben", "x.py", filler=True)):
         shown = team.as_json()
         assert "agent_file_path" not in shown
-        assert Team.of_json(shown, "x.py") == team
+        assert replace(Team.of_json(shown), agent_file_path="x.py") == team
 
 
 # --- who plays one game ----------------------------------------------------------------------------------

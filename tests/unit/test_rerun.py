@@ -9,19 +9,20 @@ import pytest
 
 from agt_tournament.actions.rerun import ComparedSeat, Deviation, play_again
 from agt_tournament.game.auction_engine import Answer
+from agt_tournament.game.record import Failure, GameResult
 from agt_tournament.game.seeding import GameSeeds
 from tests.tournament import ScriptedBidder, play, rules
 
 SEEDS = GameSeeds(3, 1, 1, 2)
 
 
-def stored(**scripts: Any) -> tuple[dict[str, Any], dict[str, ScriptedBidder]]:
+def stored(**scripts: Any) -> tuple[GameResult, dict[str, ScriptedBidder]]:
     """A game of bidders as its file holds it, and the bidders."""
     bidders = {team: ScriptedBidder(script) for team, script in scripts.items()}
-    return json.loads(json.dumps(play(bidders, seeds=SEEDS).as_json())), bidders
+    return GameResult.from_json(json.loads(json.dumps(play(bidders, seeds=SEEDS).as_json()))), bidders
 
 
-def again(game: dict[str, Any], team: str, script: Any) -> tuple[ComparedSeat, ScriptedBidder]:
+def again(game: GameResult, team: str, script: Any) -> tuple[ComparedSeat, ScriptedBidder]:
     agent = ScriptedBidder(script)
     return play_again(game, team, agent, rules(), SEEDS), agent
 
@@ -42,7 +43,7 @@ def test_who_answers_the_same_hears_the_same_and_does_not_deviate() -> None:
 
 def test_who_answers_otherwise_hears_what_was_heard_then() -> None:
     game, then = stored(ana=half, ben=lambda _: 4.0)
-    seat, agent = again(game, "ben", lambda item: 59.0 if item == game["auction_log"][6]["item_id"] else 4.0)
+    seat, agent = again(game, "ben", lambda item: 59.0 if item == game.auction_log[6].item_id else 4.0)
     assert seat.deviations == [(7, "4.0", "59.0")]
     assert agent.heard == then["ben"].heard
 
@@ -58,7 +59,7 @@ def test_an_error_is_compared_as_well() -> None:
 @pytest.mark.parametrize("moment", [0, None])
 def test_an_error_outside_the_rounds_is_compared_as_well(moment: int | None) -> None:
     game, _ = stored(ana=half, ben=half)
-    game["failures"].append({"team_id": "ben", "round": moment, "error": "crash", "where": "", "text": ""})
+    game.failures.append(Failure("ben", moment, "crash", ""))
     assert again(game, "ben", half)[0].deviations == [(moment, "crash", "without an error")]
     assert again(game, "ana", half)[0].deviations == []
 

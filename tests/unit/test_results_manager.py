@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -14,51 +15,34 @@ import pytest
 
 from agt_tournament.config import ScoringWeights
 from agt_tournament.game.auction_engine import Answer
+from agt_tournament.game.game_files import game_files, log_game_result, place_of_game, read_game
+from agt_tournament.game.record import GameResult, RoundRecord, TeamGameResult
 from agt_tournament.game.seeding import GameSeeds
-from agt_tournament.tournament.registration import Team
-from agt_tournament.tournament.results_manager import (
-    StageData,
-    decisions,
-    export_results,
-    game_files,
-    generate_stage_leaderboard,
-    log_game_result,
-    pairwise_table,
-    place_of_game,
-    public_feed,
-    read_game,
-    read_stage,
-)
+from agt_tournament.tournament.leaderboard import decisions, generate_stage_leaderboard, pairwise_table
+from agt_tournament.tournament.results_manager import export_results, public_feed
+from agt_tournament.tournament.stage_data import StageData, read_stage
+from agt_tournament.tournament.teams import Team
 from tests.tournament import ScriptedBidder, play, rules
 
 EARLY, LATE = datetime(2026, 10, 5, 9, tzinfo=UTC), datetime(2026, 10, 5, 10, tzinfo=UTC)
 
 
-def game(**results: tuple[float, float, int]) -> dict[str, Any]:
+def game(**results: tuple[float, float, int]) -> GameResult:
     """A game file with utility, best item and number of items of each team, and no rounds."""
-    return {
-        "team_results": {
-            team: {
-                "utility": utility,
-                "budget_spent": 1.0,
-                "items_won": [f"item_{i}" for i in range(items)],
-                "valuation_vector": {f"item_{i}": 3.0 for i in range(items)},
-                "max_single_item_utility": best,
-            }
-            for team, (utility, best, items) in results.items()
-        },
-        "auction_log": [],
-        "failures": [],
-    }
+    team_results = {}
+    for team, (utility, best, items) in results.items():
+        values = {f"item_{i}": 3.0 for i in range(items)}
+        team_results[team] = TeamGameResult(utility, 1.0, list(values), values, best)
+    return GameResult("game", "arena_1", 1, "", team_results, [], [])
 
 
 def standings(
-    games: Sequence[Mapping[str, Any]],
+    games: Sequence[GameResult],
     stamps: Mapping[str, datetime | None] | None = None,
     fillers: Sequence[str] = (),
     number: int = 1,
 ) -> pd.DataFrame:
-    ids = list(games[0]["team_results"])
+    ids = list(games[0].team_results)
     teams = {i: Team(i, f"the {i}", "", (stamps or {}).get(i), filler=i in fillers) for i in ids}
     return generate_stage_leaderboard(StageData(number, teams, {"arena_1": games}))
 
@@ -77,7 +61,8 @@ def test_the_highest_total_is_first_whatever_else() -> None:
 def test_scoring_weights_rank_by_more_than_utility() -> None:
     games = [game(a=(9, 9, 1), z=(5, 5, 7))]
     teams = {team_id: Team(team_id, team_id, "") for team_id in "az"}
-    games[0]["auction_log"] = [{"caps": {"a": 60.0, "z": 60.0}}]  # of 60, each has spent 1
+    budgets, none = {"a": 60.0, "z": 60.0}, {"a": 0.0, "z": 0.0}  # each has spent 1
+    games[0].auction_log.append(RoundRecord(1, "item_0", "", 0.0, none, none, budgets, none, none, {}, {}))
     for weights, score in (((1, 0, 0), (9, 5)), ((1, 1, 0), (10, 12)), ((0, 0, 2), (118, 118)), ((-1, 0, 0), (-9, -5))):
         weighed = ScoringWeights(**dict(zip(ScoringWeights.model_fields, map(float, weights), strict=True)))
         board = generate_stage_leaderboard(StageData(1, teams, {"arena_1": games}, weighed)).set_index("team_id")
@@ -121,7 +106,7 @@ def test_totals_are_summed_over_games() -> None:
 def test_equal_totals_are_decided_by_the_best_single_item_of_any_game() -> None:
     games = [game(a=(3, 1, 9), z=(1, 2.5, 1)), game(a=(1, 2, 9), z=(3, 1, 1))]
     assert order(games, {"a": EARLY, "z": LATE}) == ["z", "a"]
-    assert order([{**g, "team_results": dict(reversed(g["team_results"].items()))} for g in games]) == ["z", "a"]
+    assert order([replace(g, team_results=dict(reversed(g.team_results.items()))) for g in games]) == ["z", "a"]
 
 
 def test_then_by_the_number_of_items() -> None:
@@ -207,9 +192,9 @@ def test_a_stage_is_read_as_it_was_played_in_the_order_of_numbers(run_dir: Path,
     for number in (1, 2, 10, 11):
         assert stage.games["arena_1"][number - 1] == read_game(run_dir / f"stage1/arena_1/game_{number}.json")
     assert read_stage(run_dir, 2, stage.teams) is None
-    utilities = stage.utilities("arena_1")
+    utilities = stage.results("arena_1", lambda result: result.utility)
     assert utilities.shape == (11, 3)
-    assert utilities[4][0] == stage.games["arena_1"][4]["team_results"]["ana"]["utility"]
+    assert utilities[4][0] == stage.games["arena_1"][4].team_results["ana"].utility
 
 
 def test_printed_text_lies_beside_the_game_and_only_if_there_is_any(run_dir: Path, tmp_path: Path) -> None:
@@ -226,9 +211,9 @@ def test_the_public_feed_has_seven_columns_and_one_row_a_round(stage: StageData)
     feed = public_feed([stage])
     assert list(feed.columns) == ["stage", "arena_id", "game", "round", "item_id", "winner", "price"]
     assert len(feed) == 13 * 5
-    entry = stage.games["arena_10"][1]["auction_log"][3]
+    entry = stage.games["arena_10"][1].auction_log[3]
     row = feed[(feed["arena_id"] == "arena_10") & (feed["game"] == 2) & (feed["round"] == 4)].iloc[0]
-    assert (row["item_id"], row["winner"], row["price"]) == (entry["item_id"], entry["winner"], entry["price"])
+    assert (row["item_id"], row["winner"], row["price"]) == (entry.item_id, entry.winner, entry.price)
 
 
 def test_the_staffs_table_has_every_bid(run_dir: Path, stage: StageData, tmp_path: Path) -> None:

@@ -9,9 +9,16 @@ from typing import Any
 
 import pytest
 
-from agt_tournament.report import generate_analytics_report, staff, standings_page, write_standings, write_team_folders
-from agt_tournament.tournament.registration import SetAside, Team
-from agt_tournament.tournament.results_manager import StageData
+from agt_tournament.report import (
+    Results,
+    generate_analytics_report,
+    staff,
+    standings_page,
+    write_standings,
+    write_team_folders,
+)
+from agt_tournament.tournament.stage_data import StageData
+from agt_tournament.tournament.teams import SetAside, Team
 from tests.unit.test_tournament_report import EVIL, Page, boards_of, competition, private_numbers, written
 
 LATE = SetAside(Team("late", f"{EVIL} & co", ""), "SyntaxError: expected ':'")
@@ -23,7 +30,7 @@ def stages() -> list[StageData]:
 
 
 def page(run_dir: Path, stages: list[StageData], **rules: Any) -> str:
-    write_standings(run_dir, stages, boards_of(stages), {"tournament": rules}, [LATE])
+    write_standings(Results(run_dir, stages, boards_of(stages), {"tournament": rules}, [LATE]))
     found = standings_page(run_dir)
     assert found is not None
     return found.read_text()
@@ -69,7 +76,7 @@ def test_no_number_is_on_it_that_is_private_of_a_team(stages: list[StageData], t
 
 def test_none_leaves_no_page(stages: list[StageData], tmp_path: Path) -> None:
     page(tmp_path, stages)
-    write_standings(tmp_path, stages, boards_of(stages), {"tournament": {"public": "none"}})
+    write_standings(Results(tmp_path, stages, boards_of(stages), {"tournament": {"public": "none"}}))
     assert standings_page(tmp_path) is None
 
 
@@ -77,8 +84,8 @@ def test_the_staff_see_why_and_the_team_gets_the_reason(
     stages: list[StageData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(staff, "_write_figures", lambda folder, arenas: {})
-    text = Page(generate_analytics_report(tmp_path, stages, boards_of(stages), {}, [LATE]).read_text()).text
+    text = Page(generate_analytics_report(Results(tmp_path, stages, boards_of(stages), {}, [LATE])).read_text()).text
     assert f"{EVIL} & co" in text
     assert LATE.reason in text
-    write_team_folders(tmp_path, stages, boards_of(stages), {}, [LATE])
+    write_team_folders(Results(tmp_path, stages, boards_of(stages), {}, [LATE]))
     assert LATE.reason in (tmp_path / "teams" / "late" / "set_aside.txt").read_text()

@@ -210,7 +210,7 @@ def test_who_came_and_left_between_two_looks_is_said_and_who_left_before_the_lau
             finish(folder)
 
     crew, watch = Counted(then, present=2), Notes(folder)
-    assert see_through(KEYS, folder, crew, watch, wait=True)
+    assert supervise(KEYS, folder, crew, watch, wait=True)
     stays = "(the log); none takes its place while others work"
     assert watch.said == [f"worker brief: was stopped by a signal, as scancel sends it {stays}"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from agt_tournament.actions.game import print_game
+from agt_tournament.game.record import Failure
 from agt_tournament.report import terminal
 from agt_tournament.tournament import messages
 from agt_tournament.validation import verdict
@@ -57,9 +59,8 @@ def test_an_evaluation_and_its_report(monkeypatch: pytest.MonkeyPatch, capsys: p
 
 def test_a_game(capsys: pytest.CaptureFixture[str]) -> None:
     bidders: dict[str, Any] = {NAME: ScriptedBidder(lambda item: 2.0), "other": ScriptedBidder(lambda item: 1.0)}
-    content = play(bidders).as_json()
-    failure = {"team_id": NAME, "round": 1, "error": "crash", "text": f"ValueError: {NAME}", "where": None}
-    print_game({**content, "failures": [failure]}, Path(NAME, "game.json"))
+    failure = Failure(NAME, 1, "crash", "", f"ValueError: {NAME}")
+    print_game(replace(play(bidders), failures=[failure]), Path(NAME, "game.json"))
     out, err = capsys.readouterr()
     assert out.count(f" {NAME} ") >= 2  # as a winner, and in the result
     assert out.endswith(f"game     {NAME}/game.json\n")

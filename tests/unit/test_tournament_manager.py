@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from agt_tournament.tournament.results_manager import game_files, place_of_game
+from agt_tournament.game.game_files import game_files, place_of_game
 from agt_tournament.tournament.tournament_manager import (
     Arena,
     TournamentStage,

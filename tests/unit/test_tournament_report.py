@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from agt_tournament import report
 from agt_tournament.game.auction_engine import NOBODY, Answer
 from agt_tournament.game.game_files import game_files, place_of_game
 from agt_tournament.game.game_manager import Game
+from agt_tournament.game.record import Failure, GameResult, RoundRecord, TeamGameResult
 from agt_tournament.game.seeding import GameSeeds
-from agt_tournament.report import Load, generate_analytics_report, staff, write_team_folders
+from agt_tournament.report import Load, Results, generate_analytics_report, staff, write_team_folders
 from agt_tournament.report.measures import (
     allocative_efficiency,
     budgets_left,
@@ -32,8 +34,9 @@ from agt_tournament.report.measures import (
     when,
 )
 from agt_tournament.report.team_folders import COLUMNS, SHOWN_GAMES, own_parts, steps
-from agt_tournament.tournament.registration import Team
-from agt_tournament.tournament.results_manager import StageData, generate_stage_leaderboard
+from agt_tournament.tournament.leaderboard import generate_stage_leaderboard
+from agt_tournament.tournament.stage_data import StageData
+from agt_tournament.tournament.teams import Team
 from generative_auctions.files import write_json
 from tests.tournament import ScriptedBidder, rules
 
@@ -105,7 +108,7 @@ def stage_of(
                 valuations=values,
                 items=items,
             ).play()
-            results.append(played_game.as_json())
+            results.append(played_game)
         played[arena_id] = results
     return StageData(number, teams or {seat: team(seat) for seats in arenas.values() for seat in seats}, played)
 
@@ -169,7 +172,7 @@ def folder(stages: list[StageData], tmp_path_factory: pytest.TempPathFactory) ->
     """The folders of all teams; two agents have printed."""
     run_dir = tmp_path_factory.mktemp("run")
     _print(run_dir, PRINTED)
-    write_team_folders(run_dir, stages, boards_of(stages), SETTINGS)
+    write_team_folders(Results(run_dir, stages, boards_of(stages), SETTINGS))
     return run_dir / "teams"
 
 
@@ -189,13 +192,13 @@ def private_numbers(stages: Iterable[StageData], boards: Mapping[int, pd.DataFra
     found: set[float] = set()
     for stage in stages:
         for game in (game for games in stage.games.values() for game in games):
-            for rival, result in game["team_results"].items():
+            for rival, result in game.team_results.items():
                 if rival != team_id:
-                    found |= {result["utility"], result["max_single_item_utility"], result["budget_spent"]}
-                    found |= set(result["valuation_vector"].values())
-            for entry in game["auction_log"]:
+                    found |= {result.utility, result.max_single_item_utility, result.budget_spent}
+                    found |= set(result.valuation_vector.values())
+            for entry in game.auction_log:
                 for kind in ("all_bids", "asked", "caps", "seconds", "cpu_seconds"):
-                    found |= {number for rival, number in entry[kind].items() if rival != team_id and number}
+                    found |= {number for rival, number in getattr(entry, kind).items() if rival != team_id and number}
         board = boards[stage.number]
         rivals = board.loc[board["team_id"] != team_id, ["total_score", "mean_score", "ci_low", "ci_high"]]
         found |= set(rivals.to_numpy().ravel())
@@ -242,7 +245,7 @@ def test_a_folder_does_not_depend_on_what_is_private_of_rivals(
         board.loc[rivals, "errors"] += 5
         board.loc[rivals, "team_name"] = "somebody else"
     _print(tmp_path, {own: text if own == team_id else "?" for own, text in PRINTED.items()} | {"cyd": "?"})
-    write_team_folders(tmp_path, others, boards, SETTINGS)
+    write_team_folders(Results(tmp_path, others, boards, SETTINGS))
     assert contents(tmp_path / "teams" / team_id) == contents(folder / team_id)
     assert contents(tmp_path / "teams") != contents(folder)
 
@@ -251,20 +254,16 @@ def scrambled(stage: StageData, team_id: str) -> StageData:
     """`stage` with other private numbers of every team but `team_id`; winners and prices are the same."""
     rng, games = np.random.default_rng(1), copy.deepcopy(stage.games)
     for game in (game for games_ in games.values() for game in games_):
-        for rival in game["team_results"].keys() - {team_id}:
-            result = game["team_results"][rival]
-            result |= {
-                name: float(rng.uniform(1, 9)) for name in ("utility", "budget_spent", "max_single_item_utility")
-            }
-            result["valuation_vector"] = {item: float(rng.uniform(1, 9)) for item in result["valuation_vector"]}
-            result["items_won"] = []
-            for entry in game["auction_log"]:
+        for rival in game.team_results.keys() - {team_id}:
+            utility, spent, best = rng.uniform(1, 9, 3).tolist()
+            values = {item: float(rng.uniform(1, 9)) for item in game.team_results[rival].valuation_vector}
+            game.team_results[rival] = TeamGameResult(utility, spent, [], values, best)
+            for entry in game.auction_log:
                 for kind in ("all_bids", "asked", "caps", "seconds", "cpu_seconds"):
-                    entry[kind][rival] = float(rng.uniform(1, 9))
-                entry["errors"][rival] = "timeout"
-                entry["notes"][rival] = "bid 5 cut down to the budget, 3"
-            failure = {"team_id": rival, "round": 3, "error": "exit", "where": "", "text": "gone"}
-            game["failures"].append(failure)
+                    getattr(entry, kind)[rival] = float(rng.uniform(1, 9))
+                entry.errors[rival] = "timeout"
+                entry.notes[rival] = "bid 5 cut down to the budget, 3"
+            game.failures.append(Failure(rival, 3, "exit", "", "gone"))
     return StageData(stage.number, stage.teams, games)
 
 
@@ -320,14 +319,14 @@ def test_stale_files_go(stages: list[StageData], tmp_path: Path) -> None:
     for name in ("errors.txt", "output.txt"):
         (tmp_path / "teams" / "ann").mkdir(parents=True, exist_ok=True)
         (tmp_path / "teams" / "ann" / name).write_text("old")
-    write_team_folders(tmp_path, stages, boards_of(stages), SETTINGS)
+    write_team_folders(Results(tmp_path, stages, boards_of(stages), SETTINGS))
     assert {path.name for path in (tmp_path / "teams" / "ann").iterdir()} == {"report.html", "rounds.csv"}
 
 
 def test_a_lot_of_print_is_cut(stages: list[StageData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report.team_folders, "_MOST_OUTPUT", 50)
     _print(tmp_path, {"dan": "x" * 1000})
-    write_team_folders(tmp_path, stages, boards_of(stages))
+    write_team_folders(Results(tmp_path, stages, boards_of(stages)))
     text = (tmp_path / "teams" / "dan" / "output.txt").read_text()
     assert text.count("x") == 50
     assert text.endswith("[what was printed after this in stage 1 is left out]\n")
@@ -352,12 +351,12 @@ def test_a_team_page_is_whole_and_escaped(folder: Path, stages: list[StageData])
 def test_a_team_page_adds_up(folder: Path, stages: list[StageData]) -> None:
     text = Page((folder / "bob" / "report.html").read_text()).text
     for game in stages[0].games["arena_2"]:
-        own = game["team_results"]["bob"]
-        assert f"utility {own['utility']:,.2f}".replace("-", "−") in text
-        for entry in game["auction_log"]:
-            if entry["winner"] == "bob":
-                value = own["valuation_vector"][entry["item_id"]]
-                assert f"{value:,.2f}{entry['price']:,.2f}{value - entry['price']:,.2f}" in re.sub(
+        own = game.team_results["bob"]
+        assert f"utility {own.utility:,.2f}".replace("-", "−") in text
+        for entry in game.auction_log:
+            if entry.winner == "bob":
+                value = own.valuation_vector[entry.item_id]
+                assert f"{value:,.2f}{entry.price:,.2f}{value - entry.price:,.2f}" in re.sub(
                     r"(?<=\d) (?=[\d−])", "", text
                 ).replace("−", "-")
     assert "In the arena with you: cyd, eve." in text
@@ -366,7 +365,7 @@ def test_a_team_page_adds_up(folder: Path, stages: list[StageData]) -> None:
 def test_many_games_are_a_small_page_and_a_whole_table(stages: list[StageData], tmp_path: Path) -> None:
     games = 150
     many = StageData(1, stages[0].teams, {"arena_1": (stages[0].games["arena_1"] * games)[:games]})
-    write_team_folders(tmp_path, [many], boards_of([many]), SETTINGS)
+    write_team_folders(Results(tmp_path, [many], boards_of([many]), SETTINGS))
     html = (tmp_path / "teams" / "ann" / "report.html").read_text()
     assert html.count('<details class="game"') == SHOWN_GAMES
     assert f"The other {games - SHOWN_GAMES} games" in Page(html).text
@@ -391,7 +390,7 @@ def test_a_budget_is_a_staircase() -> None:
 @pytest.fixture(scope="module")
 def whole(stages: list[StageData], tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_dir = tmp_path_factory.mktemp("whole")
-    assert generate_analytics_report(run_dir, stages, boards_of(stages), SETTINGS) == run_dir / staff.PAGE
+    assert generate_analytics_report(Results(run_dir, stages, boards_of(stages), SETTINGS)) == run_dir / staff.PAGE
     return run_dir
 
 
@@ -428,10 +427,10 @@ def test_figures_are_files_too(whole: Path) -> None:
 
 
 def test_same_input_same_bytes(whole: Path, folder: Path, stages: list[StageData], tmp_path: Path) -> None:
-    generate_analytics_report(tmp_path, competition(), boards_of(stages), SETTINGS)
+    generate_analytics_report(Results(tmp_path, competition(), boards_of(stages), SETTINGS))
     assert contents(tmp_path) == contents(whole)
     _print(tmp_path, PRINTED)
-    write_team_folders(tmp_path, stages, boards_of(stages), SETTINGS)
+    write_team_folders(Results(tmp_path, stages, boards_of(stages), SETTINGS))
     assert contents(tmp_path / "teams") == contents(folder)
     assert not list(tmp_path.rglob("*.part"))
 
@@ -440,7 +439,7 @@ def test_same_input_same_bytes(whole: Path, folder: Path, stages: list[StageData
 def test_many_arenas_stay_a_small_page(stages: list[StageData], tmp_path: Path) -> None:
     games = stages[0].games["arena_1"]
     many = StageData(1, stages[0].teams, {f"arena_{i}": games for i in range(1, 61)})
-    html = generate_analytics_report(tmp_path, [many], boards_of([many]), SETTINGS).read_text()
+    html = generate_analytics_report(Results(tmp_path, [many], boards_of([many]), SETTINGS)).read_text()
     page = Page(html)
     assert len(html) < 1_000_000
     assert html.count('<details class="arena">') == 60  # folded
@@ -451,10 +450,10 @@ def test_many_arenas_stay_a_small_page(stages: list[StageData], tmp_path: Path) 
 @pytest.mark.usefixtures("no_figures")
 def test_one_game_has_no_intervals(tmp_path: Path) -> None:
     alone = [stage_of(1, {"arena_1": ("ann", "bob")}, games=1)]
-    page = Page(generate_analytics_report(tmp_path, alone, boards_of(alone)).read_text())
+    page = Page(generate_analytics_report(Results(tmp_path, alone, boards_of(alone))).read_text())
     assert not re.search(r"\.\d\d to \d", page.text)
     assert "Bidding competition" in page.text  # nothing is known of the settings
-    write_team_folders(tmp_path, alone, boards_of(alone))
+    write_team_folders(Results(tmp_path, alone, boards_of(alone)))
     Page((tmp_path / "teams" / "ann" / "report.html").read_text())
 
 
@@ -462,26 +461,28 @@ def test_one_game_has_no_intervals(tmp_path: Path) -> None:
 def test_a_big_arena_shows_its_first_pairs(tmp_path: Path) -> None:
     seats = [f"team_{i}" for i in range(25)]
     big = StageData(1, {seat: team(seat) for seat in seats}, {"arena_1": [_dull(seats)] * 2})
-    html = generate_analytics_report(tmp_path, [big], boards_of([big]), SETTINGS).read_text()
+    html = generate_analytics_report(Results(tmp_path, [big], boards_of([big]), SETTINGS)).read_text()
     assert html.count("<td>50 %") == 20 * 19  # all are equal
     assert "5 further teams in leaderboards/stage1_pairwise.csv" in Page(html).text
 
 
-def _dull(seats: Sequence[str], price: float = 0.0) -> dict[str, Any]:
+def _entry(number: int, item: str, winner: str, price: float, caps: Mapping[str, float], **changes: Any) -> RoundRecord:
+    """A round in which every bid is 0, whoever won."""
+    zero, unknown = dict.fromkeys(caps, 0.0), dict.fromkeys(caps)
+    times = {"seconds": dict.fromkeys(caps, 0.001), "cpu_seconds": unknown, "waited_seconds": unknown}
+    return RoundRecord(number, item, winner, price, zero, zero, dict(caps), **{**times, **changes}, errors={}, notes={})
+
+
+def _game(values: Mapping[str, Mapping[str, float]], log: Sequence[RoundRecord]) -> GameResult:
+    """A game in which nobody gains anything."""
+    results = {team: TeamGameResult(0.0, 0.0, [], dict(own), 0.0) for team, own in values.items()}
+    return GameResult("game", "arena_1", 1, "", results, list(log), [])
+
+
+def _dull(seats: Sequence[str], **times: Any) -> GameResult:
     """A game in which nothing is sold."""
-    result = {"utility": 0.0, "budget_spent": 0.0, "items_won": [], "max_single_item_utility": 0.0}
-    zero = dict.fromkeys(seats, 0.0)
-    entry = {"round": 1, "item_id": "item_0", "winner": NOBODY, "price": price, "all_bids": zero, "asked": zero}
-    entry |= {
-        "caps": dict.fromkeys(seats, 60.0),
-        "seconds": dict.fromkeys(seats, 0.001),
-        "cpu_seconds": dict.fromkeys(seats),
-        "waited_seconds": dict.fromkeys(seats),
-        "errors": {},
-        "notes": {},
-    }
-    results = {seat: {**result, "valuation_vector": {"item_0": 5.0}} for seat in seats}
-    return {"arena_id": "arena_1", "stage": 1, "team_results": results, "auction_log": [entry], "failures": []}
+    entry = _entry(1, "item_0", NOBODY, 0.0, dict.fromkeys(seats, 60.0), **times)
+    return _game({seat: {"item_0": 5.0} for seat in seats}, [entry])
 
 
 @pytest.mark.parametrize(
@@ -505,16 +506,15 @@ def _dull(seats: Sequence[str], price: float = 0.0) -> dict[str, Any]:
 def test_a_busy_machine_is_said(
     waited: float | None, failures: list[dict[str, float]], harmful: bool, says: str | None, tmp_path: Path
 ) -> None:
-    game = _dull(["ann", "bob"])
     used = {"seconds": 0.4, "cpu_seconds": 0.1 if waited == 0.3 else 0.0, "waited_seconds": waited}
-    game["auction_log"][0] |= {name: {"ann": time, "bob": None} for name, time in used.items()}
-    late = {"team_id": "ann", "round": 1, "error": "timeout", "where": "", "text": "late"}
-    game["failures"] = [{**late, **failure} for failure in failures]
-    crashed = {**game, "failures": [{**late, "error": "crash"}]}
+    game = _dull(["ann", "bob"], **{name: {"ann": time, "bob": None} for name, time in used.items()})
+    late = Failure("ann", 1, "timeout", "", "late")
+    crashed = replace(game, failures=[replace(late, error="crash")])
+    game.failures.extend(replace(late, **failure) for failure in failures)
     stages = [StageData(1, {"ann": team("ann"), "bob": team("bob")}, {"arena_1": [crashed, game]})]
     load = Load.of(stages)
     assert load.harmful == harmful
-    page = Page(generate_analytics_report(tmp_path, stages, boards_of(stages), SETTINGS).read_text())
+    page = Page(generate_analytics_report(Results(tmp_path, stages, boards_of(stages), SETTINGS)).read_text())
     assert (says in page.text) if says else ("for a CPU" not in page.text)
 
 
@@ -533,22 +533,18 @@ def test_the_gist_of_an_error_is_its_last_line() -> None:
 # --- the numbers -------------------------------------------------------------------------------------------
 
 
-def by_hand() -> dict[str, Any]:
+def by_hand() -> GameResult:
     """Two items of value (4, 6) and (5, 1) to ann and bob: ann wins the first for 3, nobody the second."""
-    results = {"ann": {"valuation_vector": {"x": 4.0, "y": 5.0}}, "bob": {"valuation_vector": {"x": 6.0, "y": 1.0}}}
-    caps = [{"ann": 10.0, "bob": 10.0}, {"ann": 7.0, "bob": 10.0}]
-    log = [
-        {"item_id": "x", "winner": "ann", "price": 3.0, "caps": caps[0]},
-        {"item_id": "y", "winner": NOBODY, "price": 0.0, "caps": caps[1]},
-    ]
-    return {"team_results": results, "auction_log": log}
+    first = _entry(1, "x", "ann", 3.0, {"ann": 10.0, "bob": 10.0})
+    second = _entry(2, "y", NOBODY, 0.0, {"ann": 7.0, "bob": 10.0})
+    return _game({"ann": {"x": 4.0, "y": 5.0}, "bob": {"x": 6.0, "y": 1.0}}, [first, second])
 
 
 def test_an_arenas_numbers_by_hand() -> None:
     game = by_hand()
     assert allocative_efficiency(game) == 4 / (6 + 5)
-    assert budgets_left(game["auction_log"], ["ann", "bob"]) == [[10, 10], [7, 10], [7, 10]]
-    game["auction_log"][1] |= {"winner": "bob", "price": 1.0}
+    assert budgets_left(game.auction_log, ["ann", "bob"]) == [[10, 10], [7, 10], [7, 10]]
+    game.auction_log[1] = replace(game.auction_log[1], winner="bob", price=1.0)
     economy = economy_of([game, by_hand()])
     assert economy.seats == ("ann", "bob")
     assert economy.budgets[:, -1].tolist() == [[7, 9], [7, 10]]
@@ -558,8 +554,8 @@ def test_an_arenas_numbers_by_hand() -> None:
 
 def test_efficiency_of_worthless_items_is_not_known() -> None:
     game = by_hand()
-    for result in game["team_results"].values():
-        result["valuation_vector"] = {"x": 0.0, "y": 0.0}
+    for result in game.team_results.values():
+        result.valuation_vector.update({"x": 0.0, "y": 0.0})
     assert np.isnan(allocative_efficiency(game))
     assert not mean_estimate(np.array([np.nan])).known
     assert mean_estimate(np.array([np.nan, 2.0, 2.0])) == (2, 2, 2)
@@ -570,7 +566,7 @@ def test_played_games_agree_with_their_logs(stages: list[StageData]) -> None:
         for arena_id, games in stage.games.items():
             economy = economy_of(games)
             assert ((economy.efficiency > 0) & (economy.efficiency <= 1)).all()
-            spent = [[game["team_results"][seat]["budget_spent"] for seat in economy.seats] for game in games]
+            spent = [[game.team_results[seat].budget_spent for seat in economy.seats] for game in games]
             np.testing.assert_allclose(economy.budgets[:, 0] - economy.budgets[:, -1], spent, atol=1e-6)
             np.testing.assert_allclose(economy.revenue, np.sum(spent, axis=1))
             assert list(economy.seats) == stage.seats(arena_id)

@@ -45,7 +45,7 @@ def is_own(module: str) -> bool:
 
 
 def misleading(source: bytes) -> str:
-    """Why a reader may see another text in the module `source` than Python does; empty if there is no reason."""
+    """Say why a reader may see another text in the module `source` than Python does; empty if not."""
     try:
         encoding, _ = tokenize.detect_encoding(BytesIO(source).readline)  # as PEP 263 has it
         if codecs.lookup(encoding).name not in _ENCODINGS:
@@ -80,7 +80,7 @@ class OwnModules(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The file or, where there is none, the folder called `name`; None for whatever is not the submission's."""
+        """Find the file or the folder called `name`; None for whatever is not the submission's."""
         if not is_own(name.partition(".")[0]):
             return None
         place = os.path.join(self._folder, *name.split("."))

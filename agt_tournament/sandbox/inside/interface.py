@@ -19,7 +19,7 @@ class InvalidError(Exception):
 
 
 def agent_class_of(module: ModuleType) -> Any:
-    """The class that `module` defines and that has a `bidding_function`; raises `InvalidError`."""
+    """Return the class in `module` that has a `bidding_function`; raises `InvalidError`."""
     able = {value for value in vars(module).values() if _defined_in(module, value) and hasattr(value, _METHODS[0])}
     bases = {base for value in able for base in value.__mro__[1:]}  # a class that another is derived from is not played
     classes = [value for value in able if value not in bases]
@@ -52,7 +52,7 @@ def wants_opponents(agent_class: Any) -> bool:
 
 
 def as_bid(value: Any) -> float:
-    """`value` as a float; raises `InvalidError` for what is no number or no bid.
+    """Return `value` as a float; raises `InvalidError` if it is no number or no bid.
 
     Integers and the scalars of numpy are numbers; booleans and text are not, though Python would convert them.
     """

@@ -18,7 +18,7 @@ class Libraries(MetaPathFinder):
         self._folders = folders
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """The library `name`; None for whatever else is installed beside it.
+        """Find the library `name`; None for whatever else is installed beside it.
 
         Raises:
             ModuleNotFoundError: for a module whose random numbers do not follow from the agent's seed.

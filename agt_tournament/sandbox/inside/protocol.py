@@ -56,7 +56,7 @@ class Frame(NamedTuple):
 
 
 def pack(kind: int, number: int, body: bytes) -> bytes:
-    """A frame; `number` is unsigned, of 64 bits."""
+    """Pack a frame; `number` is unsigned, of 64 bits."""
     return _HEADER.pack(len(body), kind, number) + body
 
 
@@ -88,27 +88,22 @@ class Frames:
 
 
 def pack_outcome(winner: int, price: float) -> bytes:
-    """The outcome of the last round: the winner's seat, `NOBODY` or `NO_ROUND`, and the price."""
+    """Pack the outcome of the last round: the winner's seat, `NOBODY` or `NO_ROUND`, and the price."""
     return _OUTCOME.pack(winner, price)
 
 
 def unpack_outcome(body: bytes) -> tuple[int, float]:
-    """What `pack_outcome` packed."""
+    """Unpack what `pack_outcome` packed."""
     return _OUTCOME.unpack(body)
 
 
 def pack_turn(winner: int, price: float, item: int) -> bytes:
-    """The outcome of the last round, and the place of the item to bid for in the list that GAME carried."""
+    """Pack the outcome of the last round, and the place of the item to bid for in the list that GAME carried."""
     return _TURN.pack(winner, price, item)
 
 
-def unpack_turn(body: bytes) -> tuple[int, float, int]:
-    """What `pack_turn` packed."""
-    return _TURN.unpack(body)
-
-
 def plain_turn(data: bytes) -> tuple[int, int, float, int] | None:
-    """The number and what `pack_turn` packed, if `data` is the whole of a TURN: by far the most frequent request."""
+    """Unpack number and turn if `data` is a whole TURN, by far the most frequent request; else return None."""
     if len(data) != _PLAIN_TURN.size:
         return None
     length, kind, number, winner, price, item = _PLAIN_TURN.unpack(data)
@@ -116,20 +111,20 @@ def plain_turn(data: bytes) -> tuple[int, int, float, int] | None:
 
 
 def pack_reply(number: int, bid: float, failure: tuple[str, str, str] | None = None) -> bytes:
-    """The frame that answers the request `number`; `failure` is error, place and text."""
+    """Pack the frame that answers the request `number`; `failure` is error, place and text."""
     if failure is None:
         return _PLAIN.pack(_ANSWER.size, ANSWER, number, 0, 0, bid)
     return pack(ANSWER, number, pack_answer(bid, *failure))
 
 
 def pack_answer(bid: float, error: str | None = None, where: str = "", text: str = "") -> bytes:
-    """An agent's answer; `bid` is NaN where there is none; `text` is cut at `MAX_TEXT` bytes."""
+    """Pack an agent's answer; `bid` is NaN where there is none; `text` is cut at `MAX_TEXT` bytes."""
     cut = text.encode(errors="replace")[:MAX_TEXT]
     return _ANSWER.pack(ERRORS.index(error), PLACES.index(where), bid) + cut
 
 
 def plain_bid(data: bytes, number: int) -> float | None:
-    """The bid, if `data` is the whole of an answer to `number` without an error: by far the most frequent case."""
+    """Unpack the bid if `data` is a whole answer to `number` without an error, the usual case; else return None."""
     if len(data) != _PLAIN.size:
         return None
     length, kind, repeated, error, where, bid = _PLAIN.unpack(data)
@@ -138,7 +133,7 @@ def plain_bid(data: bytes, number: int) -> float | None:
 
 
 def unpack_answer(body: bytes) -> tuple[float, str | None, str, str]:
-    """Bid (any double), error, place and text; raises `ProtocolError`."""
+    """Unpack bid (any double), error, place and text; raises `ProtocolError`."""
     if not _ANSWER.size <= len(body) <= MAX_ANSWER:
         raise ProtocolError(f"an answer of {len(body):,} bytes")
     error, where, bid = _ANSWER.unpack_from(body)

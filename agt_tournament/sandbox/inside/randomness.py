@@ -32,7 +32,7 @@ def seed_randomness(seed: int) -> None:
 
 
 def followed(name: str, spec: ModuleSpec | None) -> ModuleSpec | None:
-    """`spec` of the module `name`, one of `FOLLOWED`, whose numbers are the agent's as soon as it has been executed."""
+    """Return `spec` of a module in `FOLLOWED` so that its random numbers are the agent's once it is executed."""
     loader: Any = spec and spec.loader
     if loader is not None:
         execute = loader.exec_module
@@ -85,5 +85,5 @@ def _getrandom(size: int, flags: int = 0) -> bytes:
 
 
 def _seed_or_draw(self: random.Random, a: Any = None, version: int = 2) -> None:
-    """As `random.Random.seed`; without a seed Python would ask the operating system for one."""
+    """Seed as `random.Random.seed` does; without a seed Python would ask the operating system for one."""
     _seed_generator(self, _system.getrandbits(256) if a is None else a, version)

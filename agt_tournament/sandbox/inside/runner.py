@@ -75,7 +75,7 @@ class Player:
             return math.nan, self._failure(error, "bidding_function")
 
     def answer(self, frame: protocol.Frame) -> tuple[float, _Failure | None]:
-        """What any other request leads to: 0 or, with a failure, NaN."""
+        """Answer any other request with 0 or, with a failure, NaN."""
         if frame.kind == protocol.END:
             failure = self.hear(*protocol.unpack_outcome(frame.body))
         elif frame.kind == protocol.GAME:
@@ -141,7 +141,7 @@ class Player:
         return kind, where, self._describe(error, where)
 
     def _describe(self, error: BaseException, where: str) -> str:
-        """The traceback as far as it lies in the submission, or else its last line and where the method is."""
+        """Return the traceback as far as it lies in the submission, or else its last line and where the method is."""
         try:
             text = traces.traceback_in(self._folder, error)
             return text if traces.IN_FILE in text else text + self._definition(where)
@@ -149,7 +149,7 @@ class Player:
             return "an error that cannot be described"
 
     def _definition(self, where: str) -> str:
-        """The place of the method `where` in the submission, or else of its class, as a traceback shows places."""
+        """Return the place of the method `where`, or else of its class, as a traceback shows places."""
         try:
             return traces.place_in(self._folder, self._class, where) if self._class else ""
         except Exception:  # a class may be made in ways that have no place
@@ -157,7 +157,7 @@ class Player:
 
 
 def _exit_without_signal(status: int) -> None:
-    """As `os._exit`; a status of 128 and more, which would say that a signal ended the process, is refused."""
+    """Exit as `os._exit` does, but with no status above 127, which would say that a signal ended the process."""
     _exit(min(status & 0xFF, _LAST_STATUS))
 
 

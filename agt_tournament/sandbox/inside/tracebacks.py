@@ -15,7 +15,7 @@ _OUTER_FRAMES, _INNER_FRAMES = 3, 12
 
 
 def traceback_in(folder: str, error: BaseException) -> str:
-    """The traceback of `error` as far as it lies in `folder`."""
+    """Return the traceback of `error` as far as it lies in `folder`."""
     described = traceback.TracebackException.from_exception(error, compact=True)
     own = [frame for frame in described.stack if _is_own(frame.filename, folder)]
     for frame in own:
@@ -27,7 +27,7 @@ def traceback_in(folder: str, error: BaseException) -> str:
 
 
 def place_in(folder: str, agent_class: Any, method: str) -> str:
-    """The first line of `method`, or of `agent_class` where it is inherited, as a traceback shows places."""
+    """Return the first line of `method`, or of `agent_class` if it is inherited, as a traceback shows places."""
     function = inspect.unwrap(getattr(agent_class, method))
     code = getattr(function, "__code__", None)
     if code and _is_own(code.co_filename, folder):

@@ -83,7 +83,7 @@ def raise_walls(plan: dict[str, Any]) -> None:
 
 
 def landlock_abi() -> int:
-    """The version of Landlock that the kernel has; 0 for none."""
+    """Return the version of Landlock that the kernel has; 0 for none."""
     if sys.platform != "linux":  # there the number is another call's
         return 0
     return max(int(_libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _LANDLOCK_VERSION_FLAG)), 0)

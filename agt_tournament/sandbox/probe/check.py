@@ -61,7 +61,7 @@ def check(sandbox: Sandbox) -> Checked:
 
 
 def promises_table(checked: list[Checked]) -> Table:
-    """A row for each promise, a column for each tier."""
+    """Make a table with a row for each promise and a column for each tier."""
     table = Table(
         title="Walls on this machine", title_justify="left", title_style="bold", box=box.SIMPLE, pad_edge=False
     )

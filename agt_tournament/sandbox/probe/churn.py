@@ -43,7 +43,7 @@ def busy_machine(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def _processes() -> Iterator[None]:
-    """A few processes that wait."""
+    """Keep a few waiting processes."""
     command = [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]
     running = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(_PROCESSES)]
     try:
@@ -55,7 +55,7 @@ def _processes() -> Iterator[None]:
 
 @contextmanager
 def _threads() -> Iterator[None]:
-    """A few threads that wait."""
+    """Keep a few waiting threads."""
     ended = threading.Event()
     running = [threading.Thread(target=ended.wait) for _ in range(_THREADS)]
     for thread in running:

@@ -37,7 +37,7 @@ def _available_mb(root: Path) -> int:
 
 
 def _limit_mb(root: Path) -> int:
-    """The lowest limit of this process's control group and of those above it."""
+    """Return the lowest limit of this process's control group and of those above it."""
     limits = [_NO_LIMIT_MB]
     for file in _limit_files(root):
         with suppress(OSError, ValueError):  # "max" is no limit

@@ -17,7 +17,7 @@ _MOST_PER_ROOT = 40_000
 
 @cache
 def names_of_paths() -> list[str]:
-    """All paths of this machine that hold its state or configuration, of the interpreter and of the libraries.
+    """Return all paths of the machine's state and configuration, of the interpreter and of the libraries.
 
     Of a root that holds more than 40,000 an even sample is taken.
     """
@@ -29,28 +29,28 @@ def names_of_paths() -> list[str]:
 
 
 def sample_of_paths(share: int) -> list[str]:
-    """The kernel's settings, the folders near the root and of the rest one path in `share`."""
+    """Return the kernel's settings, the folders near the root and of the rest one path in `share`."""
     return list(dict.fromkeys((*kernel_settings(), *folders_near(), *names_of_paths()[::share])))
 
 
 def kernel_settings() -> list[str]:
-    """All paths below /proc/sys, and those beside it by which the kernel is told something."""
+    """Return all paths below /proc/sys, and those beside it by which the kernel is told something."""
     return [*_below("/proc/sys"), "/proc/sysrq-trigger", "/sys/power/state", "/sys/kernel/uevent_helper"]
 
 
 def folders_near() -> list[str]:
-    """The folders that are not far from the root, and those of the interpreter and the libraries."""
+    """Return the folders that are not far from the root, and those of the interpreter and the libraries."""
     near = (path for root in (*_NEAR, *_ROOTS) for path in _below(root, depth=1))
     return [path for path in dict.fromkeys((*near, *map(str, readable_trees()))) if os.path.isdir(path)]
 
 
 def readable_trees() -> list[Path]:
-    """Files and folders that every agent may read."""
+    """Return the files and folders that every agent may read."""
     return [*readable.interpreter(), *readable.packages(), *readable.own_modules()]
 
 
 def prefixes(submission: Path) -> list[tuple[str, str]]:
-    """What agents may read, at paths that differ between machines, and its reviewed names; the longer paths first."""
+    """Return paths that agents may read and that differ between machines, with reviewed names, longest first."""
     known = {str(readable.standard_library() / name): "{packages}" for name in _FOREIGN}
     known |= {str(path): "{libraries}" for path in readable.packages()}
     known |= {str(path): "{interpreter}" for path in readable.interpreter()}
@@ -65,7 +65,7 @@ def prefixes(submission: Path) -> list[tuple[str, str]]:
 
 
 def _below(root: str, depth: int = 100) -> Iterator[str]:
-    """`root` and every path below it, links not followed; no deeper levels than `depth`, no installed packages."""
+    """Yield `root` and every path below it down to `depth`, without following links or entering packages."""
     yield root
     try:
         entries = list(os.scandir(root)) if depth else []

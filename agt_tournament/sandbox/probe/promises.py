@@ -30,7 +30,7 @@ def try_promises(sandbox: Sandbox, *, thorough: bool = False) -> Result:
 
 
 def broken_promises(result: Result) -> str | None:
-    """Why a tier does not hold: what it does not prevent, or why it cannot be tried; None if it holds."""
+    """Say why a tier does not hold: what it does not prevent, or why it cannot be tried; None if it holds."""
     if result["error"]:
         return str(result["error"])
     broken = [promise for promise, happened in result["held"].items() if happened]
@@ -67,7 +67,7 @@ def _played(sandbox: Sandbox, thorough: bool) -> Result:
 
 
 def _user_id(pid: int | None) -> int | None:
-    """The user of a process as this process sees it; None for one that has ended."""
+    """Return the user of a process as this process sees it; None if it has ended."""
     with suppress(OSError):
         status = Path(f"/proc/{pid}/status").read_text()
         return next(int(line.split()[2]) for line in status.splitlines() if line.startswith("Uid:"))
@@ -75,7 +75,7 @@ def _user_id(pid: int | None) -> int | None:
 
 
 def _numbers() -> dict[str, int]:
-    """The numbers of the system calls that are tried; none without libseccomp, and then no tier holds."""
+    """Return the numbers of the system calls that are tried; none without libseccomp, and then no tier holds."""
     try:
         import pyseccomp
     except (ImportError, OSError, RuntimeError):

@@ -38,7 +38,7 @@ class Reviewed:
 
 @cache
 def reviewed_list(path: Path = _LIST) -> tuple[Reviewed, ...]:
-    """The list as it is stored; names that share an explanation share an entry there.
+    """Read the list; names that share an explanation share an entry in the file.
 
     Raises:
         ValueError: an entry has an unknown key or no explanation.
@@ -61,13 +61,13 @@ def _lines(kind: str, entry: dict[str, Any]) -> list[Reviewed]:
 
 
 def unreviewed(walked: Walked, lines: Iterable[Reviewed] | None = None) -> list[Opening]:
-    """What is open and on no line of the list: new with this kernel, this bubblewrap, or a change of the walls."""
+    """Return what is open and not listed: new with this kernel, this bubblewrap, or a change of the walls."""
     lines = reviewed_list() if lines is None else tuple(lines)
     return [opening for opening in walked.openings if not any(line.covers(opening, walked.tier) for line in lines)]
 
 
 def stale(walks: Iterable[Walked], lines: Iterable[Reviewed] | None = None) -> list[Reviewed]:
-    """Lines of the list of which nothing is open in any of `walks`, but for those that are open sometimes."""
+    """Return lines of which nothing is open in any of `walks`, except those that are open sometimes."""
     lines = reviewed_list() if lines is None else tuple(lines)
     walks = list(walks)
     return [
@@ -82,7 +82,7 @@ def stale(walks: Iterable[Walked], lines: Iterable[Reviewed] | None = None) -> l
 
 
 def described(walked: Walked, user: str = "") -> str:
-    """What a walk tried and found, for a terminal of 80 columns."""
+    """Describe what a walk tried and found, for a terminal of 80 columns."""
     behind = f"{walked.tier}, started by {user}" if user else walked.tier
     lines = [f"{behind}: {walked.described_effort()}"]
     counts = Counter(opening.kind for opening in walked.openings)
@@ -95,13 +95,13 @@ def described(walked: Walked, user: str = "") -> str:
 
 
 def named_openings(openings: list[Opening]) -> list[str]:
-    """A line for each opening, the last one for those that are too many."""
+    """Return a line for each opening, the last one for those that are too many."""
     lines = [f"    {each.kind}: {each.name}{f' ({each.detail})' if each.detail else ''}" for each in openings]
     more = len(lines) - _MOST_NAMED
     return lines if more <= 0 else [*lines[:_MOST_NAMED], f"    and {more} more"]
 
 
 def described_stale(lines: Iterable[Reviewed]) -> str:
-    """A note on lines that may be taken from the list; empty if there are none."""
+    """Describe lines that may be taken from the list; empty if there are none."""
     names = [f"  {line.kind}: {line.name}" for line in lines]
     return "\n".join(("Reviewed, but not open here any more:", *names)) if names else ""

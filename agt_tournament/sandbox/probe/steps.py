@@ -24,7 +24,7 @@ BLOCKING = ("pause",)
 
 
 def system_call_name(number: int) -> str:
-    """The name that libseccomp knows, or ``number N``."""
+    """Return the name that libseccomp knows, or ``number N``."""
     import pyseccomp
 
     try:
@@ -35,12 +35,12 @@ def system_call_name(number: int) -> str:
 
 
 def all_steps() -> list[Step]:
-    """Every number, each argument that a filter may look at, and the entries of other architectures."""
+    """Return every number, each argument that a filter may look at, and the entries of other architectures."""
     return [*numbers(range(_LAST + 1)), *_by_argument(), *_other_entries()]
 
 
 def numbers(chosen: range) -> list[Step]:
-    """A step for each number."""
+    """Return a step for each number."""
     steps = []
     for number in chosen:
         name = system_call_name(number)
@@ -50,7 +50,7 @@ def numbers(chosen: range) -> list[Step]:
 
 
 def _by_argument() -> Iterator[Step]:
-    """Calls that do something on one value of an argument; the other arguments make each of them fail."""
+    """Yield calls that depend on one argument; the other arguments make each of them fail."""
     yield _varied("ioctl", [-1, 0, 0], 1, {"range": [0, 1 << 16]})
     yield _varied("fcntl", [-1, 0, 0], 1, {"range": [0, 2048]})
     yield _varied("prctl", [0, -1, -1, -1, -1], 0, [*range(128), 0x53564D41, 0x59616D61])
@@ -81,7 +81,7 @@ def _by_argument() -> Iterator[Step]:
 
 
 def _varied(name: str, arguments: list[int], place: int, values: Any) -> Step:
-    """Calls of `name` with each of `values` at `place`: a list, ``{"range": [first, end]}``, or by meaning."""
+    """Return a step for `name` with each of `values` at `place`: a list, ``{"range": [first, end]}``, or by meaning."""
     import pyseccomp
 
     number = pyseccomp.resolve_syscall(pyseccomp.system_arch(), name)
@@ -90,7 +90,7 @@ def _varied(name: str, arguments: list[int], place: int, values: Any) -> Step:
 
 
 def _other_entries() -> Iterator[Step]:
-    """The x32 and the 32-bit entry of x86-64, and the clock of the processor; one death ends a family."""
+    """Yield the x32 and 32-bit entries of x86-64, and the processor's clock; one death ends a family."""
     import platform
 
     if platform.machine() != "x86_64":

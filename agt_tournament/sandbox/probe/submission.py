@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agt_tournament.sandbox.agent_process import AgentProcess, Limits, StartError
+from agt_tournament.sandbox.agent_process import AgentProcess, StartError
+from agt_tournament.sandbox.budget import Limits
 from agt_tournament.sandbox.inside import protocol
 from agt_tournament.sandbox.probe.names import prefixes
 from agt_tournament.sandbox.walls.sandbox import Sandbox
@@ -29,7 +30,7 @@ class ProbeError(Exception):
 
 @contextmanager
 def planted(module: str, known: dict[str, Any]) -> Iterator[Path]:
-    """A submission whose agent is `module` of ``inside``, with `known` as its module ``known``."""
+    """Make a submission whose agent is `module` of ``inside``, with `known` as its module ``known``."""
     with tempfile.TemporaryDirectory(prefix="agt_probe_") as folder:
         submission = Path(folder) / "submission"
         submission.mkdir()
@@ -43,7 +44,7 @@ def planted(module: str, known: dict[str, Any]) -> Iterator[Path]:
 
 @contextmanager
 def started(submission: Path, sandbox: Sandbox, limits: Limits = LIMITS) -> Iterator[AgentProcess]:
-    """A process that is about to load the submission.
+    """Start a process that is about to load the submission.
 
     Raises:
         ProbeError: if it cannot be started or cannot raise its walls, say without libseccomp.
@@ -57,12 +58,12 @@ def started(submission: Path, sandbox: Sandbox, limits: Limits = LIMITS) -> Iter
 
 
 def failure(printed: str, text: str, error: str | None) -> ProbeError:
-    """What to raise for a probe that did not answer."""
+    """Return the error of a probe that did not answer."""
     lines = (printed.strip() or text).splitlines()
     return ProbeError(lines[-1] if lines else str(error))
 
 
 def briefing() -> dict[str, Any]:
-    """The smallest game."""
+    """Return the briefing of the smallest game."""
     game = {"team_id": "probe", "valuation_vector": {"item_1": 1.0}, "budget": 60, "items": ["item_1"]}
     return {**game, "teams": ["probe"], "seed": 1}

@@ -45,16 +45,16 @@ class Walked:
     openings: list[Opening] = field(default_factory=list)
 
     def described_effort(self) -> str:
-        """How much was tried, as text."""
+        """Describe how much was tried."""
         return f"{self.paths:,} paths and {self.calls:,} system calls in {self.seconds:.1f} s"
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Walked:
-        """What `as_json` made JSON of."""
+        """Read what `as_json` returned."""
         return cls(**{**content, "openings": [Opening(**opening) for opening in content["openings"]]})
 
 
@@ -116,7 +116,7 @@ def _files(count: int) -> str:
 
 
 def sweep(sandbox: Sandbox, steps: list[Step]) -> list[Opening]:
-    """The system calls that were let through; those that may block come last, each in a process of its own."""
+    """Return the system calls that were let through; blocking ones come last, each in a process of its own."""
     blocking = [step for step in steps if step["label"] in catalogue.BLOCKING]
     remaining = [step for step in steps if step not in blocking]
     found: list[Opening] = []
@@ -155,6 +155,6 @@ def _batch(sandbox: Sandbox, steps: list[Step], limits: Any, found: list[Opening
 
 
 def _variants(step: Step) -> int:
-    """How many calls a step makes."""
+    """Return how many calls a step makes."""
     values = step.get("values", [0])
     return len(range(*values["range"])) if "range" in values else len(values)

@@ -85,7 +85,7 @@ def works() -> bool:
 
 @cache
 def _parents() -> dict[str, tuple[Path, str]]:
-    """By controller where groups can be made, and the file of the memory limit."""
+    """Return where groups can be made and the file of the memory limit, by controller."""
     found: dict[str, tuple[Path, str]] = {}
     for line in _OWN.read_text().splitlines() if _OWN.exists() else ():
         _, controllers, path = line.split(":", 2)
@@ -105,7 +105,7 @@ def _parents() -> dict[str, tuple[Path, str]]:
 
 
 def _delegated(subtree: Path) -> list[str]:
-    """Which controllers can limit groups in `subtree` of version 2; what runs in it makes room if it must."""
+    """Return the controllers that can limit groups in `subtree` of version 2; its processes move if they must."""
     files = [subtree, subtree / "cgroup.procs", subtree / "cgroup.subtree_control"]
     try:
         offered = (subtree / "cgroup.controllers").read_text().split()

@@ -37,17 +37,17 @@ def hold() -> None:
 
 
 def held() -> Path | None:
-    """The folder of the copies, in which each has its own absolute path; None without."""
+    """Return the folder of the copies, in which each has its own absolute path; None without copies."""
     return _held
 
 
 def source(path: Path | str) -> str:
-    """Where the content of `path` is read from."""
+    """Return the path from which the content of `path` is read."""
     return f"{_held}{path}" if _held else str(path)
 
 
 def own_copy(submission: Path) -> Path | None:
-    """A new copy of a submission, whose times and numbers tell nothing of an earlier one; None without `hold`."""
+    """Copy a submission anew, so that times and numbers tell nothing of an earlier one; None without `hold`."""
     if _held is None:
         return None
     copy = _held / f"submission_{next(_numbers)}"
@@ -86,7 +86,7 @@ def _hold() -> None:
 
 
 def why_not() -> str:
-    """Why files cannot be held in memory here; empty if they can."""
+    """Say why files cannot be held in memory here; empty if they can."""
     mounts = Path("/proc/mounts")
     kinds = [line.split()[1:3] for line in mounts.read_text().splitlines()] if mounts.exists() else []
     if [str(_TMPFS), "tmpfs"] not in kinds or not os.access(_TMPFS, os.W_OK):
@@ -96,7 +96,7 @@ def why_not() -> str:
 
 
 def _clear() -> None:
-    """Remove the copies of organisers that were killed; one of another container has no number here but its lock."""
+    """Remove the copies of killed organisers; one in another container is known by its lock alone."""
     for folder in _TMPFS.glob(f"{_PREFIX}*"):
         owner = folder.name.removeprefix(_PREFIX).partition("_")[0]
         if Path(f"/proc/{owner}").exists() or (lock := _locked(folder)) is None:
@@ -106,7 +106,7 @@ def _clear() -> None:
 
 
 def _locked(folder: Path) -> int | None:
-    """A descriptor that keeps `folder` locked until this process ends; None where another one does."""
+    """Lock `folder` until this process ends and return the descriptor; None if another process holds it."""
     try:
         lock = os.open(folder, os.O_RDONLY)
     except OSError:  # another user's, or just removed

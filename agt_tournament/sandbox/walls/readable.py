@@ -24,12 +24,12 @@ _WARM_SECONDS = 12 * 3600  # relatime renews the access time of a file that is r
 
 
 def own_modules() -> list[Path]:
-    """What an agent's process runs of this project."""
+    """Return the files of this project that an agent's process runs."""
     return [_PACKAGE / name for name in _OWN]
 
 
 def interpreter() -> list[Path]:
-    """The interpreter: executable, shared library, extension modules, standard library."""
+    """Return the interpreter's parts: executable, shared library, extension modules, standard library."""
     names = ("LIBDIR", "INSTSONAME")
     library = Path(*(str(sysconfig.get_config_var(name)) for name in names))
     paths = [executable(), library, standard_library(), Path(str(sysconfig.get_config_var("DESTSHARED")))]
@@ -37,17 +37,17 @@ def interpreter() -> list[Path]:
 
 
 def executable() -> Path:
-    """The interpreter's executable file."""
+    """Return the interpreter's executable file."""
     return Path(os.path.realpath(sys.executable))
 
 
 def standard_library() -> Path:
-    """The folder of the standard library."""
+    """Return the folder of the standard library."""
     return Path(sysconfig.get_path("stdlib"))
 
 
 def hidden() -> list[Path]:
-    """Folders inside the standard library that agents do not see."""
+    """Return the folders inside the standard library that agents do not see."""
     return [path for path in standard_library().iterdir() if path.is_dir() and _is_hidden(path.name)]
 
 
@@ -57,7 +57,7 @@ def _is_hidden(name: str) -> bool:
 
 @cache
 def standard_modules() -> tuple[Path, ...]:
-    """What agents see in the folder of the standard library; links that lead out of it are left out.
+    """Return what agents see in the folder of the standard library; links that lead out of it are left out.
 
     Debian has its sitecustomize.py as a link into /etc: what such a link leads to is not the interpreter's.
     """
@@ -71,14 +71,14 @@ def standard_modules() -> tuple[Path, ...]:
 
 
 def packages() -> list[Path]:
-    """The libraries that agents may import, with the shared libraries they bring along."""
+    """Return the libraries that agents may import, with the shared libraries they bring along."""
     found = [Path(folder) / name for folder in library_folders() for name in protocol.LIBRARIES]
     return [path for package in found for path in (package, package.with_name(f"{package.name}.libs")) if path.is_dir()]
 
 
 @cache
 def library_folders() -> list[str]:
-    """Where the libraries that agents may import are installed."""
+    """Return the folders in which the libraries that agents may import are installed."""
     specs = [find_spec(name) for name in protocol.LIBRARIES]
     return sorted({str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin})
 
@@ -104,7 +104,7 @@ print(json.dumps(found))
 
 @cache
 def shared_libraries() -> tuple[str, ...]:
-    """The files of the system that the dynamic linker needs, under the names by which it looks for them.
+    """Return the system's files that the dynamic linker needs, under the names by which it looks for them.
 
     Raises:
         OSError: the interpreter cannot be started.

@@ -51,12 +51,12 @@ class Sandbox:
     name: str
 
     def command(self, submission: Path, information: int) -> list[str]:
-        """What is executed for an agent; bubblewrap says on the descriptor `information` which process its child is."""
+        """Return the command of an agent's process; bubblewrap names its child on the descriptor `information`."""
         python = [str(readable.executable()), "-s", "-S", "-P", "-B", "-u", "-X", "utf8", "-c", _START]
         return [*_bubblewrap(submission, information), *python] if self.name == "bubblewrap" else python
 
     def plan(self, submission: Path, memory_limit_mb: int, pid: int) -> dict[str, Any]:
-        """What the process gives up by `walls.raise_walls`; `pid` is the number of what was executed for it."""
+        """Return what the process gives up by `walls.raise_walls`; `pid` is the process that was started."""
         if sys.platform != "linux":  # where RLIMIT_DATA does not count what is mapped
             return {"limits": {}}
         limits = {"RLIMIT_DATA": memory_limit_mb << 20}
@@ -78,14 +78,14 @@ class Sandbox:
         }
 
     def prepare(self) -> None:
-        """See to it that agents learn nothing of each other by the files that they share, before the first game."""
+        """Prepare shared files before the first game, so that agents learn nothing of each other by them."""
         if self.in_namespaces:
             memory_files.hold()
         elif self.walled:
             readable.warm()
 
     def place(self, submission: Path) -> Path:
-        """Where an agent finds its submission."""
+        """Return the folder in which an agent finds its submission."""
         return INSIDE if self.in_namespaces else submission
 
     @property
@@ -99,7 +99,7 @@ class Sandbox:
         return self.name != "none"
 
     def layers(self) -> dict[str, str]:
-        """By layer ``on``, or why it is not."""
+        """Return ``on`` for each layer, or why it is not on."""
         own_id = "on" if own_user_id(os.getpid()) is not None else "only root can give other user ids"
         group = ControlGroup.create(memory_bytes=1 << 28)
         limited = group.controllers if group else ()
@@ -142,7 +142,7 @@ def agent_pid(information: int) -> int:
 
 
 def own_user_id(pid: int) -> int | None:
-    """A user id that no other process has, derived from the process number `pid`; None where none can be given.
+    """Derive from `pid` a user id that no other process has; None if none can be given.
 
     Only root can give ids, and in a user namespace only those that are mapped there.
     """
@@ -155,7 +155,7 @@ def own_user_id(pid: int) -> int | None:
 
 
 def _mapped_ids() -> tuple[int, int]:
-    """First and number of the longest run of user ids in this user namespace."""
+    """Return first and number of the longest run of user ids in this user namespace."""
     rows = (line.split() for line in Path("/proc/self/uid_map").read_text().splitlines())
     return max(((int(first), int(count)) for first, _, count in rows), key=lambda run: run[1])
 
@@ -203,7 +203,7 @@ def _bubblewrap(submission: Path, information: int) -> Iterator[str]:
 
 
 def _in_real_folder(file: str) -> str:
-    """The place of `file` without links among the folders above it: /lib may be one."""
+    """Return the place of `file` without links among the folders above it: /lib may be one."""
     folder, name = os.path.split(file)
     return os.path.join(os.path.realpath(folder), name)
 
@@ -213,7 +213,7 @@ def _trees() -> list[Path]:
 
 
 def _rights(submission: Path) -> Iterator[tuple[str, int]]:
-    """Paths and Landlock rights: all below a folder may be read, but not what is hidden in the standard library."""
+    """Yield paths and Landlock rights: all below a folder may be read, except what the standard library hides."""
     stdlib = readable.standard_library()
     yield str(stdlib), READ_DIR  # names alone
     for path in (*readable.standard_modules(), *_trees(), submission):
