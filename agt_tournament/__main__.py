@@ -6,15 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agt_tournament.config import CompetitionConfig, read_config
+from agt_tournament.config import RESUMED, CompetitionConfig, read_config
 from agt_tournament.headline import headline
 from generative_auctions.command_line import Application, run_application
 from generative_auctions.errors import RequestError
 from generative_auctions.run_directory import check_ended
 from launchers import check_launcher
-
-_RESUMED = ("run", "game")
-"""Actions of which an interrupted one is gone on with."""
 
 _FLAGS = {
     "output-dir": "run_dir={}",
@@ -46,7 +43,7 @@ def perform(tree: dict[str, Any]) -> int:
     try:
         return _act(config)
     except KeyboardInterrupt:
-        if config.action in _RESUMED:
+        if config.action in RESUMED:
             raise
         print("interrupted", file=sys.stderr)
         return 130

@@ -22,7 +22,7 @@ TEAM_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 MOST_SEED = 1 << 128
 """Seeds are below this."""
 
-_RESUMED = ("run", "game")
+RESUMED = ("run", "game")
 """Actions that resume what their run directory holds."""
 
 
@@ -147,7 +147,7 @@ def choose_seed(tree: dict[str, Any]) -> int:
     if asked not in (None, "random"):
         raise RequestError("seed", asked, "an integer from 0 to 2^128 - 1, or random")
     run_dir = Path(str(tree.get("run_dir")))
-    if tree.get("action") not in _RESUMED or not (run_dir / "config.yaml").exists():
+    if tree.get("action") not in RESUMED or not (run_dir / "config.yaml").exists():
         return 0 if asked is None else secrets.randbits(128)
     stored = read_run(run_dir).get("seed")
     if type(stored) is not int:

@@ -6,7 +6,7 @@ from agt_tournament.sandbox.budget import DEFAULT_LIMITS
 from agt_tournament.sandbox.probe.check import check, layers_and_openings, promises_table
 from agt_tournament.sandbox.probe.memory import too_little_memory
 from agt_tournament.sandbox.walls.sandbox import TIERS, Sandbox
-from agt_tournament.tournament.preflight import _LINUX, _remedies
+from agt_tournament.tournament.preflight import ON_LINUX, remedies
 from generative_auctions.terminal import plain_console
 
 
@@ -19,8 +19,8 @@ def sandbox_check(memory_limit_mb: int = DEFAULT_LIMITS.memory_limit_mb) -> int:
     Returns:
         The exit status: 0 if a tier holds and nothing is open there that nobody has reviewed.
     """
-    if not _LINUX:
-        print(f"no tier holds: walls need Linux. {_remedies({})}")
+    if not ON_LINUX:
+        print(f"no tier holds: walls need Linux. {remedies({})}")
         return 1
     checked = [check(Sandbox(tier)) for tier in TIERS]
     console = plain_console(highlight=False)
@@ -34,7 +34,7 @@ def sandbox_check(memory_limit_mb: int = DEFAULT_LIMITS.memory_limit_mb) -> int:
     holding = [result for result in checked[:-1] if not result.why_not]
     warned = [result.sandbox.name for result in holding if result.warning]
     if not holding:
-        console.print(f"no tier holds. {_remedies(reasons)}")
+        console.print(f"no tier holds. {remedies(reasons)}")
         return 1
     console.print(f"sandbox=auto is {holding[0].sandbox.name}")
     if warned:

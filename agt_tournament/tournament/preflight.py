@@ -16,7 +16,7 @@ from agt_tournament.tournament.teams import Team
 from agt_tournament.tournament.unregistered import is_bundled
 from generative_auctions.errors import RequestError
 
-_LINUX = sys.platform == "linux"
+ON_LINUX = sys.platform == "linux"
 _TOLD = ("run", "game", "validate")
 """Actions that say why ``auto`` is not the highest tier."""
 _NAMESPACES_REFUSED = re.compile(r"bwrap: |namespace|uid map", re.IGNORECASE)
@@ -58,17 +58,17 @@ def choose(name: str, *, trusted: bool) -> Sandbox:
     if name == "auto" and trusted:
         return NONE
     said = "; ".join(f"{tier}: {reason}" for tier, reason in reasons.items())
-    raise RequestError("sandbox", name, f"walls that hold on this machine ({said}). {_remedies(reasons)}")
+    raise RequestError("sandbox", name, f"walls that hold on this machine ({said}). {remedies(reasons)}")
 
 
-def _remedies(reasons: Mapping[str, str]) -> str:
+def remedies(reasons: Mapping[str, str]) -> str:
     """Say in a sentence what this machine lacks.
 
     Args:
         reasons: Why a tier does not hold, by tier.
     """
     lacking = []
-    if not _LINUX:
+    if not ON_LINUX:
         return f"Remedy: {_WITHOUT_WALLS}"
     if not _has_libseccomp():  # without it no tier can hold
         return f"Remedy: install libseccomp2 and pyseccomp; or {_WITHOUT_WALLS}"
@@ -92,7 +92,7 @@ def _has_libseccomp() -> bool:
 @cache
 def why_not(tier: str) -> str | None:
     """Say why `tier` does not hold on this machine and for this user; None if it holds."""
-    if not _LINUX:
+    if not ON_LINUX:
         return "needs Linux"
     return broken_promises(probe(tier))
 
