@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -70,24 +70,27 @@ class Leases:
         """
         for key, worker in held.items():
             if worker not in there:
-                self.lose(key, worker)
-        for key, workers in self.losses().items():
-            if len(workers) >= MOST_LOST and not self.is_settled(key):
-                self.give_up(key, f"{len(workers)} workers ended while they worked on it", workers)
+                self.lose(key, worker, f"{MOST_LOST} workers ended while they worked on it")
 
     def free_those_of_the_dead(self) -> None:
         """Free the shards of dead workers, as far as this host can tell without SLURM's queue."""
         held = self.holders()
         self.free(held, living(self.folder))
 
-    def lose(self, key: str, worker: str) -> None:
-        """Take the shard away from `worker`, which ended before it was done."""
-        self._move(key, worker, self._lost / f"{key}.{worker}")
+    def lose(self, key: str, worker: str, reason: str, most: int = MOST_LOST) -> None:
+        """Take the shard away from `worker`, which ended before it was done.
 
-    def give_up(self, key: str, reason: str, workers: Sequence[str]) -> None:
-        """Record that the shard failed for `reason`, after the loss of `workers`."""
-        last = workers_of(self.folder).get(workers[-1])
-        write_failure(self.folder, key, reason, f"workers {', '.join(workers)}", last and last.log)
+        Args:
+            key: the key of the shard.
+            worker: the name of the worker.
+            reason: why the shard has failed, if it has been lost `most` times now.
+            most: how many losses are too many.
+        """
+        workers = list(dict.fromkeys([*self.losses().get(key, []), worker]))
+        if len(workers) >= most and not self.is_settled(key):  # recorded before the shard is free for another
+            last = workers_of(self.folder).get(worker)
+            write_failure(self.folder, key, reason, f"workers {', '.join(workers)}", last and last.log)
+        self._move(key, worker, self._lost / f"{key}.{worker}")
 
     def _move(self, key: str, worker: str, to: Path) -> bool:
         """Move the lease of `worker` on the shard to the path `to`; False if it has none."""

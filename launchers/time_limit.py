@@ -68,10 +68,7 @@ def _end(path: Path, record: WorkerRecord, worker: int, minutes: float, max_retr
     try:
         if not leases.is_settled(key):
             record.model_copy(update={"state": "ended", "error": reason}).write(path)
-            leases.lose(key, record.name)
-            lost = leases.losses().get(key, [])
-            if len(lost) > min(max_retries, MOST_LOST - 1):
-                leases.give_up(key, reason, lost)
+            leases.lose(key, record.name, reason, most=min(max_retries + 1, MOST_LOST))
             print(f"killed: shard {key}: {reason}", file=sys.stderr, flush=True)
     finally:
         os.kill(worker, signal.SIGKILL)

@@ -157,12 +157,12 @@ def test_its_game_ends_and_is_stored(source: str) -> None:
             printed = agent.take_output()
         log_game_result(file, result, {"ana": printed})
         stored = read_game(file)
-        assert {failure["team_id"] for failure in stored["failures"]} <= {"ana"}
+        assert {failure.team_id for failure in stored.failures} <= {"ana"}
         assert len(file.read_bytes()) < 16_000
-        assert len(stored["auction_log"]) == RULES.auction_rounds
+        assert len(stored.auction_log) == RULES.auction_rounds
         kept = read_output(game_files(file)[1]).get("ana", "")
         assert all(sign.isprintable() or sign in "\n\t" for sign in kept)
-        assert all(sign.isprintable() or sign in "\n\t" for each in stored["failures"] for sign in each["text"])
+        assert all(sign.isprintable() or sign in "\n\t" for each in stored.failures for sign in each.text)
 
 
 @fuzzed(3)

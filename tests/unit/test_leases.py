@@ -184,6 +184,24 @@ def test_a_shard_that_nobody_survives_is_given_up(leases: Leases) -> None:
     assert leases.take(SHARD.key, "next")
 
 
+def test_it_has_failed_before_another_may_take_it(leases: Leases, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the last loss and the verdict a waiting worker would make it once more."""
+    takers = iter(range(MOST_LOST))
+    move = leases._move
+
+    def moved(key: str, worker: str, to: Path) -> bool:
+        done = move(key, worker, to)
+        leases.take(key, f"worker-{next(takers) + 1}")  # whoever waits for it is there at once
+        return done
+
+    leases.take(SHARD.key, "worker-0")
+    monkeypatch.setattr(leases, "_move", moved)
+    for _ in range(MOST_LOST):
+        free(leases)
+    assert leases.holders() == {}
+    assert len(leases.losses()[SHARD.key]) == MOST_LOST
+
+
 def test_reading_makes_no_folder(tmp_path: Path) -> None:
     leases = Leases(tmp_path / "none", make=False)
     assert leases.holders() == leases.losses() == {}
