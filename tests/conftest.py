@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: each worker has one core
+
 import diffusion_auction  # noqa: F401  (before torch: it has MKL repeat its results to the bit)
 from launchers.backends.slurm import SlurmWorkers
 from tests.launching import REPO, Bench

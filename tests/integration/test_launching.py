@@ -435,7 +435,8 @@ def test_a_disk_that_cannot_be_written(launcher: LauncherConfig, small_disk: Pat
     assert bench.begun() == {0: 1, 1: 1}
 
 
-def test_workers_run_where_the_setup_says(cluster: SlurmLab, bench: Bench) -> None:
+def test_workers_run_where_the_setup_says(cluster: SlurmLab, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     options = slurm(
         setup=["export LAUNCHING_SETUP='was here'"],
         python=f"env LAUNCHING_PYTHON=prefixed {sys.executable}",
