@@ -106,7 +106,6 @@ def restrain(axes: Axes, grid: str = "both") -> None:
 
 def in_percent(axis: Any, signed: bool = False) -> None:
     """Write ticks as percentages."""
-
     form = "+.6g" if signed else ".6g"
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(100 * value, form)} %"))
 

@@ -265,7 +265,6 @@ def job_worker(
     Hydra's `run_job` calls it, so that callbacks, `hydra.job.env_set`, `hydra.job.chdir` and `hydra.output_subdir` do
     what Hydra promises. The status is None if the job left work going that it does not wait for.
     """
-
     log_warnings()
     setup_globals()
 

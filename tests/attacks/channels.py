@@ -818,8 +818,10 @@ def _channels(group: str, pairs: dict[str, tuple[str, ...]], **options: object) 
 
 
 _SAME = ("flock", "record lock", "lock of an open file", "lease")
-_SAME_IPC = ("key of the user", "key of the session", "shared memory", "semaphore", "message queue", "POSIX queue")
-_SAME_IPC += ("abstract socket", "port", "pending signals", "affinity", "rank", "name of a process")
+_SAME_IPC = (
+    *("key of the user", "key of the session", "shared memory", "semaphore", "message queue", "POSIX queue"),
+    *("abstract socket", "port", "pending signals", "affinity", "rank", "name of a process"),
+)
 _CPU_CLOCKS = ("perf_counter", "time", "monotonic", "coarse clock", "gettimeofday")
 _CACHES = 0.1
 """These show the CPU time of the receiver, which is longer where the sender has emptied the caches."""
@@ -831,11 +833,15 @@ _CLOCKS = (
     "/proc/uptime",
     "adjtimex",
     "time of a new pipe",
+    "time of a new entry of /proc",
+    "timerfd",
+    "POSIX timer",
 )
-_CLOCKS += ("time of a new entry of /proc", "timerfd", "POSIX timer")
 _WEAK_CLOCKS = ("context switches", "CPU", "own affinity", "times of descriptors", "time of a new socket")
-_THREADS = ("sysinfo, processes", "/proc/loadavg", "/proc/loadavg, last number", "/proc/stat, processes")
-_THREADS += ("/proc/sys/kernel/ns_last_pid", "number of a new thread")
+_THREADS = (
+    *("sysinfo, processes", "/proc/loadavg", "/proc/loadavg, last number", "/proc/stat, processes"),
+    *("/proc/sys/kernel/ns_last_pid", "number of a new thread"),
+)
 _PAGES = ("mincore", "cachestat", "RWF_NOWAIT", "major faults", "blocks read")
 
 CHANNELS: list[Channel] = [

@@ -58,7 +58,10 @@ PLACEHOLDERS = (
 )
 """By guide what stands for something of the reader's, and what it is here; each is replaced wherever it stands."""
 
-FILES = {"json": "mine.json", "yaml": {"docs/staff.md": "teams.yaml", "docs/cluster.md": "my_conf/launcher/ours.yaml"}}
+FILES: dict[str, str | dict[str, str]] = {
+    "json": "mine.json",
+    "yaml": {"docs/staff.md": "teams.yaml", "docs/cluster.md": "my_conf/launcher/ours.yaml"},
+}
 """Where the reader puts a block that is a file, seen from the folder."""
 
 COMPILED_ONLY = {"docs/contributing.md": "an excerpt of a test, which needs its fixtures"}

@@ -21,7 +21,6 @@ from filelock import FileLock
 
 from agt_tournament.__main__ import perform
 from diffusion_auction.__main__ import _act as act
-from generative_auctions import plotting as style
 from generative_auctions.command_line import _status as status_of
 from launchers.__main__ import main as launchers
 from tests.support import tree
@@ -153,8 +152,10 @@ class Case:
 
 def drawn_as_blanks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are laid out, and not drawn: that takes most of the time, and is tried elsewhere."""
-    monkeypatch.setattr(style.FigureCanvasAgg, "print_png", lambda self, file, **_: file.write(b"png"))
-    monkeypatch.setattr(style.FigureCanvasSVG, "print_svg", lambda self, file, **_: file.write(b"svg"))
+    for canvas, kind in (("Agg", "png"), ("SVG", "svg")):
+        blank = kind.encode()
+        where = f"generative_auctions.plotting.FigureCanvas{canvas}.print_{kind}"
+        monkeypatch.setattr(where, lambda self, file, blank=blank, **_: file.write(blank))
 
 
 # --- the image auction -----------------------------------------------------------------------------------

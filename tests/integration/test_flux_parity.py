@@ -214,7 +214,8 @@ def by_hand(pipe: FluxPipeline, negative: str | None = None, scale: float = 1.0,
     if negative is not None:
         weights[negative] = 1 - scale
     settings = {"num_inference_steps": 1, "output_type": "latent", "joint_attention_kwargs": joint or None}
-    return sum(weight * draw(pipe, prompt, **settings) for prompt, weight in weights.items())
+    latents = [weight * draw(pipe, prompt, **settings) for prompt, weight in weights.items()]
+    return torch.stack(latents).sum(0)
 
 
 def test_true_guidance_is_of_the_composed_velocity(pipes: Any) -> None:
@@ -424,7 +425,7 @@ def test_branches_are_those_of_the_samples_asked_for() -> None:
         prompt=torch.tensor([0, 1, 2, 0]),
         weight=torch.tensor([0.25, 0.75, 1.0, 1.0]),
     )
-    assert [len(each) for each in branches] == [1, 1, 1]
+    assert [len(branches[i]) for i in range(3)] == [1, 1, 1]
     chosen = branches[::-1]
     assert (chosen.sample.tolist(), chosen.prompt.tolist()) == ([0, 1, 2, 2], [0, 2, 0, 1])
     twice = branches[:2].repeated(2)

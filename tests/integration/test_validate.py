@@ -779,7 +779,8 @@ def test_text_of_a_submission_is_shown_as_text(tmp_path: Path, capsys: pytest.Ca
 
 def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scratch, here = tmp_path / "scratch", tmp_path / "here"
-    scratch.mkdir(), here.mkdir()
+    scratch.mkdir()
+    here.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     monkeypatch.chdir(here)
     before = children()

@@ -91,7 +91,7 @@ def test_the_remedy_names_only_what_is_lacking(
 ) -> None:
     monkeypatch.setattr(preflight, "why_not", lambda tier: reason if tier == "bubblewrap" else "it is refused")
     monkeypatch.setattr(preflight, "landlock_abi", lambda: abi)
-    monkeypatch.setattr(preflight.shutil, "which", lambda name: f"/usr/bin/{name}" if has_bwrap else None)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}" if has_bwrap else None)
     with pytest.raises(RequestError) as refused:
         choose("auto", trusted=False)
     assert f"Remedy: {expected}sandbox=none" in str(refused.value)
@@ -176,14 +176,24 @@ def test_an_agent_does_not_run_between_its_turns(tier: str, submission: Path) ->
     assert not Path(f"/proc/{pid}").exists()
 
 
+def rests_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give an agent time to wait, or to go on, before its process is stopped."""
+    rest = Process.rest
+
+    def late(self: Process) -> None:
+        time.sleep(0.05)
+        rest(self)
+
+    monkeypatch.setattr(Process, "rest", late)
+
+
 @pytest.mark.parametrize("tier", HOLDING)
 @pytest.mark.parametrize("first", ["", "print('x' * 500_000, flush=True)"], ids=["computes", "waits for room to print"])
 def test_an_agent_that_answers_early_does_not_go_on(
     tier: str, first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It answers before its bid is asked back, and then computes: in its rivals' turns, if it could."""
-    rest = Process.rest
-    monkeypatch.setattr(Process, "rest", lambda self: time.sleep(0.05) or rest(self))  # so that it waits by then
+    rests_late(monkeypatch)
     code = f"""
 import os, sys
 from agt_tournament.sandbox.inside import protocol
@@ -253,8 +263,7 @@ class Agent(BiddingAgent):
 @pytest.mark.parametrize("tier", HOLDING)
 def test_no_agent_wakes_another(tier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a futex in a file that both map."""
-    rest = Process.rest
-    monkeypatch.setattr(Process, "rest", lambda self: time.sleep(0.05) or rest(self))  # so that it waits by then
+    rests_late(monkeypatch)
     game = {"valuation_vector": {"item_1": 1.0}, "budget": 60, "items": ["item_1"], "teams": ["waits", "wakes"]}
     with ExitStack() as stack:
         agents = {}

@@ -31,7 +31,7 @@ IDENTITY = {
 
 
 @pytest.fixture(scope="module")
-def metrics() -> dict[str, Any]:
+def metrics() -> Any:
     rows = random_table(grid((0, 0.5, 1), (0, 1)), k=2).assign(quality=0.5)
     return evaluate(check_scores(rows), [VCG(), SingleWinner()]) | {"cost": {"images": 12, "sample_passes": 60}}
 

@@ -1,6 +1,7 @@
 """The compositions against hand-worked tables, the paper's closed form, and their stated properties."""
 
 import json
+from collections.abc import Callable
 from itertools import permutations, product
 from math import isclose, prod
 from typing import Any, get_args
@@ -184,7 +185,7 @@ def test_weights_are_convex_and_none_is_zero(name: str, bids: Bids) -> None:
 
 @pytest.mark.parametrize("compose", [recursive, lovasz, additive])
 @given(bids=bid_vectors())
-def test_texts_name_agents_by_index(compose, bids: Bids) -> None:
+def test_texts_name_agents_by_index(compose: Callable[[Bids], Weights], bids: Bids) -> None:
     assert all(list(coalition) == sorted(set(coalition)) for coalition in compose(bids))
 
 

@@ -208,7 +208,7 @@ def schema_keys(model: type[BaseModel], group: str = "") -> list[tuple[str, str]
 
 @pytest.mark.parametrize(("group", "key"), sorted(set(schema_keys(ExperimentConfig))))
 def test_help_mentions_every_key(group: str, key: str) -> None:
-    text = OmegaConf.to_container(OmegaConf.load(CONF / "hydra/help/diffusion_auction.yaml"))["template"]
+    text = OmegaConf.load(CONF / "hydra/help/diffusion_auction.yaml").template
     if group:  # the paragraph of the group: its line and the indented ones below
-        text = re.search(rf"^ *{group} .*(\n {{8,}}.*)*", text, re.MULTILINE)[0]
+        text = next(re.finditer(rf"^ *{group} .*(\n {{8,}}.*)*", text, re.MULTILINE))[0]
     assert re.search(rf"\b{key}\b", text)

@@ -138,7 +138,7 @@ def _threads(environment: dict[str, str]) -> list[int]:
         [sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=True, timeout=120
     )
     return [
-        int(re.search(rf"{name}\(\) : (\d+)", done.stdout)[1])
+        int(re.findall(rf"{name}\(\) : (\d+)", done.stdout)[0])
         for name in ("at::get_num_threads", "mkl_get_max_threads")
     ]
 

@@ -51,7 +51,7 @@ def branches(bids: Bids) -> int:
     return max(1, sum(bid > 0 for bid in bids))
 
 
-def metrics_of(rows: pd.DataFrame, *mechanisms: Mechanism, **options: Any) -> dict[str, Any]:
+def metrics_of(rows: pd.DataFrame, *mechanisms: Mechanism, **options: Any) -> Any:
     return evaluate(check_scores(rows), mechanisms or [VCG()], **options)
 
 

@@ -48,7 +48,7 @@ OF_METRICS = {
 }
 
 
-def measured(rows: pd.DataFrame, mechanism: Mechanism | None = None) -> dict[str, Any]:
+def measured(rows: pd.DataFrame, mechanism: Mechanism | None = None) -> Any:
     """metrics.json of recorded scores, but for the cost of images."""
     rows = rows.assign(quality=np.linspace(0.4, 0.6, len(rows)))
     mechanisms = side_by_side(mechanism or VCG())
@@ -195,7 +195,7 @@ def test_alignment_against_bid(metrics: dict[str, Any], tmp_path: Path) -> None:
 def test_quality_has_the_base_prompt_for_reference(metrics: dict[str, Any]) -> None:
     figure = drawn(quality_by_bid(metrics["quality"]))
     assert labels(figure) == ["agent 1", "agent 2", "base prompt alone (6 images)"]
-    assert figure.axes[0].lines[-1].get_ydata()[0] == metrics["quality"]["base_only"]
+    assert np.asarray(figure.axes[0].lines[-1].get_ydata())[0] == metrics["quality"]["base_only"]
 
 
 def test_welfare_has_a_line_for_each_scenario(metrics: dict[str, Any]) -> None:

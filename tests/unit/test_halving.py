@@ -105,6 +105,8 @@ def test_a_generator_on_a_small_gpu_makes_the_same_shard(tmp_path: Path, monkeyp
     monkeypatch.setattr(FluxPipelineAuction, "__call__", small)
     Generator(config, tmp_path / "small")(shard)
     large, small_record = (completion_of(tmp_path / name / GENERATE, shard.key) for name in ("large", "small"))
+    assert small_record is not None
+    assert large is not None
     assert small_record["sample_passes"] == large["sample_passes"]
     assert len(small_record["sha256"]) == shard.size
     assert np.abs(pixels(tmp_path / "large", shard) - pixels(tmp_path / "small", shard)).max() <= 1
@@ -138,5 +140,7 @@ def test_a_scorer_on_a_small_gpu_gives_the_same_scores(tmp_path: Path, monkeypat
     monkeypatch.setattr(ClipAlignment, "embed", small)
     Scorer(*settings)(scoring)
     halved = completion_of(tmp_path / SCORE, scoring.key)
+    assert halved is not None
+    assert large is not None
     for column in ("alignments", "quality"):
         np.testing.assert_allclose(halved[column], large[column], rtol=1e-4, atol=1e-5)

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ TWO = CandidatePool.from_mapping(
         (1.0, 1.0): [[0.20, 0.40], [0.30, 0.10]],  # 1.00 1.00
     }
 )
-BY_HAND_TWO = {
+BY_HAND_TWO: dict[Any, tuple] = {
     # Of P(3, 1) the second, 1.25: values .75 and .5. Without 1, max α2 over P(0, 1) is .6, and agent 2 has .5.
     # Without 2, max 3 α1 over P(1, 0) is 1.2, and agent 1 has .75.
     VCG(): ((0.75, 0.25), 1, [0.25, 0.50], [0.1, 0.45], [0.65, 0.05], 0.55),
@@ -100,7 +101,7 @@ THREE = CandidatePool.from_mapping(
     }
 )
 AT_THREE = ((0.5, 0.25, 0.25), 1, [0.3, 0.1, 0.3])  # values .6, .1, .3
-BY_HAND_THREE = {
+BY_HAND_THREE: dict[Any, tuple] = {
     # Without 1: .7 of P(0, 1, 1), the others have .1 + .3. Without 2: .95 of P(2, 0, 1), the others have .6 + .3.
     # Without 3: .9 of P(2, 1, 0), the others have .6 + .1.
     VCG(): (*AT_THREE, [0.3, 0.05, 0.2], [0.3, 0.05, 0.1], 0.55),
@@ -122,7 +123,7 @@ BY_HAND_THREE = {
     # have .1. Without 2, max 2 α1 + α3 over those of 1 and 3 is .9, they have it; without 3, max 2 α1 + α2 is .8.
     SingleWinner(): ((1.0, 0.0, 0.0), 0, [0.4, 0.0, 0.1], [0.5, 0.0, 0.0], [0.3, 0.0, 0.1], 0.5),
 }
-CASES = [((3.0, 1.0), TWO, *case) for case in BY_HAND_TWO.items()]
+CASES: list[tuple] = [((3.0, 1.0), TWO, *case) for case in BY_HAND_TWO.items()]
 CASES += [((2.0, 1.0, 1.0), THREE, *case) for case in BY_HAND_THREE.items()]
 
 
@@ -381,7 +382,7 @@ def recorded(draw: st.DrawFn, values: Sequence[float], n: int, ties: bool) -> li
 
 def pools_of(images: Sequence[Image]) -> CandidatePool:
     by_bids = itertools.groupby(images, key=lambda image: image.bids)
-    return CandidatePool.of((bids, [image.alignments for image in own]) for bids, own in by_bids)
+    return CandidatePool.of((bids, np.array([image.alignments for image in own])) for bids, own in by_bids)
 
 
 def assert_same(outcomes: Outcomes, sales: Sequence[Sale], tolerance: float = 1e-12) -> None:

@@ -125,7 +125,8 @@ def test_a_competition_is_found_again() -> None:
 
 
 def test_another_version_of_an_agent_plays_in_another_directory(tmp_path: Path) -> None:
-    agent, asked = tmp_path / "bidding_agent.py", ("action=game", f"teams=[truthful_bidder,{tmp_path}/]")
+    agent = tmp_path / "bidding_agent.py"
+    asked: tuple[str, ...] = ("action=game", f"teams=[truthful_bidder,{tmp_path}/]")
     agent.write_text("a = 1\n")
     first = competition(*asked)
     assert competition(*asked) == first

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
-from pydantic import BaseModel
-from pydantic_core import SchemaValidator
+from pydantic import BaseModel, ValidationError
 
 from agt_tournament import config as competition
 from agt_tournament.tournament.registration import _Entry
@@ -20,7 +19,7 @@ from generative_auctions import schema
 from generative_auctions.errors import RequestError
 from generative_auctions.files import DamagedFileError
 from generative_auctions.run_directory import read_run
-from tests.support import CONF
+from tests.support import CONF, plain
 
 FOREIGN = re.compile(
     r"input should|should |valid (integer|number|string|list|dict|boolean)|validation|greater than|less than|pattern"
@@ -64,11 +63,11 @@ def auctions() -> Iterator[dict[str, Any]]:
 
 
 def competitions() -> Iterator[dict[str, Any]]:
-    keys = OmegaConf.to_container(OmegaConf.load(CONF / "agt_tournament.yaml"))
-    plain = {key: value for key, value in keys.items() if key not in ("defaults", "hydra")} | {"run_dir": "x"}
+    keys = plain(OmegaConf.load(CONF / "agt_tournament.yaml"))
+    keys = {key: value for key, value in keys.items() if key not in ("defaults", "hydra")} | {"run_dir": "x"}
     rules = OmegaConf.to_container(OmegaConf.load(CONF / "tournament" / "agt.yaml"), resolve=True)
     for launcher in options("launcher"):
-        yield plain | {"tournament": rules, "sandbox": {"name": "auto"}, "launcher": launcher}
+        yield keys | {"tournament": rules, "sandbox": {"name": "auto"}, "launcher": launcher}
 
 
 def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -142,10 +141,9 @@ def test_every_kind_of_constraint_has_words() -> None:
 
 
 def kinds_of(model: type[BaseModel], tree: dict[str, Any]) -> set[str]:
-    validator: SchemaValidator = model.__pydantic_validator__
     try:
-        validator.validate_python(tree)
-    except ValueError as error:
+        model.__pydantic_validator__.validate_python(tree)
+    except ValidationError as error:
         return {each["type"] for each in error.errors()}
     return set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import chain, product
 
@@ -27,7 +28,9 @@ def own_pool(bids: Bids) -> list[Bids]:
     return [bids]
 
 
-def plan_of(bids: list[Bids], pools=own_pool, samples: int = 2, steps: int = 5, seed: int = 0) -> Plan:
+def plan_of(
+    bids: list[Bids], pools: Callable[[Bids], list[Bids]] = own_pool, samples: int = 2, steps: int = 5, seed: int = 0
+) -> Plan:
     scenarios = {0: Scenario("c", tuple(f"c{i}" for i in range(len(bids[0]))))}
     return make_plan(scenarios, bids, pools, recursive, samples=samples, steps=steps, seed=seed)
 

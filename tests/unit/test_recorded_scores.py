@@ -199,7 +199,9 @@ def test_bad_optional_values_leave_the_row_in() -> None:
     ]
     assert len(scores.rows) == 12
     assert scores.rows["quality"].isna().sum() == 2
-    assert {p["n"] for p in evaluate(scores, [VCG()])["quality"]["by_normalized_bid"]} <= {1, 2, 3}
+    quality = evaluate(scores, [VCG()])["quality"]
+    assert quality is not None
+    assert {p["n"] for p in quality["by_normalized_bid"]} <= {1, 2, 3}
 
 
 @pytest.mark.parametrize("column", ["quality", "alignment_base"])

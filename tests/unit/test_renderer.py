@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,7 +135,7 @@ def test_captions_are_the_coalitions_prompts() -> None:
     assert caption(Layout("pool")) == "A swimming pool outdoors"
 
 
-def test_pictures_depend_on_seed_and_place_alone(tmp_path) -> None:
+def test_pictures_depend_on_seed_and_place_alone(tmp_path: Path) -> None:
     few, many = pictures(3, seed=5, ghosts=True), pictures(6, seed=5, ghosts=True, cache=tmp_path)
     assert np.array_equal(few.pixels, many.pixels[:3])
     assert few.captions == many.captions[:3]

@@ -28,7 +28,7 @@ def maker() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def metrics() -> dict[str, Any]:
+def metrics() -> Any:
     rows = random_table(grid((0, 0.5, 1), (0, 0.5, 1)), (0, 1), k=4).assign(quality=0.5)
     found = evaluate(check_scores(rows), side_by_side(VCG()), branches=lambda bids: len(recursive(bids)))
     return found | {"cost": {"images": 10, "sample_passes": 80, "sample_passes_naive": 320}}

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from diffusion_auction.market.scenarios import Scenario, join_prompts, load_scenarios, parse_scenarios
 from generative_auctions.errors import RequestError
-from tests.support import CAFE, CONF, TABLE_1
+from tests.support import CAFE, CONF, TABLE_1, plain
 
 ENTRY = {"base_prompt": "A pool", "agent1_prompt": "Dell monitor", "agent2_prompt": "Tesla car"}
 
@@ -37,7 +37,7 @@ def test_coalition_prompt_joins_in_the_order_given() -> None:
 
 
 def shipped(name: str) -> list[Scenario]:
-    entries = OmegaConf.to_container(OmegaConf.load(CONF / "prompts" / f"{name}.yaml"))["entries"]
+    entries = plain(OmegaConf.load(CONF / "prompts" / f"{name}.yaml"))["entries"]
     return parse_scenarios(entries, name)
 
 

@@ -364,7 +364,7 @@ def test_a_team_page_adds_up(folder: Path, stages: list[StageData]) -> None:
 
 def test_many_games_are_a_small_page_and_a_whole_table(stages: list[StageData], tmp_path: Path) -> None:
     games = 150
-    many = StageData(1, stages[0].teams, {"arena_1": (stages[0].games["arena_1"] * games)[:games]})
+    many = StageData(1, stages[0].teams, {"arena_1": ([*stages[0].games["arena_1"]] * games)[:games]})
     write_team_folders(Results(tmp_path, [many], boards_of([many]), SETTINGS))
     html = (tmp_path / "teams" / "ann" / "report.html").read_text()
     assert html.count('<details class="game"') == SHOWN_GAMES

@@ -53,6 +53,6 @@ def test_training_moves_the_weights_and_keeps_them(tmp_path: Path) -> None:
     torch.manual_seed(0)
     fresh = nn.Linear(4, 8).weight
     trained = fit(tmp_path)
-    assert not torch.equal(fresh, trained[0].weight)
+    assert not torch.equal(fresh, trained.get_parameter("0.weight"))
     assert torch.load(tmp_path / "net.pt", weights_only=True)["step"] == STEPS
     assert not list(tmp_path.glob("*.part"))

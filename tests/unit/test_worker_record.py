@@ -109,7 +109,7 @@ def test_silence_is_what_this_process_watched_on_its_own_clock(
     hours: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passed, now = 0.0, time.monotonic()
-    monkeypatch.setattr(module.time, "monotonic", lambda: now + passed)
+    monkeypatch.setattr("launchers.worker_record.time.monotonic", lambda: now + passed)
     announce(tmp_path, "dead", os.getpid(), **ELSEWHERE)
     announce(tmp_path, "alive", os.getpid(), **ELSEWHERE)
     for beat in range(3):
