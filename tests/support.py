@@ -40,12 +40,12 @@ def tree(*overrides: str) -> dict[str, Any]:
     """The configuration that Hydra composes for `overrides`, unchecked."""
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         composed = compose("diffusion_auction", overrides=list(overrides))
-    return plain(composed)
+    return plain(composed, resolve=True)
 
 
-def plain(config: Any) -> dict[str, Any]:
-    """A configuration of OmegaConf's as a dictionary, interpolations resolved."""
-    tree = OmegaConf.to_container(config, resolve=True)
+def plain(config: Any, resolve: bool = False) -> dict[str, Any]:
+    """A configuration of OmegaConf's as a dictionary."""
+    tree = OmegaConf.to_container(config, resolve=resolve)
     assert isinstance(tree, dict)
     return {str(key): value for key, value in tree.items()}
 

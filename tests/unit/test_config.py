@@ -15,7 +15,7 @@ from diffusion_auction.config import ExperimentConfig, identity, read_config
 from diffusion_auction.generation.words import check_words
 from diffusion_auction.market.bids import experiment_bids
 from generative_auctions.errors import RequestError
-from tests.support import CONF, TABLE_1, configured, scenarios_of, tree
+from tests.support import CONF, TABLE_1, configured, plain, scenarios_of, tree
 
 OPTIONS = sorted(
     path.relative_to(CONF).with_suffix("").as_posix()
@@ -208,7 +208,7 @@ def schema_keys(model: type[BaseModel], group: str = "") -> list[tuple[str, str]
 
 @pytest.mark.parametrize(("group", "key"), sorted(set(schema_keys(ExperimentConfig))))
 def test_help_mentions_every_key(group: str, key: str) -> None:
-    text = OmegaConf.load(CONF / "hydra/help/diffusion_auction.yaml").template
+    text = plain(OmegaConf.load(CONF / "hydra/help/diffusion_auction.yaml"))["template"]
     if group:  # the paragraph of the group: its line and the indented ones below
         text = next(re.finditer(rf"^ *{group} .*(\n {{8,}}.*)*", text, re.MULTILINE))[0]
     assert re.search(rf"\b{key}\b", text)
