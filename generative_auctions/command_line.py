@@ -26,13 +26,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from generative_auctions.config_tree import CONF
 from generative_auctions.errors import CommandEnd, RequestError
 from generative_auctions.provenance import overridden
 from generative_auctions.signals import handled
-
-_HERE = Path(__file__).resolve().parent
-CONF = _HERE.parent / "conf" if (_HERE.parent / "conf" / "diffusion_auction.yaml").exists() else _HERE / "conf"
-"""The Hydra tree: beside the packages in a checkout, inside this one once installed."""
 
 LAUNCHERS = tuple(sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml")))
 """The options of hydra/launcher, which run the jobs of a multirun."""
@@ -188,15 +185,6 @@ def _quoted(text: str) -> str:
         return text
     escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text)
     return f"'{escaped}'"
-
-
-def config_groups(*names: str) -> str:
-    """List the options of the groups `names`, a line each; Hydra's own list has those of both applications."""
-    options = {name: sorted(path.stem for path in (CONF / name).glob("*.yaml")) for name in names}
-    return "\n".join(f"  {name + ':':<13} {', '.join(found)}" for name, found in options.items())
-
-
-OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)  # conf/hydra/help asks for it
 
 
 def _have_own_launchers_only() -> None:

@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from generative_auctions.command_line import CONF
+from generative_auctions.config_tree import CONF
 from generative_auctions.schema import is_within
 
 MULTIRUNS = "multirun"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from generative_auctions.errors import RequestError
 
@@ -33,15 +35,23 @@ def read_config(schema: type[_Config], tree: dict[str, Any]) -> _Config:
         raise RequestError(key, _shown(first), _expected(first)) from None
 
 
-def matching(pattern: str, words: str) -> AfterValidator:
+@dataclass(frozen=True)
+class matching:
     """Require a text to match `pattern` as a whole; `words` say to users what that means."""
 
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise PydanticCustomError(_IN_WORDS, "{words}", {"words": words})
-        return text
+    pattern: str
+    words: str
 
-    return AfterValidator(check)
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "format": self.words}
+
+    def _check(self, text: str) -> str:
+        if not re.fullmatch(self.pattern, text):
+            raise PydanticCustomError(_IN_WORDS, "{words}", {"words": self.words})
+        return text
 
 
 def _key(location: tuple[int | str, ...], tree: dict[str, Any]) -> str:

@@ -80,6 +80,7 @@ class Job:
 
     @property
     def run_dir(self) -> Path:
+        """The directory of its run."""
         return Path(self.tree["run_dir"])
 
     def shard(self) -> Shard:
@@ -265,7 +266,6 @@ def job_worker(
     Hydra's `run_job` calls it, so that callbacks, `hydra.job.env_set`, `hydra.job.chdir` and `hydra.output_subdir` do
     what Hydra promises. The status is None if the job left work going that it does not wait for.
     """
-
     log_warnings()
     setup_globals()
 

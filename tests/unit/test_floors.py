@@ -17,7 +17,7 @@ PACKAGES = ("generative_auctions", "launchers", "diffusion_auction", "agt_tourna
 ROOMS = {
     "generative_auctions": (
         *("errors", "signals", "text", "terminal", "files", "secrets", "schema", "provenance", "plotting", "page"),
-        *("run_directory", "command_line", "naming"),
+        *("run_directory", "config_tree", "command_line", "naming"),
     ),
     "launchers": (
         *("failures", "errors", "config", "shards", "devices", "worker_record", "leases", "squeue", "status"),
