@@ -136,7 +136,7 @@ def _expected_beside(path: Path) -> bool:
 _PREPARED = ("provenance.json", "plan.parquet", "submissions", "logs")
 """Files that a run writes before it makes anything."""
 
-_OF_NO_RESULT = ("shards.txt", "claims", "lost", "workers")
+_OF_NO_RESULT = ("shards.txt", "claims", "lost", "failed", "workers")
 """Files of a stage in which no shard is done and no worker was started that goes on by itself."""
 
 
@@ -145,7 +145,7 @@ def _made(path: Path) -> bool:
     for entry in path.iterdir():
         if entry.name == "shards":
             files = (file for stage in entry.iterdir() for file in stage.iterdir())
-            if any(file.name not in _OF_NO_RESULT and not file.name.endswith(".error.txt") for file in files):
+            if any(file.name not in _OF_NO_RESULT for file in files):
                 return True
         elif entry.name not in (*_PREPARED, "config.yaml") and not _expected_beside(entry):
             return True

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from generative_auctions.files import write_atomic
 from launchers.errors import LaunchError, SlurmError
-from launchers.failures import error_path, failure_of
 from launchers.leases import Leases
-from launchers.shards import completion_of
+from launchers.shards import completion_of, failure_of
 from launchers.squeue import cancel
 from launchers.status import CANCELLED, queue_of, stages, submitted
 from launchers.worker_record import living, workers_of
@@ -34,8 +33,8 @@ def log_of(run_dir: Path, start: str) -> str:
     ((stage, key),) = found
     folder = run_dir / "shards" / stage
     parts = [f"{stage} {key}"]
-    if (path := error_path(folder, key)).is_file():
-        parts.append(path.read_text(errors="replace").rstrip())
+    if failure := failure_of(folder, key):
+        parts.append(failure.report)
     parts += [_tail_of(folder, worker) for worker in _workers(folder, key)]
     return "\n\n".join(parts)
 
@@ -44,7 +43,7 @@ def _workers(folder: Path, key: str) -> list[str]:
     """Return the workers that made the shard, have it in the making, failed on it or were lost with it."""
     leases, failure = Leases(folder, make=False), failure_of(folder, key)
     names = [*leases.losses().get(key, []), leases.holders().get(key), (completion_of(folder, key) or {}).get("worker")]
-    names.append(failure and failure.worker)
+    names += failure.workers if failure else []
     return list(dict.fromkeys(name for name in names if name))
 
 

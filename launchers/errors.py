@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from generative_auctions.errors import CommandEnd
-from launchers.failures import Failure
+from launchers.shards import Failure
 
 
 class FailedShardsError(CommandEnd, RuntimeError):

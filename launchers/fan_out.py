@@ -16,10 +16,9 @@ from generative_auctions.signals import handled
 from launchers.backends import workers_for
 from launchers.config import ExternalConfig, InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError
-from launchers.failures import failure_of
 from launchers.leases import Leases
 from launchers.progress import Bar, Watch
-from launchers.shards import Shard, completion_of, completion_path, forget
+from launchers.shards import Shard, completion_of, completion_path, failure_of, forget
 from launchers.status import CANCELLED, is_cancelled, standing
 from launchers.supervisor import NoWorkersError, supervise
 from launchers.worker import Work, Worker, take_shards

@@ -15,8 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from generative_auctions.files import naming
-from launchers.failures import error_path, write_failure
-from launchers.shards import completion_path, lease_path
+from launchers.shards import Failure, completion_path, failure_path, lease_path
 from launchers.worker_record import living, workers_of
 
 MOST_LOST = 3
@@ -57,7 +56,8 @@ class Leases:
     def holders(self) -> dict[str, str]:
         """Return the worker of each shard that is leased and neither done nor failed."""
         leased = [key for key in _names(self._leases) if not key.startswith(".")]
-        settled = {name.partition(".")[0] for name in _names(self.folder)}  # after the leases, and from no cache
+        names = [*_names(self.folder), *_names(self.folder / "failed")]  # after the leases, and from no cache
+        settled = {name.partition(".")[0] for name in names}
         links = {key: lease_path(self.folder, key) for key in leased if key not in settled}
         return {key: name for key, link in links.items() if (name := _holder(link)) is not None}
 
@@ -89,7 +89,7 @@ class Leases:
         workers = list(dict.fromkeys([*self.losses().get(key, []), worker]))
         if len(workers) >= most and not self.is_settled(key):  # recorded before the shard is free for another
             last = workers_of(self.folder).get(worker)
-            write_failure(self.folder, key, reason, f"workers {', '.join(workers)}", last and last.log)
+            Failure(key=key, message=reason, workers=workers, log=last and last.log).write(self.folder)
         self._move(key, worker, self._lost / f"{key}.{worker}")
 
     def _move(self, key: str, worker: str, to: Path) -> bool:
@@ -114,7 +114,7 @@ class Leases:
     def reopen(self, keys: Collection[str]) -> None:
         """Forget that the shards failed or were lost, for they are asked for again."""
         for key in keys:
-            if (failure := error_path(self.folder, key)).exists():
+            if (failure := failure_path(self.folder, key)).exists():
                 lease_path(self.folder, key).unlink(missing_ok=True)
                 failure.unlink(missing_ok=True)
         for name in _names(self._lost):
@@ -123,7 +123,7 @@ class Leases:
 
     def is_settled(self, key: str) -> bool:
         """Tell whether the shard is done or has failed; on a network file system, whether it was some seconds ago."""
-        return completion_path(self.folder, key).exists() or error_path(self.folder, key).exists()
+        return completion_path(self.folder, key).exists() or failure_path(self.folder, key).exists()
 
 
 def _names(folder: Path) -> list[str]:

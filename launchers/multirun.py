@@ -26,18 +26,10 @@ from generative_auctions.files import write_atomic
 from generative_auctions.provenance import overridden
 from generative_auctions.schema import Section, read_config
 from generative_auctions.terminal import plain_console
-from launchers import (
-    FailedShardsError,
-    LauncherConfig,
-    NotWaitedError,
-    Shard,
-    completion_of,
-    fan_out,
-    forget,
-    record_of,
-)
-from launchers.config import InlineConfig
-from launchers.failures import failure_of
+from launchers.config import InlineConfig, LauncherConfig
+from launchers.errors import FailedShardsError, NotWaitedError
+from launchers.fan_out import fan_out
+from launchers.shards import Shard, completion_of, failure_of, forget, record_of
 from launchers.status import write_manifest
 from launchers.sweep_table import override_values, scalar_metrics, store_rows, write_sweep_table
 
@@ -322,7 +314,7 @@ def _outcome(job: Job, shard: Shard, folder: Path, ends: Sequence[str]) -> Outco
         state = "failed" if record.status else "done"
         return Outcome(job, state, f"it ended with status {record.status} ({job.run_dir})", record.metrics)
     if record is None and failure:
-        if failure.reason.startswith(refused := f"{RequestError.__name__}: "):
-            return Outcome(job, "refused", failure.reason.removeprefix(refused))
+        if failure.error == RequestError.__name__:
+            return Outcome(job, "refused", failure.message)
         return Outcome(job, "failed", f"{failure.reason} ({failure.path})")
     return Outcome(job, "failed" if ends else "not finished", "; ".join(ends))

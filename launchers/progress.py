@@ -8,21 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from generative_auctions.terminal import plain_console
-from launchers.failures import failure_of
-from launchers.shards import Shard
+from launchers.shards import Shard, failure_of
 from launchers.status import Standing
 from launchers.worker_record import WorkerRecord
 

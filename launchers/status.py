@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,9 +10,8 @@ from pathlib import Path
 
 from generative_auctions.files import write_atomic
 from launchers.errors import LaunchError
-from launchers.failures import error_path
 from launchers.leases import Leases
-from launchers.shards import KEY, completion_path
+from launchers.shards import KEY
 from launchers.squeue import queued
 from launchers.worker_record import BEAT_SECONDS, LOST_AFTER_SECONDS, WorkerRecord, living
 
@@ -58,10 +56,7 @@ class Standing:
 
 
 def standing(
-    folder: Path,
-    keys: Iterable[str],
-    queue: Mapping[str, str] | None = None,
-    patience: float = LOST_AFTER_SECONDS,
+    folder: Path, keys: Iterable[str], queue: Mapping[str, str] | None = None, patience: float = LOST_AFTER_SECONDS
 ) -> Standing:
     """Return how the shards `keys` of the stage `folder` stand.
 
@@ -74,13 +69,11 @@ def standing(
     leases = Leases(folder, make=False)
     holders, losses = leases.holders(), leases.losses()  # before it is asked who is there and what is done
     there = living(folder, queue, patience)
-    names = set(os.listdir(folder)) if folder.is_dir() else set()
+    done, failed = ({path.stem for path in place.glob("*.json")} for place in (folder, folder / "failed"))
 
     def state(key: str) -> str:
-        if error_path(folder, key).name in names:
-            return "failed"
-        if completion_path(folder, key).name in names:
-            return "done"
+        if key in failed or key in done:
+            return "failed" if key in failed else "done"
         if key in holders:
             return "running" if holders[key] in there else "lost"
         return "lost" if key in losses else "pending"

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from launchers.failures import write_failure
 from launchers.leases import Leases
-from launchers.shards import Shard, completion_of
+from launchers.shards import Failure, Shard, completion_of
 from launchers.worker_record import Presence
 
 Worker = Callable[[Shard], None]
@@ -109,23 +108,22 @@ def _begin(shard: Shard, work: Work, me: Presence) -> None:
 
 
 def _try(make: Worker, shard: Shard, work: Work, me: Presence) -> bool:
-    """Make `shard`, again if it fails and may be tried again. Returns: whether it was made."""
-    attempts = work.max_retries + 1
-    for _ in range(attempts):
+    """Make `shard`, and again while it fails and may be tried again. Returns: whether it was made."""
+    for attempt in range(1, work.max_retries + 2):
         try:
             make(shard)
             if completion_of(work.folder, shard.key) is None:
-                raise RuntimeError("the worker function left no mark that the shard is done")
+                raise RuntimeError("the worker function left no completion record of the shard")
             return True
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 raise
-            failure, text = error, traceback.format_exc()
-    tried = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-    write_failure(work.folder, shard.key, reason(failure), f"worker {me.name}, after {tried}", me.log, text)
+            told = {"error": type(error).__name__, "message": first_line(error), "traceback": traceback.format_exc()}
+            failure = Failure(key=shard.key, workers=[me.name], log=me.log, attempts=attempt, **told)
+    failure.write(work.folder)
     return False
 
 
-def reason(error: BaseException) -> str:
-    """Describe the error in one line."""
-    return f"{type(error).__name__}: {error}".strip().splitlines()[0]
+def first_line(error: BaseException) -> str:
+    """Return the first line of what the error says."""
+    return next(iter(str(error).strip().splitlines()), "")

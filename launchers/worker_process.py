@@ -21,7 +21,7 @@ from launchers.errors import LaunchError, SlurmError
 from launchers.squeue import preempted, requeue
 from launchers.status import is_cancelled
 from launchers.time_limit import time_limit
-from launchers.worker import StoppedError, Work, reason, take_shards
+from launchers.worker import StoppedError, Work, first_line, take_shards
 from launchers.worker_record import Presence, local_name
 
 _OF_THE_NOTICE = 0.75
@@ -114,7 +114,7 @@ def take_until_told(work_file: Path, me: Presence, bell: Bell, most: int | None 
         me.update(stopped=not bell.rung)
         return 0
     except (Exception, SystemExit) as error:
-        me.update(error=reason(error))
+        me.update(error=f"{type(error).__name__}: {first_line(error)}")
         raise
 
 

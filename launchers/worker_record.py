@@ -134,9 +134,8 @@ class Presence:
     """Keeps the record of this process as a worker: ``with Presence(folder, "host-12") as me: me.update(slot=3)``."""
 
     def __init__(self, folder: Path, name: str, log: Path | None = None, **facts: Any) -> None:
-        self.name, self.log = name, log
-        self.path = _path(folder, name)
-        self._record = WorkerRecord.new(name, os.getpid(), log=log and str(log), **facts)
+        self.name, self.log, self.path = name, log and str(log), _path(folder, name)
+        self._record = WorkerRecord.new(name, os.getpid(), log=self.log, **facts)
         self._ended, self._lock = threading.Event(), threading.Lock()
 
     def __enter__(self) -> Presence:

@@ -20,7 +20,7 @@ ROOMS = {
         *("run_directory", "config_tree", "command_line", "naming"),
     ),
     "launchers": (
-        *("failures", "errors", "config", "shards", "devices", "worker_record", "leases", "squeue", "status"),
+        *("shards", "errors", "config", "devices", "worker_record", "leases", "squeue", "status"),
         *("progress", "worker", "time_limit", "worker_process", "staging", "backends", "supervisor", "fan_out"),
         *("join", "control", "sweep_table", "multirun", "__main__"),
     ),

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from generative_auctions.files import write_atomic
 from launchers import Shard, forget
-from launchers.failures import error_path
 from launchers.leases import MOST_LOST, Leases
-from launchers.shards import lease_path
+from launchers.shards import failure_of, failure_path, lease_path
 from launchers.worker import Work, take_shards
 from launchers.worker_record import Presence
 
@@ -55,7 +55,7 @@ def test_what_is_done_or_failed_cannot_be_claimed(leases: Leases) -> None:
     SHARD.complete(leases.folder, {})
     assert not leases.take(SHARD.key, "a")
     other = Shard.of({"number": 1})
-    error_path(leases.folder, other.key).touch()
+    write_atomic(failure_path(leases.folder, other.key), b"")
     assert not leases.take(other.key, "a")
     assert leases.holders() == {}
 
@@ -104,7 +104,7 @@ def test_what_is_asked_for_again_can_be_claimed(leases: Leases) -> None:
     SHARD.complete(leases.folder, {})
     forget(leases.folder, SHARD.key)
     assert leases.take(SHARD.key, "b")
-    error_path(leases.folder, SHARD.key).touch()
+    write_atomic(failure_path(leases.folder, SHARD.key), b"")
     leases.reopen({SHARD.key})
     assert leases.take(SHARD.key, "c")
 
@@ -174,7 +174,7 @@ def test_a_shard_that_nobody_survives_is_given_up(leases: Leases) -> None:
         assert leases.take(SHARD.key, f"worker-{number}")
         free(leases)
     assert not leases.take(SHARD.key, "next")
-    first, *rest = error_path(leases.folder, SHARD.key).read_text().splitlines()
+    first, *rest = failure_of(leases.folder, SHARD.key).report.splitlines()
     assert "3 workers ended while they worked on it" in first
     assert rest == ["workers worker-0, worker-1, worker-2"]
     leases.reopen({"another"})
