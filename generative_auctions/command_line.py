@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import hydra
-from hydra._internal.utils import get_args_parser
+import yaml
+from hydra._internal.utils import get_args_parser  # private, but the only description of Hydra's options
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
@@ -82,29 +84,36 @@ def run_application(application: Application) -> int:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing and exiting with 1
     _have_own_launchers_only()
-    if status := _status(lambda: refuse_other_bytes(sys.argv[1:])):
-        return status
-    sys.argv[1:] = quote_paths(_multirun_first(sys.argv[1:]))
     task = Task(application)
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=application.config_name)(task)
     with _interruptible():
-        status = _status(lambda: _check_flags(application)) or _status(main) or task.status
-        return task.sweep.report() if task.sweep and not status else status
+        status = _status(lambda: _prepare_arguments(application)) or _status(main) or task.status
+        return task.report() if task.report and not status else status
+
+
+def _prepare_arguments(application: Application) -> None:
+    """Refuse what Hydra would answer by a traceback, and write the rest as its grammar wants it."""
+    refuse_other_bytes(sys.argv[1:])
+    sys.argv[1:] = quote_paths(_multirun_first(sys.argv[1:]))
+    refuse_flags(sys.argv[1:], application.config_name, application.flags)
 
 
 def refuse_flags(arguments: Sequence[str], config_name: str, flags: Mapping[str, str]) -> None:
-    """Raise `RequestError` if `arguments` have options that are none of Hydra's, saying what to write for each.
+    """Refuse options that are none of Hydra's, saying what to write for each, and those that exclude each other.
 
     `flags` are those of an `Application`. Whatever else is called as a key of the configuration, or as a config group,
     is that key.
+
+    Raises:
+        RequestError: where Hydra would print its usage, or fail with a `ValueError`.
     """
-    known = get_args_parser()._option_string_actions
-    primary = OmegaConf.load(CONF / f"{config_name}.yaml")
-    keys = {str(key) for key in primary} | {group for entry in primary.defaults for group in _group(entry)}
+    primary = yaml.safe_load((CONF / f"{config_name}.yaml").read_text())
+    keys = {*primary, *(group for entry in primary["defaults"] if isinstance(entry, dict) for group in entry)}
+    found, others = get_args_parser().parse_known_args(arguments)
     written, unknown = [], []
     for place, argument in enumerate(arguments):
         option, given, value = argument.partition("=")
-        if not option.startswith("--") or option == "--" or any(name.startswith(option) for name in known):
+        if argument not in others or not option.startswith("--") or option == "--":
             continue
         name = option.removeprefix("--")
         template = flags.get(name, f"{name.replace('-', '_')}={{}}")
@@ -119,23 +128,19 @@ def refuse_flags(arguments: Sequence[str], config_name: str, flags: Mapping[str,
         raise RequestError("option", ", ".join(unknown), "key=value, with one of the keys that --help lists")
     if written:
         raise RequestError("options", " ".join(arguments), f"keys: {' '.join(written)}")
+    exclusive = [f"--{name.replace('_', '-')}" for name in _EXCLUSIVE if getattr(found, name)]
+    if len(exclusive) > 1:
+        raise RequestError("options", " ".join(exclusive), "one of them at a time")
+    if found.resolve and not (found.cfg or found.help):
+        raise RequestError("options", "--resolve", "--cfg or --help beside it")
 
 
 def refuse_other_bytes(arguments: Sequence[str]) -> None:
     """Raise `RequestError` for an argument that is not in UTF-8, which no file of a run could hold."""
     for argument in arguments:
-        try:
-            argument.encode()
-        except UnicodeEncodeError:
+        if re.search("[\ud800-\udfff]", argument):  # bytes that Python could not decode
             key, _, value = argument.partition("=") if "=" in argument else ("argument", "", argument)
-            shown = os.fsencode(value).decode(errors="backslashreplace")
-            raise RequestError(key, shown, "a text in UTF-8") from None
-
-
-def _group(entry: Any) -> Iterator[str]:
-    """Yield the config group that an entry of a defaults list chooses from."""
-    if isinstance(entry, DictConfig):
-        yield from (str(group) for group in entry if not str(group).startswith(("override ", "optional ")))
+            raise RequestError(key, os.fsencode(value).decode(errors="backslashreplace"), "a text in UTF-8")
 
 
 def log_warnings() -> None:
@@ -183,8 +188,7 @@ def _quoted(text: str) -> str:
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return text
-    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text)
-    return f"'{escaped}'"
+    return QuotedString(text, Quote.single).with_quotes()
 
 
 def _have_own_launchers_only() -> None:
@@ -197,31 +201,16 @@ def _have_own_launchers_only() -> None:
     ConfigStore.instance().repo["hydra"]["launcher"].clear()
 
 
-def _check_flags(application: Application) -> None:
-    """Refuse unknown flags, and some that exclude each other, where Hydra fails with a `ValueError`: `RequestError`."""
-    refuse_flags(sys.argv[1:], application.config_name, application.flags)
-    found = vars(get_args_parser().parse_args())
-    given = [f"--{name.replace('_', '-')}" for name in _EXCLUSIVE if found[name]]
-    if len(given) > 1:
-        raise RequestError("options", " ".join(given), "one of them at a time")
-    if found["resolve"] and not (found["cfg"] or found["help"]):
-        raise RequestError("options", "--resolve", "--cfg or --help beside it")
-
-
-class Sweep(Protocol):
-    """The jobs of a multirun."""
-
-    def report(self) -> int:
-        """Print the outcome of each job. Returns: the exit status."""
-
-
 class Task:
-    """The task that Hydra calls with a composed configuration; in a multirun our launcher makes a `sweep` instead."""
+    """The task that Hydra calls with a composed configuration.
+
+    In a multirun our launcher does the work instead. It sets `report`, which prints the outcome of each job and returns
+    the exit status.
+    """
 
     def __init__(self, application: Application) -> None:
-        self.application = application
-        self.status = 0
-        self.sweep: Sweep | None = None
+        self.application, self.status = application, 0
+        self.report: Callable[[], int] | None = None
 
     def __call__(self, composed: DictConfig) -> None:
         """Act on `composed`; the exit status is kept. Raises `RequestError` as a job of somebody else's launcher."""

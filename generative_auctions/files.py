@@ -14,6 +14,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from generative_auctions.errors import RequestError
+from generative_auctions.text import cut
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ class DamagedFileError(RequestError):
 
     def __init__(self, path: Path, problem: object, remedy: str | None = None, key: str = "run_dir") -> None:
         """`problem` is what is wrong with `path`, `remedy` a sentence; by default the command of the run remakes it."""
-        self.problem = _in_a_line(problem)
+        self.problem = cut(str(problem), _MOST_LETTERS)
         remedy = remedy or "the command that made the run makes it again"
         super().__init__(key, path, f"the file as the run wrote it ({self.problem}); {remedy}")
 
@@ -96,11 +97,6 @@ def in_words(error: ValidationError) -> str:
         return f"{place}: expected keys with values".removeprefix(": ")
     expected = first["msg"].replace("Input should be", "expected")
     return f"{place}: {expected}" if place else expected
-
-
-def _in_a_line(problem: object) -> str:
-    line = " ".join(str(problem).split())
-    return line if len(line) <= _MOST_LETTERS else f"{line[: _MOST_LETTERS - 1]}…"
 
 
 def write_atomic(path: Path, content: bytes) -> None:

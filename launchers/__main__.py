@@ -84,10 +84,9 @@ def _status(run_dir: Path) -> int:
     console, status = plain_console(soft_wrap=True), 0
     if not stages(run_dir):
         print("no work was handed out yet: the command of this run prepares it, or ended before")
-    for stage, keys in stages(run_dir).items():
-        folder = run_dir / "shards" / stage
+    for folder, keys in stages(run_dir).items():
         now, queue, silence = _standing(folder, keys)
-        print(f"{stage}: {now}")
+        print(f"{folder.name}: {now}")
         for key, state in now.states.items():
             if state in ("failed", "lost"):
                 print(f"  {state}: {key}  (python -m launchers logs {shlex.quote(str(run_dir))} {key})")

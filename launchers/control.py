@@ -26,13 +26,12 @@ def log_of(run_dir: Path, start: str) -> str:
     Raises:
         LaunchError: there is no such shard, or several.
     """
-    found = [(stage, key) for stage, keys in stages(run_dir).items() for key in keys if key.startswith(start)]
+    found = [(folder, key) for folder, keys in stages(run_dir).items() for key in keys if key.startswith(start)]
     if len(found) != 1:
         some = f"one of {len(found)} that begin so" if found else "the key of a shard, as shards/*/shards.txt list them"
         raise LaunchError(f"SHARD = {start}: expected {some}")
-    ((stage, key),) = found
-    folder = run_dir / "shards" / stage
-    parts = [f"{stage} {key}"]
+    ((folder, key),) = found
+    parts = [f"{folder.name} {key}"]
     if failure := failure_of(folder, key):
         parts.append(failure.report)
     parts += [_tail_of(folder, worker) for worker in _workers(folder, key)]
@@ -64,8 +63,8 @@ def _tail_of(folder: Path, worker: str) -> str:
 
 def cancel_run(run_dir: Path) -> Iterator[str]:
     """Stop the workers of a run, those in SLURM's queue too. Yields: a line on each. Raises `LaunchError`."""
-    for stage in stages(run_dir):
-        folder = run_dir / "shards" / stage
+    for folder in stages(run_dir):
+        stage = folder.name
         queue, jobs = _known_queue(folder), submitted(folder)
         there = living(folder, queue)
         if queue is not None:

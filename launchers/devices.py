@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from generative_auctions.provenance import output_of
 
-_MIG = re.compile(r"^\s+MIG .*\(UUID: (MIG-[^)]+)\)")
-_GPU = re.compile(r"^GPU (\d+):.*\(UUID: (GPU-[^)]+)\)")
+_DEVICE = re.compile(r"^GPU \d+:.*\(UUID: (GPU-[^)]+)\)|^\s+MIG .*\(UUID: (MIG-[^)]+)\)", re.MULTILINE)
+"""A line of `nvidia-smi -L`: a GPU, or a MIG part of the GPU above."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
 def parse_gpu_list(text: str) -> list[str]:
     """Return the devices of `nvidia-smi -L`: the UUID of each GPU, of a divided one those of its MIG parts."""
     found: list[list[str]] = []
-    for line in text.splitlines():
-        if gpu := _GPU.match(line):
-            found.append([gpu[2]])
-        elif (part := _MIG.match(line)) and found:
-            found[-1].append(part[1])
+    for gpu, part in _DEVICE.findall(text):
+        if gpu:
+            found.append([gpu])
+        elif found:
+            found[-1].append(part)
     return [name for gpu in found for name in (gpu[1:] or gpu)]
 
 

@@ -45,7 +45,7 @@ def work_on(run_dir: Path, wait_seconds: float) -> int:
     heeded = [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]  # SIGHUP under nohup is not
     with handled(heeded, stop.tell):
         status = _work_while_there_is_any(run_dir, wait_seconds, stop)
-    if status == DONE and not any(work_path(folder).exists() for folder in _folders(run_dir)):
+    if status == DONE and not any(work_path(folder).exists() for folder in stages(run_dir)):
         raise LaunchError(f"DIR = {run_dir}: expected a run that waits for workers, as one with launcher=external")
     return status
 
@@ -77,15 +77,10 @@ def _work_while_there_is_any(run_dir: Path, wait_seconds: float, stop: _Stop) ->
     return STOPPED if stop.told else status
 
 
-def _folders(run_dir: Path) -> dict[Path, list[str]]:
-    """Return the keys of the shards of each stage by its folder."""
-    return {run_dir / "shards" / stage: keys for stage, keys in stages(run_dir).items()}
-
-
 def _with_work(run_dir: Path) -> dict[Path, list[str]]:
     """Return the stages that have a work file and were not cancelled."""
-    folders = _folders(run_dir).items()
-    return {folder: keys for folder, keys in folders if work_path(folder).exists() and not is_cancelled(folder)}
+    found = stages(run_dir).items()
+    return {folder: keys for folder, keys in found if work_path(folder).exists() and not is_cancelled(folder)}
 
 
 def _freed(folder: Path, keys: list[str]) -> Standing:

@@ -6,8 +6,8 @@ import difflib
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -45,17 +45,6 @@ def launcher_options(options: Mapping[str, Any]) -> LauncherConfig:
         return read_config(_Hydra, {"launcher": plain}).launcher
     except RequestError as error:
         raise RequestError(f"hydra.{error.key}", error.value, error.expected) from None
-
-
-@contextmanager
-def _hydra_config(config: DictConfig) -> Iterator[None]:
-    """Make Hydra's part of `config` the one that Hydra gives out inside."""
-    before = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(config)
-    try:
-        yield
-    finally:
-        HydraConfig.instance().cfg = before
 
 
 @dataclass(frozen=True)
@@ -173,8 +162,12 @@ class Sweep:
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
         application = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        with _hydra_config(config):
+        outer = HydraConfig.instance().cfg
+        HydraConfig.instance().set_config(config)  # which the names of directories are made from
+        try:
             tree: dict[str, Any] = OmegaConf.to_container(application, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+        finally:
+            HydraConfig.instance().cfg = outer
         asks = "run_dir" in override_values(overrides)
         parent, name = Path(tree["run_dir"] if asks else self._directory), config.hydra.sweep.subdir
         run_dir = parent / name
@@ -191,20 +184,17 @@ class Sweep:
 
     def _check(self, jobs: Sequence[Job]) -> None:
         """Refuse wrong requests before any job is in a queue. Raises one `RequestError` for all of them."""
-        wrong: dict[str, RequestError] = {}
+        wrong = []
         for job in jobs:
             try:
                 self._application.check(dict(job.tree))
             except RequestError as error:
-                wrong.setdefault(str(error), error)
-        places: dict[Path, Job] = {}
-        for job in jobs:
-            other = places.setdefault(job.run_dir, job)
-            if other is not job:
-                shared = RequestError("hydra.sweep.subdir", job.run_dir, "a directory for each job")
-                wrong.setdefault(str(shared), shared)
+                wrong.append(error)
+        for run_dir, number in Counter(job.run_dir for job in jobs).items():
+            if number > 1:
+                wrong.append(RequestError("hydra.sweep.subdir", run_dir, "a directory for each job"))
         if wrong:
-            first, *others = wrong.values()
+            first, *others = {str(error): error for error in wrong}.values()
             details = [*first.details, *map(str, others)]
             raise RequestError(first.key, first.value, first.expected, details) from None
 

@@ -119,8 +119,8 @@ def submitted(folder: Path) -> set[str]:
     return {path.name.partition("_")[0] for path in folder.glob("jobs/*_submission.sh")}
 
 
-def stages(run_dir: Path) -> dict[str, list[str]]:
-    """Return the keys of the shards of each stage (folder of `run_dir/shards`) by its name.
+def stages(run_dir: Path) -> dict[Path, list[str]]:
+    """Return the keys of the shards of each stage by its folder, `run_dir/shards/STAGE`.
 
     Raises:
         LaunchError: the file that lists the shards of a stage is damaged; it is named.
@@ -129,7 +129,7 @@ def stages(run_dir: Path) -> dict[str, list[str]]:
         manifests = sorted(run_dir.glob(f"shards/*/{_MANIFEST}"))
     except OSError as error:  # a name that is too long
         raise LaunchError(f"DIR = {run_dir}: expected a run directory ({str(error.strerror).lower()})") from None
-    return {manifest.parent.name: _keys(manifest) for manifest in manifests}
+    return {manifest.parent: _keys(manifest) for manifest in manifests}
 
 
 def _keys(manifest: Path) -> list[str]:

@@ -26,8 +26,10 @@ from launchers.worker_record import WorkerRecord, living
 _LONGEST_NAME = 60
 """So many characters of a run's name go into the name of its jobs."""
 
-_OF_THE_USER = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT")
+_OF_THE_USER = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT", "SBATCH_")
 """SLURM's variables that users set and jobs do not: whoever submits from within a job needs them."""
+
+_OF_THE_JOB = ("SBATCH_CPU_BIND", "SBATCH_MEM_BIND")
 
 _OF_GPUS = ("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
 """Variables by which a job knows the GPUs that SLURM gave it."""
@@ -166,19 +168,15 @@ def _outside_of_any_job() -> Iterator[None]:
     The new job would inherit them, and its srun would take them for its own: memory by CPU beside memory by node, more
     CPUs than there are, another job's restarts.
     """
-    hidden = {name: os.environ.pop(name) for name in _variables_of_this_job()}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
-
-
-def _variables_of_this_job() -> list[str]:
     if "SLURM_JOB_ID" not in os.environ:
-        return []
-    gpus = _OF_GPUS if {"SLURM_JOB_GPUS", "SLURM_STEP_GPUS"} & set(os.environ) else ()
-    prefixes = ("SLURM_", "SLURMD_", "SRUN_", "SBATCH_CPU_BIND", "SBATCH_MEM_BIND")
-    return [name for name in os.environ if (name.startswith(prefixes) and name not in _OF_THE_USER) or name in gpus]
+        yield
+        return
+    gpus = _OF_GPUS if {"SLURM_JOB_GPUS", "SLURM_STEP_GPUS"} & os.environ.keys() else ()
+    of_the_user = {name for name in os.environ if name.startswith(_OF_THE_USER) and not name.startswith(_OF_THE_JOB)}
+    kept = {name: os.environ[name] for name in of_the_user}
+    with submitit.helpers.clean_env(gpus):
+        os.environ.update(kept)
+        yield
 
 
 def parameters(options: SlurmConfig, name: str, before: str | None = None) -> dict[str, Any]:

@@ -172,9 +172,6 @@ def test_a_worker_that_hangs_is_killed_and_its_shard_has_failed(bench: Bench) ->
     log = failure.log
     assert failure.key == shards[0].key
     assert failure.reason == f"TimeoutError: not done after {SHORT:g} minutes (launcher.shard_timeout)"
-        shards[0].key,
-        f"TimeoutError: not done after {SHORT:g} minutes (launcher.shard_timeout)",
-    )
     assert len(failure.workers) == 1
     assert log is not None
     assert "in _fail" in Path(log).read_text()  # where it hung
