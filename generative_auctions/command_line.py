@@ -51,7 +51,7 @@ PATH_KEYS = ("agent", "teams", "teams_dir", "json", "scores", "runs", "images_fr
 """Keys of both applications whose values are paths or lists of them, typed as for the shell."""
 
 Act = Callable[[dict[str, Any]], int | None]
-"""Acts on a composed configuration. Returns: the exit status, None for 0."""
+"""Performs a composed configuration and returns the exit status, None for 0."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ class Application:
         check: raises `RequestError` for a configuration that `act` would refuse, and does nothing else; a multirun
             asks it for each job before any of them is in a queue.
         headline: the few metrics that runs are compared by, of those of a run.
-        flags: what to write in place of options such as ``--validate FILE`` that are no keys, by their names; ``{}`` in
-            it stands for their value.
+        flags: the keys to write instead of options such as ``--validate FILE``, by option; ``{}`` stands for the value.
     """
 
     config_name: str
@@ -92,7 +91,7 @@ def run_application(application: Application) -> int:
 
 
 def _prepare_arguments(application: Application) -> None:
-    """Refuse what Hydra would answer by a traceback, and write the rest as its grammar wants it."""
+    """Refuse arguments at which Hydra would fail with a traceback; quote the others for its grammar."""
     refuse_other_bytes(sys.argv[1:])
     sys.argv[1:] = quote_paths(_multirun_first(sys.argv[1:]))
     refuse_flags(sys.argv[1:], application.config_name, application.flags)
@@ -136,7 +135,7 @@ def refuse_flags(arguments: Sequence[str], config_name: str, flags: Mapping[str,
 
 
 def refuse_other_bytes(arguments: Sequence[str]) -> None:
-    """Raise `RequestError` for an argument that is not in UTF-8, which no file of a run could hold."""
+    """Refuse arguments that are not UTF-8, which no file of a run could hold. Raises `RequestError`."""
     for argument in arguments:
         if re.search("[\ud800-\udfff]", argument):  # bytes that Python could not decode
             key, _, value = argument.partition("=") if "=" in argument else ("argument", "", argument)
@@ -149,15 +148,15 @@ def log_warnings() -> None:
 
 
 def _multirun_first(arguments: Sequence[str]) -> list[str]:
-    """Put -m before the keys: behind some of them argparse takes no more."""
+    """Move -m in front of the keys, because argparse does not accept it behind some of them."""
     multirun = [argument for argument in arguments if argument in _MULTIRUN]
     return multirun[:1] + [argument for argument in arguments if argument not in _MULTIRUN]
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
-    """Quote for Hydra's grammar the values of `PATH_KEYS` that are no text or list of texts to it, say `my agent (1)`.
+    """Quote values of `PATH_KEYS` that Hydra's grammar would not read as text, say `my agent (1)`.
 
-    All others keep their meaning. A list, `[a (1), b]`, is quoted part by part.
+    Other values are kept. A list, `[a (1), b]`, is quoted part by part.
     """
     several = any(argument in _MULTIRUN for argument in arguments)
     parser = OverridesParser.create()
@@ -184,7 +183,7 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """Return `text` as a string of Hydra's grammar; one that is quoted already stays."""
+    """Return `text` as a quoted string of Hydra's grammar."""
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return text
@@ -192,7 +191,7 @@ def _quoted(text: str) -> str:
 
 
 def _have_own_launchers_only() -> None:
-    """Take back the launchers that Hydra and plugins have registered.
+    """Unregister the launchers of Hydra and of other plugins.
 
     Hydra would check ours against the schema of one of the same name, and the others know neither a job's exit status
     nor the table of a sweep.
@@ -213,7 +212,7 @@ class Task:
         self.report: Callable[[], int] | None = None
 
     def __call__(self, composed: DictConfig) -> None:
-        """Act on `composed`; the exit status is kept. Raises `RequestError` as a job of somebody else's launcher."""
+        """Act on `composed` and keep the exit status. Raises `RequestError` in a job of a launcher that is not ours."""
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             chosen = HydraConfig.get().runtime.choices["hydra/launcher"]
             raise RequestError("hydra/launcher", chosen, f"one of {', '.join(LAUNCHERS)}")
@@ -255,7 +254,7 @@ def _no_directory(path: object) -> Path | None:
 
 
 def _in_our_words(error: HydraException | OmegaConfBaseException) -> str:
-    """Say in one line why a command line cannot be composed; for an unknown key Hydra would advise to add it."""
+    """Return one line on why a command line cannot be composed, without Hydra's advice to add unknown keys."""
     text = " ".join(str(error).split())
     if found := re.match(r"Could not override '([^']+)'", text):
         return f"{found[1]}: expected a key of the configuration, as --help lists them"
@@ -264,10 +263,9 @@ def _in_our_words(error: HydraException | OmegaConfBaseException) -> str:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Make SIGTERM, and the end of the terminal but under nohup, interrupt as Ctrl-C: no workers and no files are left.
+    """Let SIGTERM, and SIGHUP unless it is ignored, interrupt as Ctrl-C does, so that no workers and no parts are left.
 
-    Only the first of them interrupts. Clean-up takes a second, at the exit of the process too, and whoever sees nothing
-    happen presses Ctrl-C again.
+    Only the first signal interrupts: an impatient second Ctrl-C must not interrupt the clean-up.
     """
     names = [signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ())]  # not on Windows
     heeded = [each for each in names if signal.getsignal(each) != signal.SIG_IGN]

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from hydra.utils import get_class
 from omegaconf import OmegaConf
+from pydantic import BaseModel
 
 _HERE = Path(__file__).resolve().parent
 CONF = _HERE.parent / "conf" if (_HERE.parent / "conf" / "diffusion_auction.yaml").exists() else _HERE / "conf"
@@ -40,7 +41,8 @@ def describe(schema: str, primary: str, *more: str) -> str:
         primary: the name of its primary configuration: the defaults.
         more: further config groups, each as ``GROUP: MEANING``, of which only the options are described.
     """
-    tree = get_class(schema).model_json_schema()
+    described: type[BaseModel] = get_class(schema)
+    tree = described.model_json_schema()
     keys, values = tree["properties"], _values(CONF / f"{primary}.yaml")
     groups = [key for key in keys if (CONF / key).is_dir()]
     lines = ["== Keys (KEY=VALUE) ==", ""]

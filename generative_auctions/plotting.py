@@ -113,7 +113,7 @@ def few_ticks(axis: Any, most: int = 4) -> None:
 
 
 def by_samples(axes: Axes, ks: Sequence[int]) -> None:
-    """Make the axis one of numbers of samples, logarithmic, with a tick at each of `ks` that has room."""
+    """Make the horizontal axis logarithmic in the number of samples, with ticks at those of `ks` that have room."""
     axes.set_xscale("log")
     ticks = [ks[-1]]
     for k in reversed(ks):
@@ -163,8 +163,8 @@ def zero_line(axes: Axes, vertical: bool = False) -> None:
 def limits(estimates: Iterable[Estimate], floor: float | None = None) -> tuple[float, float]:
     """Return the range of an axis that shows zero, every mean and its interval.
 
-    `floor` is the lowest value there can be. Such a quantity may have a heavy tail: of intervals that dwarf the means
-    only a part is shown.
+    `floor` is the lowest possible value. A quantity with one may have a heavy tail: intervals that are much longer than
+    the range of the means are then shown in part.
     """
     known = [estimate for estimate in estimates if estimate.known]
     means = [0.0, *(estimate.mean for estimate in known)]

@@ -1,4 +1,4 @@
-"""The run directory: which files it holds, and how it is held by one run at a time that can be resumed."""
+"""The run directory: its lock, which one run holds at a time, its configuration and its provenance."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _unwritable(path: Path, number: int | None) -> RequestError:
 
 
 def check_ended(path: Path) -> None:
-    """Raise `RequestError` while a run is at work in `path`: what it has not made yet would be taken for missing."""
+    """Raise `RequestError` while a run is at work in `path`, whose unfinished files would look damaged."""
     if not (path / ".lock").is_file():
         return
     lock = FileLock(path / ".lock")
@@ -137,7 +137,7 @@ _PREPARED = ("provenance.json", "plan.parquet", "submissions", "logs")
 """Files that a run writes before it makes anything."""
 
 _OF_NO_RESULT = ("shards.txt", "claims", "lost", "failed", "workers")
-"""Files of a stage in which no shard is done and no worker was started that goes on by itself."""
+"""Files of a stage in which no shard is done and no worker was started that outlives its launching process."""
 
 
 def _made(path: Path) -> bool:

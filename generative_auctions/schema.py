@@ -87,7 +87,7 @@ def _expected(error: Any) -> str:
         return f"at {'least' if kind == 'too_short' else 'most'} {number} {'entry' if number == 1 else 'entries'}"
     if kind == "string_too_short" and facts["min_length"] == 1:
         return "a text that is not empty"
-    return _EXPECTED.get(kind, error["msg"]).format(**facts)
+    return str(_EXPECTED.get(kind, error["msg"])).format(**facts)
 
 
 _IN_WORDS = "in_words"

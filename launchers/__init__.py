@@ -1,7 +1,7 @@
 """Where work runs: `fan_out` runs a function over shards, in this process, on this host, under SLURM or elsewhere.
 
-A stage of work is a folder of plain files: the list of its shards, and leases, completions, failures and the records of
-the workers.
+A stage of work is a folder of plain files: the list of its shards, the leases on them, a record of each that is done or
+has failed, and a record of each worker.
 """
 
 from launchers.config import ExternalConfig, InlineConfig, LauncherConfig, LocalConfig, SlurmConfig

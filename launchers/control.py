@@ -1,4 +1,4 @@
-"""Reading and stopping a run from outside, by its files."""
+"""Read the log of a shard, or stop the workers of a run, by the files of the run alone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def log_of(run_dir: Path, start: str) -> str:
 
 
 def _workers(folder: Path, key: str) -> list[str]:
-    """Return the workers that made the shard, have it in the making, failed on it or were lost with it."""
+    """Return the names of all workers that have worked on the shard."""
     leases, failure = Leases(folder, make=False), failure_of(folder, key)
     names = [*leases.losses().get(key, []), leases.holders().get(key), (completion_of(folder, key) or {}).get("worker")]
     names += failure.workers if failure else []
@@ -62,7 +62,15 @@ def _tail_of(folder: Path, worker: str) -> str:
 
 
 def cancel_run(run_dir: Path) -> Iterator[str]:
-    """Stop the workers of a run, those in SLURM's queue too. Yields: a line on each. Raises `LaunchError`."""
+    """Stop the workers of a run, those in SLURM's queue too.
+
+    Yields:
+        A line on each worker.
+
+    Raises:
+        LaunchError: `run_dir` is damaged, or SLURM refuses.
+        SlurmError: SLURM does not answer.
+    """
     for folder in stages(run_dir):
         stage = folder.name
         queue, jobs = _known_queue(folder), submitted(folder)

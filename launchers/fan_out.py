@@ -39,10 +39,9 @@ def fan_out(
 ) -> None:
     """Run `make_worker()(shard)` once for each of `shards`, in this process or where `launcher` says.
 
-    A worker is made where it works, loads its model once and takes many shards; it completes each in `folder`. Living
-    workers of an earlier call are joined, not doubled. A shard that raises does not stop the
-    others: its traceback goes to `folder`, and all failures are raised at the end as one `FailedShardsError`, as is
-    that no worker stayed alive. With no shards the worker is never made.
+    Each worker process loads its model once and makes many shards. Living workers of an earlier call are joined, not
+    doubled. A shard that raises does not stop the others: its traceback is recorded in `folder`, and all failures are
+    raised at the end as one `FailedShardsError`. Without shards `make_worker` is never called.
 
     Args:
         make_worker: is called once in each worker process, and returns the function that makes a shard.
@@ -78,7 +77,7 @@ def fan_out(
 
 
 def _reopen(shards: Sequence[Shard], folder: Path) -> None:
-    """Make the shards open again, whatever became of them before."""
+    """Make failed, lost and cancelled shards open again, and those with a damaged completion record."""
     leases = Leases(folder)
     (folder / CANCELLED).unlink(missing_ok=True)
     leases.free_those_of_the_dead()
@@ -93,12 +92,12 @@ def _inline(work: Work, what: str, unit: str) -> None:
     with Bar(work.shards, what=what, unit=unit) as bar, Presence(work.folder, own_name()) as me:
         here = Work(lambda: bar.loaded(work.make_worker), work.shards, work.folder, work.max_retries)
         while True:
-            take_shards(here, me, report=bar.advance, enough=lambda: is_cancelled(work.folder))
+            take_shards(here, me, report=bar.advance, should_stop=lambda: is_cancelled(work.folder))
             if is_cancelled(work.folder):
                 raise KeyboardInterrupt
             if not standing(work.folder, keys).open:
                 return
-            time.sleep(1)  # workers of an earlier call hold the rest
+            time.sleep(1)  # workers of an earlier call have leased the rest
 
 
 def _with_workers(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig, what: str, unit: str) -> None:
@@ -108,7 +107,7 @@ def _with_workers(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConf
     ends = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
     with (
         Watch(work.shards, work.folder, what=what, unit=unit) as watch,
-        handled(ends, signal.default_int_handler),  # as Ctrl-C, for nobody else would stop the workers
+        handled(ends, signal.default_int_handler),  # as Ctrl-C does, for otherwise the workers would go on
     ):
         try:
             finished = supervise(keys, work.folder, workers, watch, wait=launcher.wait)

@@ -103,8 +103,8 @@ class Outcome:
 class Sweep:
     """The jobs of one command, run where `launcher` says.
 
-    A command that was cut short or had failures goes on where it stopped: workers of it that live are joined, and jobs
-    that are done stay done. Once all are done the same command asks for all of them again.
+    A command that was interrupted or had failures resumes: its living workers are joined, and jobs that are done stay
+    done. Once all are done, the same command runs all of them again.
     """
 
     def __init__(
@@ -114,6 +114,7 @@ class Sweep:
         self._directory = Path(config.hydra.sweep.dir)
         command = "\n".join(config.hydra.overrides.task)
         self._own = self._directory / ".sweep" / hashlib.sha256(command.encode()).hexdigest()[:8]
+        self._finished = self._own / "finished"  # exists once all jobs are done
         self._keys: list[str] = []
         self._outcomes: list[Outcome] = []
 
@@ -147,14 +148,11 @@ class Sweep:
         finally:
             outcomes = [_outcome(job, shard, folder, ends) for job, shard in zip(jobs, shards, strict=True)]
             self._outcomes += outcomes
-            self._write_table()
+            store_rows(self._own, [{"row": each.row(), "metrics": dict(each.metrics)} for each in self._outcomes])
+            write_sweep_table(self._directory, self._application.headline)
         if all(outcome.state == "done" for outcome in self._outcomes):
             write_atomic(self._finished, b"")
         return [outcome.value(outcome.job.tree.get("optimize")) for outcome in outcomes]
-
-    @property
-    def _finished(self) -> Path:
-        return self._own / "finished"
 
     def _compose(self, overrides: list[str], number: int) -> Job:
         """Compose the job's configuration, with a directory of its own in that of the sweep."""
@@ -176,7 +174,7 @@ class Sweep:
         tree["run_dir"] = str(run_dir)
         OmegaConf.set_readonly(config.hydra, None)  # which it became when it was Hydra's configuration
         with open_dict(config):
-            for key, value in tree.items():  # where the job works nothing is resolved any more
+            for key, value in tree.items():  # the job's own process resolves nothing any more
                 config[key] = value
             config.hydra.sweep.dir, config.hydra.sweep.subdir = str(parent), name
             config.hydra.job.chdir = bool(config.hydra.job.chdir)  # the default depends on what a worker has not set
@@ -198,13 +196,8 @@ class Sweep:
             details = [*first.details, *map(str, others)]
             raise RequestError(first.key, first.value, first.expected, details) from None
 
-    def _write_table(self) -> None:
-        """Store the outcomes of this command's jobs, and write the table of all commands that share the directory."""
-        store_rows(self._own, [{"row": each.row(), "metrics": dict(each.metrics)} for each in self._outcomes])
-        write_sweep_table(self._directory, self._application.headline)
-
     def _forget(self, jobs: Sequence[Job], shards: Sequence[Shard], folder: Path) -> None:
-        """Forget completions that do not count: of a finished command, of work left going, of deleted runs."""
+        """Remove completion records of a finished command, of jobs that were not waited for and of deleted runs."""
         finished = self._finished.exists()
         self._finished.unlink(missing_ok=True)
         for job, shard in zip(jobs, shards, strict=True):
@@ -246,7 +239,7 @@ def job_worker(
     """Return the function that runs a job; the completion record holds the exit status and the metrics.
 
     Hydra's `run_job` calls it, so that callbacks, `hydra.job.env_set`, `hydra.job.chdir` and `hydra.output_subdir` do
-    what Hydra promises. The status is None if the job left work going that it does not wait for.
+    what Hydra promises. The status is None if the job has started workers that it does not wait for.
     """
     log_warnings()
     setup_globals()
@@ -288,7 +281,7 @@ def job_worker(
 
 @dataclass(frozen=True)
 class _Record:
-    """The completion record of a job: its exit status, None if it left work going, and its metrics."""
+    """The completion record of a job: its exit status, None if it did not wait for its workers, and its metrics."""
 
     status: int | None
     metrics: dict[str, Any]

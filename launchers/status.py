@@ -29,7 +29,7 @@ def write_manifest(folder: Path, keys: list[str]) -> None:
 
 @dataclass(frozen=True)
 class Standing:
-    """The `states` of the shards by key, the number of `losses` so far, and the records of the living `workers`."""
+    """How a stage stands: `states` of shards by key, number of `losses`, records of the living `workers`."""
 
     states: Mapping[str, str]
     losses: int
@@ -64,10 +64,10 @@ def standing(
         folder: the folder of the stage.
         keys: the keys of the shards.
         queue: the state of each job in SLURM's queue by its id; None if it is not known.
-        patience: seconds of silence after which a worker of whom nothing else tells is dead.
+        patience: seconds without a new record after which a worker is taken for dead, if nothing else can tell.
     """
     leases = Leases(folder, make=False)
-    holders, losses = leases.holders(), leases.losses()  # before it is asked who is there and what is done
+    holders, losses = leases.holders(), leases.losses()  # read before the living workers and the completions
     there = living(folder, queue, patience)
     done, failed = ({path.stem for path in place.glob("*.json")} for place in (folder, folder / "failed"))
 
@@ -82,7 +82,7 @@ def standing(
 
 
 def watched(folder: Path, keys: Sequence[str], queue: Mapping[str, str] | None = None) -> Standing:
-    """Return how the shards stand, after watching for some seconds whether workers on other hosts still write."""
+    """Return how the shards stand, after waiting some seconds for new records of workers on other hosts."""
     now, deadline = standing(folder, keys, queue), time.monotonic() + 2.4 * BEAT_SECONDS
     first = {name: record.seen for name, record in now.workers.items() if record.may_be_silent(queue)}
     while now.open and any(name in now.workers and now.workers[name].seen == seen for name, seen in first.items()):

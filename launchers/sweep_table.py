@@ -41,7 +41,7 @@ def write_sweep_table(directory: Path, headline: Headline) -> None:
 
 
 def store_rows(folder: Path, rows: Sequence[Row]) -> None:
-    """Store what became of the jobs of one command in its `folder`, with the time at which it was first stored."""
+    """Store the outcomes of the jobs of one command in its `folder`, with the time of the first such call."""
     path = folder / "rows.json"
     begun = (_read_rows(path) or {"begun": time.time()})["begun"]
     write_atomic(path, json.dumps({"begun": begun, "rows": rows}).encode())
@@ -63,7 +63,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def _column(values: Sequence[Any]) -> pd.Series:
-    """Return numbers as numbers if all are, else everything as text: a column of a file has one type."""
+    """Return the values as numbers if all are numbers, else as text: a column of a file has one type."""
     kinds = {type(value) for value in values if value is not None}
     if kinds == {bool}:
         return pd.Series(values, dtype="boolean")

@@ -1,4 +1,4 @@
-"""The launcher of Hydra's multirun: its jobs are work like any other, handed out by `launchers`.
+"""The launcher of Hydra's multirun: it runs jobs as shards, through `launchers`.
 
 Hydra imports this module at every start, so it imports little itself.
 """

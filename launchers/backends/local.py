@@ -1,4 +1,4 @@
-"""Workers on this host, each in a place of its own, started by submitit."""
+"""Workers on this host, each in a slot of its own, started by submitit."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class LocalWorkers(Workers):
         self._running: dict[int, submitit.Job[None]] = {}
         self._taken: set[int] = set()
 
-    def present(self, there: Mapping[str, WorkerRecord], queue: Mapping[str, str]) -> int:
+    def present(self, alive: Mapping[str, WorkerRecord], queue: Mapping[str, str]) -> int:
         """Return how many slots are taken, by workers of other launching processes too."""
         self._running = {number: job for number, job in self._running.items() if not job.done()}
-        others = {record.slot for record in there.values() if record.is_here and record.slot is not None}
+        others = {record.slot for record in alive.values() if record.is_here and record.slot is not None}
         self._taken = self._running.keys() | others
         return len(self._taken)
 
@@ -56,7 +56,7 @@ class LocalWorkers(Workers):
                 announce(self._stage, local_name(job.job_id), int(job.job_id), **facts)
 
     def dismiss(self) -> None:
-        """Wait until the workers have ended: what they hold of a GPU is free then."""
+        """Wait until the workers have ended, so that the memory of their GPUs is free."""
         deadline = time.monotonic() + _GRACE_SECONDS
         while self._alive() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -65,7 +65,7 @@ class LocalWorkers(Workers):
         """Stop the workers on this host, those of an earlier launch too. Returns: a message for the user."""
         deadline = time.monotonic() + _GRACE_SECONDS
         while alive := self._alive():
-            for process in alive:  # again and again: one that has just started may not heed it yet
+            for process in alive:  # again and again: a process that has just started may not handle signals yet
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL)
             time.sleep(0.1)

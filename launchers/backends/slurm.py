@@ -24,7 +24,7 @@ from launchers.worker_process import WorkerProcess
 from launchers.worker_record import WorkerRecord, living
 
 _LONGEST_NAME = 60
-"""So many characters of a run's name go into the name of its jobs."""
+"""The number of characters of a run's name that go into the name of its jobs."""
 
 _OF_THE_USER = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT", "SBATCH_")
 """SLURM's variables that users set and jobs do not: whoever submits from within a job needs them."""
@@ -32,7 +32,7 @@ _OF_THE_USER = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT"
 _OF_THE_JOB = ("SBATCH_CPU_BIND", "SBATCH_MEM_BIND")
 
 _OF_GPUS = ("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
-"""Variables by which a job knows the GPUs that SLURM gave it."""
+"""Variables that tell a job which GPUs SLURM gave it."""
 
 
 class SlurmWorkers(Workers):
@@ -46,7 +46,7 @@ class SlurmWorkers(Workers):
         self._jobs, self._options = work_file.parent, options
         self.stage, self.capacity = self._jobs.parent, options.max_concurrent
         self._process = WorkerProcess(
-            work_file, Path.cwd(), most=options.shards_per_worker, notice=float(options.signal_delay)
+            work_file, Path.cwd(), max_shards=options.shards_per_worker, notice=float(options.signal_delay)
         )
         self._answered, self._silent_since, self._silence = False, 0.0, ""
 
@@ -58,7 +58,7 @@ class SlurmWorkers(Workers):
     def queue(self) -> Mapping[str, str] | None:
         """Return the state of each job in the queue by its id; None if SLURM does not answer at this moment.
 
-        Once SLURM has answered, it is asked for as long as there is work: workers go on without their controller.
+        After its first answer SLURM is asked as long as there is work, because workers go on without its controller.
 
         Raises:
             LaunchError: SLURM has not answered yet, and never will from here.
@@ -73,7 +73,7 @@ class SlurmWorkers(Workers):
         return queue
 
     def _endure(self, error: LaunchError | SlurmError) -> None:
-        """Remember why SLURM does not answer, for `note`; raise the reason where there is nothing to wait for."""
+        """Keep the reason why SLURM does not answer, for `note`; raise it if waiting would be useless."""
         now = time.monotonic()
         if not self._silence:
             self._silent_since = now
@@ -92,7 +92,7 @@ class SlurmWorkers(Workers):
         self._silence = f"SLURM does not answer ({error}); {how_long}"
 
     def note(self, queue: Mapping[str, str] | None) -> str:
-        """Say how many workers wait for a place, or what SLURM says instead of an answer."""
+        """Describe the queue: how many workers are pending, or why SLURM does not answer."""
         if queue is None:
             return self._silence
         waiting = len(self._waiting(queue))
@@ -103,15 +103,15 @@ class SlurmWorkers(Workers):
         return len(jobs_in(queue, self.stage))
 
     def start(self, number: int) -> None:
-        """Queue `number` workers in arrays that SLURM takes, one after the other.
+        """Submit `number` workers in job arrays of the allowed size, each of which waits for the one before.
 
         Raises:
             LaunchError: SLURM refuses them.
-            SlurmError: SLURM is silent.
+            SlurmError: SLURM does not answer.
             OSError: the disk is full.
         """
         before: str | None = None
-        most = squeue.max_array_size()
+        most = self._options.max_array_size or squeue.max_array_size()
         while number > 0:
             size = min(number, most)
             before = self._submit(size, before)
@@ -131,12 +131,12 @@ class SlurmWorkers(Workers):
             raise SlurmError(str(error)) from error
 
     def dismiss(self) -> None:
-        """Take the workers that have not begun out of the queue; if that fails, they will find nothing to do."""
+        """Cancel the workers that are still pending; if that fails, they will find nothing to do."""
         with suppress(LaunchError, SlurmError):
             squeue.cancel(self._waiting(squeue.queued()), patience=0)
 
     def _waiting(self, queue: Mapping[str, str]) -> set[str]:
-        """Return the jobs of this stage that wait for a place."""
+        """Return the pending jobs of this stage."""
         return {job for job, state in jobs_in(queue, self.stage).items() if state == "PENDING"}
 
     def stop(self) -> str:

@@ -11,11 +11,11 @@ from launchers.worker_record import WorkerRecord
 class Workers(ABC):
     """The workers of one stage: how many there may be, and how to start and stop them.
 
-    The defaults are those of workers that wait in no queue and end by themselves.
+    The defaults suit workers that are in no queue and end by themselves.
     """
 
     poll_seconds: float = 1.0
-    """How often to look at the work."""
+    """Seconds between two looks at the work."""
 
     capacity: int = 0
     """How many workers may work at once."""
@@ -33,8 +33,8 @@ class Workers(ABC):
         return ""
 
     @abstractmethod
-    def present(self, there: Mapping[str, WorkerRecord], queue: Mapping[str, str]) -> int:
-        """Return how many workers are there or will be; `there` are the records of those that have begun."""
+    def present(self, alive: Mapping[str, WorkerRecord], queue: Mapping[str, str]) -> int:
+        """Return how many workers are alive or queued; `alive` has the records of those that have begun."""
 
     def start(self, number: int) -> None:  # noqa: B027 -- some are started by others
         """Start `number` more workers."""
