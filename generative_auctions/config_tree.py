@@ -43,7 +43,7 @@ def describe(schema: str, primary: str, *more: str) -> str:
     """
     described: type[BaseModel] = get_class(schema)
     tree = described.model_json_schema()
-    keys, values = tree["properties"], _values(CONF / f"{primary}.yaml")
+    keys, values = tree["properties"], yaml.safe_load((CONF / f"{primary}.yaml").read_text())
     groups = [key for key in keys if (CONF / key).is_dir()]
     lines = ["== Keys (KEY=VALUE) ==", ""]
     lines += [_entry(key, shape, [values]) for key, shape in keys.items() if key not in groups]
@@ -62,7 +62,7 @@ def _group(group: str, shape: Shape, sections: Mapping[str, Shape]) -> Iterator[
     """Describe a config group: the keys that all options have, then each option with the keys of its own."""
     options: dict[str, dict[str, Any]] = {}  # by the section that they fill
     for path in sorted((CONF / group).glob("*.yaml")):
-        values = _values(path)
+        values = yaml.safe_load(path.read_text())
         mapping = shape.get("discriminator", {"mapping": {}})["mapping"]
         reference = mapping.get(values.get("name", values.get("kind")), shape.get("$ref", ""))
         options.setdefault(reference.rpartition("/")[2], {})[path.stem] = values
@@ -119,8 +119,3 @@ def _heading(path: Path) -> str:
     """Return the comment that a file of the tree begins with."""
     comment = takewhile(lambda line: line.startswith("#"), path.read_text().splitlines())
     return " ".join(line.lstrip("# ") for line in comment if not line.startswith("# @package"))
-
-
-def _values(path: Path) -> dict[str, Any]:
-    values: dict[str, Any] = yaml.safe_load(path.read_text())
-    return values

@@ -98,15 +98,14 @@ def check_ended(path: Path) -> None:
     """Raise `RequestError` while a run is at work in `path`, whose unfinished files would look damaged."""
     if not (path / ".lock").is_file():
         return
-    lock = FileLock(path / ".lock")
     try:
-        lock.acquire(timeout=0)
+        with FileLock(path / ".lock", timeout=0):
+            return
     except Timeout:
         expected = f"a directory in which no run is at work ({_holder(path / '.lock')})"
         raise RequestError("run_dir", path, expected) from None
-    except OSError:  # one that may be read alone
-        return
-    lock.release()
+    except OSError:  # the directory is read-only
+        pass
 
 
 def _sign(lock: FileLock | SoftFileLock, holder: str) -> None:
@@ -174,17 +173,16 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _difference(key: str, old: Any, new: Any) -> Iterator[str]:
-    was, now = _shown(old), _shown(new)
-    if len(was) <= _MOST_LETTERS and len(now) <= _MOST_LETTERS:
-        yield f"{key} was {was}, now {now}"
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for i, (one, other) in enumerate(zip(old, new, strict=True)):
-            if one != other:
-                yield from _difference(f"{key}[{i}]", one, other)
+    """Yield a line on how the key differs; on each part of it that does, if that tells long values apart."""
+    was, now, parts = _shown(old), _shown(new), dict[str, tuple[Any, Any]]()
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        parts = {f"{key}[{i}]": pair for i, pair in enumerate(zip(old, new, strict=True))}
     elif isinstance(old, dict) and isinstance(new, dict):
-        for name in sorted(old.keys() | new.keys()):
-            if old.get(name, _ABSENT) != new.get(name, _ABSENT):
-                yield from _difference(f"{key}.{name}", old.get(name, _ABSENT), new.get(name, _ABSENT))
+        names = sorted(old.keys() | new.keys())
+        parts = {f"{key}.{name}": (old.get(name, _ABSENT), new.get(name, _ABSENT)) for name in names}
+    if parts and max(len(was), len(now)) > _MOST_LETTERS:
+        for part, (one, other) in parts.items():
+            yield from _difference(part, one, other) if one != other else ()
     else:
         yield f"{key} was {_cut(old, was)}, now {_cut(new, now)}"
 

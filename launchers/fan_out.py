@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from generative_auctions.signals import handled
-from launchers.backends import workers_for
+from launchers.backends import Workers
 from launchers.config import ExternalConfig, InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError
 from launchers.leases import Leases
@@ -103,7 +103,7 @@ def _inline(work: Work, what: str, unit: str) -> None:
 def _with_workers(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig, what: str, unit: str) -> None:
     keys, run_dir = [shard.key for shard in work.shards], shlex.quote(str(work.folder.parents[1]))
     _check_path(work.folder)
-    workers = workers_for(launcher, work)
+    workers = _workers(launcher, work)
     ends = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
     with (
         Watch(work.shards, work.folder, what=what, unit=unit) as watch,
@@ -121,6 +121,24 @@ def _with_workers(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConf
             f"{what}: {stands}; `python -m launchers status {run_dir}` says how far they "
             "are, and the same command goes on from there"
         )
+
+
+def _workers(launcher: LocalConfig | SlurmConfig | ExternalConfig, work: Work) -> Workers:
+    """Store `work` for workers, and return those of `launcher`. Raises `LaunchError` if there can be none here."""
+    from launchers.worker_process import write_work  # submitit, only where workers are started
+
+    work_file = write_work(work)
+    if isinstance(launcher, ExternalConfig):
+        from launchers.backends.external import ExternalWorkers
+
+        return ExternalWorkers(work_file)
+    if isinstance(launcher, LocalConfig):
+        from launchers.backends.local import LocalWorkers
+
+        return LocalWorkers(work_file, launcher)
+    from launchers.backends.slurm import SlurmWorkers
+
+    return SlurmWorkers(work_file, launcher)
 
 
 def check_launcher(launcher: LauncherConfig, run_dir: Path) -> None:

@@ -220,12 +220,11 @@ class Sweep:
         console.print(f"runs in  {self._directory}")
         console.print(f"table    {self._directory / 'sweep.csv'}")
         bad = [outcome for outcome in self._outcomes if outcome.state in ("failed", "refused")]
-        if bad:
-            print(f"{len(bad)} of {len(self._outcomes)} jobs failed:", file=sys.stderr)
-        for outcome in bad:
-            print(f"  job {outcome.job.number} ({' '.join(outcome.job.overrides)}): {outcome.reason}", file=sys.stderr)
         if not bad:
             return 0
+        print(f"{len(bad)} of {len(self._outcomes)} jobs failed:", file=sys.stderr)
+        for outcome in bad:
+            print(f"  job {outcome.job.number} ({' '.join(outcome.job.overrides)}): {outcome.reason}", file=sys.stderr)
         return 2 if all(outcome.state == "refused" for outcome in bad) else 1
 
     def _below(self, run_dir: Path) -> Path:

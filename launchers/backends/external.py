@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from launchers.backends.workers import Workers
+from launchers.backends import Workers
 from launchers.worker_record import WorkerRecord
 
 

@@ -15,7 +15,7 @@ import submitit
 from filelock import FileLock
 
 from generative_auctions.files import naming
-from launchers.backends.workers import Workers
+from launchers.backends import Workers
 from launchers.config import LocalConfig
 from launchers.devices import Slot, slots_of, usable_cpus, visible_gpus
 from launchers.worker_process import WorkerProcess

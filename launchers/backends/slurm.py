@@ -16,7 +16,7 @@ from submitit.core.utils import FailedJobError
 
 from generative_auctions.files import naming
 from launchers import squeue
-from launchers.backends.workers import Workers
+from launchers.backends import Workers
 from launchers.config import SlurmConfig
 from launchers.errors import LaunchError, SlurmError
 from launchers.status import jobs_in, submitted
