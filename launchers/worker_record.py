@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import socket
@@ -69,7 +70,7 @@ class WorkerRecord(BaseModel):
     def write(self, path: Path) -> None:
         """Write the record to `path`, as seen at this moment."""
         now = self.model_copy(update={"seen": time.time(), "clock": time.monotonic()})
-        write_atomic(path, now.model_dump_json().encode())
+        write_atomic(path, json.dumps(now.model_dump()).encode())
 
     @property
     def is_here(self) -> bool:
