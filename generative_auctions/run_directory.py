@@ -141,14 +141,9 @@ _OF_NO_RESULT = ("shards.txt", "claims", "lost", "failed", "workers")
 
 def _made(path: Path) -> bool:
     """Tell whether the run directory `path` holds anything that its run made, or work that others may still do."""
-    for entry in path.iterdir():
-        if entry.name == "shards":
-            files = (file for stage in entry.iterdir() for file in stage.iterdir())
-            if any(file.name not in _OF_NO_RESULT for file in files):
-                return True
-        elif entry.name not in (*_PREPARED, "config.yaml") and not _expected_beside(entry):
-            return True
-    return False
+    of_stages = (file.name for file in path.glob("shards/*/*"))
+    others = (entry for entry in path.iterdir() if entry.name not in ("shards", "config.yaml", *_PREPARED))
+    return any(name not in _OF_NO_RESULT for name in of_stages) or not all(map(_expected_beside, others))
 
 
 def _clear(path: Path) -> None:

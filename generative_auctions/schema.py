@@ -24,7 +24,18 @@ _Config = TypeVar("_Config", bound=Section)
 
 
 def read_config(schema: type[_Config], tree: dict[str, Any]) -> _Config:
-    """Check the composed configuration `tree`; raises `RequestError` naming the first key that is wrong."""
+    """Check a composed configuration.
+
+    Args:
+        schema: the schema of the application.
+        tree: the configuration as plain values.
+
+    Returns:
+        The configuration as an instance of `schema`.
+
+    Raises:
+        RequestError: names the first key that is wrong, its value and what would be valid.
+    """
     try:
         return schema.model_validate(tree)
     except ValidationError as error:
@@ -123,10 +134,7 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return `tree` with nested keys joined by dots."""
     out: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, dict):
-            out |= flat(value, f"{prefix}{key}.")
-        else:
-            out[f"{prefix}{key}"] = value
+        out |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return out
 
 
@@ -136,9 +144,14 @@ def is_within(key: str, groups: Collection[str]) -> bool:
 
 
 def config_identity(config: Section, presentation: Collection[str]) -> dict[str, Any]:
-    """Return the config identity: the flat keys that decide what a run makes, all but those of `presentation`.
+    """Return the config identity, which two runs of one directory must share: what decides what a run makes.
 
-    Two runs of one directory must share it.
+    Args:
+        config: the checked configuration.
+        presentation: keys, or groups of keys, that decide only how a run is made or shown.
+
+    Returns:
+        The values of all other keys, by their names joined with dots.
     """
     keys = flat(config.model_dump(mode="json"))
     return {key: value for key, value in keys.items() if not is_within(key, presentation)}

@@ -7,13 +7,14 @@ has failed, and a record of each worker.
 from launchers.config import ExternalConfig, InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError, SlurmError
 from launchers.fan_out import check_launcher, fan_out
-from launchers.shards import Shard, completion_of, completion_path, forget, open_shards, record_of
+from launchers.shards import Failure, Shard, completion_of, completion_path, forget, open_shards, record_of
 from launchers.staging import staged
 from launchers.status import write_manifest
 
 __all__ = [
     "ExternalConfig",
     "FailedShardsError",
+    "Failure",
     "InlineConfig",
     "LaunchError",
     "LauncherConfig",

@@ -21,7 +21,7 @@ _TAIL = 40
 
 
 def log_of(run_dir: Path, start: str) -> str:
-    """Return why the shard whose key begins with `start` failed, and the end of its worker's log.
+    """Return why the shard whose key begins with `start` failed, and the last lines of its workers' logs.
 
     Raises:
         LaunchError: there is no such shard, or several.
@@ -95,7 +95,7 @@ def cancel_run(run_dir: Path) -> Iterator[str]:
 
 
 def _known_queue(folder: Path) -> Mapping[str, str] | None:
-    """Return SLURM's queue; None if it is not known, so that every job that was ever submitted must be cancelled."""
+    """Return SLURM's queue; None if it is not known, and all submitted jobs must be cancelled."""
     with suppress(LaunchError, SlurmError):
         return queue_of(folder)
     return None

@@ -142,7 +142,11 @@ def _workers(launcher: LocalConfig | SlurmConfig | ExternalConfig, work: Work) -
 
 
 def check_launcher(launcher: LauncherConfig, run_dir: Path) -> None:
-    """Refuse a launcher that could start no worker here for a run in `run_dir`. Raises `LaunchError`."""
+    """Refuse a launcher that could start no worker here for a run in `run_dir`.
+
+    Raises:
+        LaunchError: SLURM's commands are missing, or submitit and SLURM would misread the path.
+    """
     if isinstance(launcher, InlineConfig):
         return
     _check_path(run_dir.absolute() / "shards" / "stage")

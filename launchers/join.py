@@ -78,7 +78,7 @@ def _work_while_there_is_any(run_dir: Path, wait_seconds: float, stop: _Stop) ->
 
 
 def _with_work(run_dir: Path) -> dict[Path, list[str]]:
-    """Return the stages that have a work file and were not cancelled."""
+    """Return the keys of each stage that has a work file and was not cancelled, by its folder."""
     found = stages(run_dir).items()
     return {folder: keys for folder, keys in found if work_path(folder).exists() and not is_cancelled(folder)}
 
@@ -90,7 +90,7 @@ def _freed(folder: Path, keys: list[str]) -> Standing:
 
 
 def _checked(run_dir: Path, folder: Path) -> StoredWork:
-    """Read the work file of the stage `folder`; raises `LaunchError` if its work cannot be done from here."""
+    """Read the work file of the stage `folder`. Raises `LaunchError` if its work cannot be done from here."""
 
     def wrong(expected: str) -> LaunchError:
         return LaunchError(f"DIR = {run_dir}: expected {expected}")

@@ -1,9 +1,8 @@
 """Leases on shards: a symbolic link per shard, so that no two workers make the same one.
 
-A link appears whole or not at all and only once under its name, on network file systems too; it points to the record
-of its worker. It stays when the shard is done or has failed: a network file system may answer from its cache for
-seconds that there is no completion record yet, but it never makes a link where there is one. The links of dead workers
-are moved to `lost`, and their shards are free again.
+Making a link is atomic, on network file systems too, and fails if there is one of that name. It points to the record of
+its worker. It stays when the shard is done or has failed, because a network file system may show for seconds that
+there is no completion record yet. The links of dead workers are moved to `lost`, and their shards are free again.
 """
 
 from __future__ import annotations
@@ -105,14 +104,14 @@ class Leases:
         return False
 
     def losses(self) -> dict[str, list[str]]:
-        """Return the workers that died while they made each shard, since it was last asked for."""
+        """Return the workers that died while they made each shard, since the shard was last reopened."""
         out: dict[str, list[str]] = {}
         for name in _names(self._lost):
             out.setdefault(name.partition(".")[0], []).append(name.partition(".")[2])
         return out
 
     def reopen(self, keys: Collection[str]) -> None:
-        """Forget that the shards failed or were lost, for they are asked for again."""
+        """Remove the records of failures and losses of the shards, because they are to be made again."""
         for key in keys:
             if (failure := failure_path(self.folder, key)).exists():
                 lease_path(self.folder, key).unlink(missing_ok=True)

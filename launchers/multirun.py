@@ -39,7 +39,7 @@ class _Hydra(Section):
 
 
 def launcher_options(options: Mapping[str, Any]) -> LauncherConfig:
-    """Return the launcher that the keys `hydra.launcher` describe. Raises `RequestError` naming the first wrong one."""
+    """Return the launcher that the keys `hydra.launcher` describe. Raises `RequestError` for the first wrong key."""
     plain = OmegaConf.to_container(OmegaConf.create(dict(options)))
     try:
         return read_config(_Hydra, {"launcher": plain}).launcher
@@ -49,7 +49,7 @@ def launcher_options(options: Mapping[str, Any]) -> LauncherConfig:
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a sweep: its number, what it overrides, and the whole configuration that this gives.
+    """One job of a sweep: its number, its overrides, and the whole configuration that they give.
 
     `config` is the application's with Hydra's part, `tree` the application's alone as plain values.
     """
@@ -65,7 +65,7 @@ class Job:
         return Path(self.tree["run_dir"])
 
     def shard(self) -> Shard:
-        """Return the job as a piece of work; its configuration is text, in which JSON allows a NaN."""
+        """Return the job as a shard; its configuration is text, because a payload may hold no NaN."""
         return Shard.of({"job": self.number, "overrides": list(self.overrides), "tree": json.dumps(self.tree)})
 
 
@@ -87,7 +87,7 @@ class Outcome:
         return {"job": self.job.number, **asked, "run_dir": str(self.job.run_dir), "status": self.state}
 
     def value(self, wanted: str | Sequence[str] | None) -> Any:
-        """Return the metric `wanted`, or a list of several; None where there is none, as of a job that failed."""
+        """Return the metric `wanted`, or a list of several; None if the job is not done or nothing is wanted."""
         if wanted is None or self.state != "done":
             return None
         if not isinstance(wanted, str):
@@ -126,7 +126,7 @@ class Sweep:
 
         Raises:
             RequestError: a job's request is wrong; then none is run.
-            Exception: what `fan_out` raises, but for the failures of jobs: these are outcomes.
+            Exception: what `fan_out` raises, except failures of jobs, which are outcomes.
         """
         jobs = [self._compose(list(overrides), number) for number, overrides in enumerate(job_overrides, start=first)]
         self._check(jobs)

@@ -96,7 +96,15 @@ def failure_of(folder: Path, key: str) -> Failure | None:
 
 
 def completion_of(folder: Path, key: str) -> dict[str, Any] | None:
-    """Return the completion record of the shard in `folder`; None if there is none, or it is damaged."""
+    """Read the completion record of a shard.
+
+    Args:
+        folder: the folder of the stage.
+        key: the key of the shard.
+
+    Returns:
+        The record; None if there is none, or it is damaged.
+    """
     try:
         record = json.loads(completion_path(folder, key).read_bytes())
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError, RecursionError):
@@ -105,7 +113,16 @@ def completion_of(folder: Path, key: str) -> dict[str, Any] | None:
 
 
 def record_of(folder: Path, shard: Shard, shape: TypeAdapter[_Record]) -> _Record | None:
-    """Return the completion record of `shard` as that type; None if there is none, or it is damaged."""
+    """Read the completion record of `shard` as a type.
+
+    Args:
+        folder: the folder of the stage.
+        shard: the shard.
+        shape: the type.
+
+    Returns:
+        The record; None if there is none, or it is damaged.
+    """
     try:
         return shape.validate_python(completion_of(folder, shard.key))
     except ValidationError:
@@ -113,7 +130,7 @@ def record_of(folder: Path, shard: Shard, shape: TypeAdapter[_Record]) -> _Recor
 
 
 def forget(folder: Path, key: str) -> None:
-    """Forget that the shard is done, for what it made is not there any more; its lease ends too."""
+    """Remove the completion record and the lease of a shard whose results no longer exist."""
     lease_path(folder, key).unlink(missing_ok=True)
     completion_path(folder, key).unlink(missing_ok=True)
 
@@ -134,7 +151,16 @@ def lease_path(folder: Path, key: str) -> Path:
 
 
 def open_shards(shards: Sequence[Shard], folder: Path, is_done: Callable[[Shard], bool]) -> list[Shard]:
-    """Return the shards that are not `is_done`; completion records of such shards are removed."""
+    """Find the shards that are not done, and remove completion records that are wrong about it.
+
+    Args:
+        shards: the shards of a stage.
+        folder: the folder of the stage.
+        is_done: tells whether all that a shard makes is there.
+
+    Returns:
+        The shards that are not done.
+    """
     still_open = []
     for shard in shards:
         completed = completion_of(folder, shard.key)  # asked first: a worker of an earlier run may complete it now

@@ -22,8 +22,8 @@ _LOG = logging.getLogger(__name__)
 def staged(source: Path, stage_dir: str | Path, names: Collection[str] | None = None) -> Path:
     """Copy the folder `source` below `stage_dir`, once per node: the first worker that asks for it makes the copy.
 
-    A copy is known by the path of its source and the names, sizes and times of the files: weights that changed are
-    copied anew, and the older copy is left. Links are copied as what they point to.
+    A copy is identified by the path of its source and the names, sizes and times of the files: weights that changed
+    are copied anew. The older copy is kept. Links are followed.
 
     Args:
         source: the folder to copy.

@@ -23,7 +23,7 @@ STATES = ("done", "running", "pending", "failed", "lost")
 
 
 def write_manifest(folder: Path, keys: list[str]) -> None:
-    """List the shards of the stage `folder`, so that those that are pending can be counted."""
+    """Write the list of all shards of the stage `folder`, by which pending ones are counted."""
     write_atomic(folder / _MANIFEST, ("\n".join(keys) + "\n").encode())
 
 

@@ -31,10 +31,8 @@ def write_sweep_table(directory: Path, headline: Headline) -> None:
     sweep.parquet all of them. Of two commands with the same job the later one's row counts.
     """
     stored = [content for path in directory.glob(".sweep/*/rows.json") if (content := _read_rows(path))]
-    rows: dict[str, Any] = {}
-    for content in sorted(stored, key=lambda content: content["begun"]):
-        for entry in content["rows"]:
-            rows[entry["row"]["run_dir"]] = entry
+    stored.sort(key=lambda content: content["begun"])
+    rows = {entry["row"]["run_dir"]: entry for content in stored for entry in content["rows"]}
     write_table(_table([{**entry["row"], **entry["metrics"]} for entry in rows.values()]), directory / "sweep.parquet")
     few = _table([{**e["row"], **(headline(e["metrics"]) if e["metrics"] else {})} for e in rows.values()])
     write_atomic(directory / "sweep.csv", few.to_csv(index=False, lineterminator="\n").encode())

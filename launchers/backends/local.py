@@ -46,7 +46,7 @@ class LocalWorkers(Workers):
         return len(self._taken)
 
     def start(self, number: int) -> None:
-        """Start workers in free slots, `number` less those that another launching process has started meanwhile."""
+        """Start `number` workers in free slots, or fewer if another launching process has started some meanwhile."""
         with FileLock(self._work_file.with_name(".slots.lock")):
             known = len(self._taken)
             number -= self.present(living(self._stage), {}) - known
@@ -72,7 +72,7 @@ class LocalWorkers(Workers):
         return "the workers on this host were stopped"
 
     def _alive(self) -> set[int]:
-        """Return the processes of the workers, and those by which submitit watches ours."""
+        """Return the process numbers of the workers, and of submitit's processes that watch them."""
         watching = {int(job.job_id) for job in self._running.values() if not job.done()}
         there = living(self._stage).values()
         return watching | {record.pid for record in there if record.is_here and record.slot is not None}
@@ -84,8 +84,8 @@ class LocalWorkers(Workers):
 def _submit(process: WorkerProcess, slot: Slot) -> submitit.Job[None]:
     """Start `process` in its slot by submitit's `LocalExecutor`, which has to be worked around in three ways.
 
-    It gives a job the environment of this process: `env` sets the variables of the slot. It ends every job after a
-    time limit: that is a year away. It lets a job share this process's terminal: see `_without_terminal`.
+    It gives a job the environment of this process, so `env` sets the variables of the slot. It ends every job after a
+    time limit, so the limit is a year. It lets a job share the terminal of this process, see `_without_terminal`.
     """
     folder = process.work_file.parent
     variables = [f"{name}={value}" for name, value in slot.environment().items()]
@@ -97,7 +97,7 @@ def _submit(process: WorkerProcess, slot: Slot) -> submitit.Job[None]:
 
 @contextmanager
 def _without_terminal() -> Iterator[None]:
-    """Keep what is started inside away from the terminal: it holds no pipe open and hears no Ctrl-C.
+    """Detach processes that are started inside from the terminal: they hold no pipe open and get no Ctrl-C.
 
     The terminal's signals would reach submitit's processes too, which kill workers instead of letting them clean up.
     """

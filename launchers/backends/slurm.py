@@ -51,7 +51,7 @@ class SlurmWorkers(Workers):
         self._answered, self._silent_since, self._silence = False, 0.0, ""
 
     def wanted(self, shards: int) -> int:
-        """Return how many workers `shards` shards need, those that wait for their turn included."""
+        """Return how many workers `shards` shards need, pending ones included."""
         each = self._options.shards_per_worker
         return -(-shards // each) if each else super().wanted(shards)
 
@@ -163,10 +163,10 @@ def job_name(stage: Path) -> str:
 
 @contextmanager
 def _outside_of_any_job() -> Iterator[None]:
-    """Hide the variables of the job that this process may be part of from what is submitted inside.
+    """Hide the variables of the SLURM job that this process runs in, if any, from jobs that are submitted inside.
 
-    The new job would inherit them, and its srun would take them for its own: memory by CPU beside memory by node, more
-    CPUs than there are, another job's restarts.
+    The new job would inherit them and its srun would obey them: contradicting memory limits, more CPUs than there are,
+    the restarts of another job.
     """
     if "SLURM_JOB_ID" not in os.environ:
         yield
