@@ -65,8 +65,6 @@ def provenance(seed: int) -> dict[str, Any]:
         "overrides": _OVERRIDES.get(),
         "seed": seed,
         "git": _own_git(),
-        "python": platform.python_version(),
-        "packages": _packages(),
         **_machine(),
     }
 
@@ -76,11 +74,13 @@ def worker_provenance() -> dict[str, Any]:
     git = _own_git()
     if git is not None:
         git = {"commit": git["commit"], "diff": {"sha256": git["diff"]["sha256"], "bytes": git["diff"]["bytes"]}}
-    return {"git": git, "python": platform.python_version(), "packages": _packages(), **_machine()}
+    return {"git": git, **_machine()}
 
 
 def _machine() -> dict[str, Any]:
     return {
+        "python": platform.python_version(),
+        "packages": _packages(),
         "host": {"name": platform.node(), "system": platform.platform(), "machine": platform.machine()},
         "devices": _devices(),
         "gpus": _gpus(),

@@ -105,16 +105,13 @@ _IN_WORDS = "in_words"
 _TYPES = ("str", "int", "float", "bool")
 _EXPECTED = {
     _IN_WORDS: "{words}",
-    "missing": "a value",
-    "union_tag_not_found": "a value",
+    **dict.fromkeys(("missing", "union_tag_not_found"), "a value"),
     "extra_forbidden": "no such key",
     "string_type": "a text",
     "string_unicode": "a text in UTF-8",
     "string_too_short": "a text of at least {min_length} characters",
     "string_too_long": "a text of at most {max_length} characters",
-    "int_type": "an integer",
-    "int_from_float": "an integer",
-    "int_parsing": "an integer",
+    **dict.fromkeys(("int_type", "int_from_float", "int_parsing"), "an integer"),
     "float_type": "a number",
     "bool_type": "true or false",
     "finite_number": "a finite number",
@@ -125,8 +122,7 @@ _EXPECTED = {
     "multiple_of": "a multiple of {multiple_of}",
     "list_type": "a list, as [a,b]",
     "dict_type": "keys with values, as {{a: 1}}",
-    "model_type": "a group of keys",
-    "model_attributes_type": "a group of keys",
+    **dict.fromkeys(("model_type", "model_attributes_type"), "a group of keys"),
 }
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from generative_auctions.schema import Section
 
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+class _Options(Section):
+    """What all launchers have."""
 
     max_retries: int = Field(default=0, ge=0, le=100, description="how often a failed shard is tried again on the spot")
     shard_timeout: Annotated[float, Field(gt=0)] | None = Field(

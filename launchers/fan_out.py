@@ -102,7 +102,7 @@ def _inline(work: Work, what: str, unit: str) -> None:
 
 def _with_workers(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig, what: str, unit: str) -> None:
     keys, run_dir = [shard.key for shard in work.shards], shlex.quote(str(work.folder.parents[1]))
-    _check_path(work.folder)
+    check_launcher(launcher, work.folder.parents[1])
     workers = _workers(launcher, work)
     ends = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
     with (
@@ -124,21 +124,16 @@ def _with_workers(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConf
 
 
 def _workers(launcher: LocalConfig | SlurmConfig | ExternalConfig, work: Work) -> Workers:
-    """Store `work` for workers, and return those of `launcher`. Raises `LaunchError` if there can be none here."""
-    from launchers.worker_process import write_work  # submitit, only where workers are started
+    """Store `work` for workers, and return those of `launcher`; submitit is imported only here."""
+    from launchers.backends.external import ExternalWorkers
+    from launchers.backends.local import LocalWorkers
+    from launchers.backends.slurm import SlurmWorkers
+    from launchers.worker_process import write_work
 
     work_file = write_work(work)
     if isinstance(launcher, ExternalConfig):
-        from launchers.backends.external import ExternalWorkers
-
         return ExternalWorkers(work_file)
-    if isinstance(launcher, LocalConfig):
-        from launchers.backends.local import LocalWorkers
-
-        return LocalWorkers(work_file, launcher)
-    from launchers.backends.slurm import SlurmWorkers
-
-    return SlurmWorkers(work_file, launcher)
+    return LocalWorkers(work_file, launcher) if isinstance(launcher, LocalConfig) else SlurmWorkers(work_file, launcher)
 
 
 def check_launcher(launcher: LauncherConfig, run_dir: Path) -> None:
@@ -149,13 +144,8 @@ def check_launcher(launcher: LauncherConfig, run_dir: Path) -> None:
     """
     if isinstance(launcher, InlineConfig):
         return
-    _check_path(run_dir.absolute() / "shards" / "stage")
+    if found := re.search(r"%[\w%]", str(run_dir.absolute())):
+        expected = f"a path without {found[0]}, in the place of which SLURM and submitit write job numbers"
+        raise LaunchError(f"run_dir = {run_dir.absolute()}: expected {expected}")
     if isinstance(launcher, SlurmConfig) and not shutil.which("sbatch"):
         raise LaunchError("launcher = slurm: expected a host with SLURM's commands (there is no sbatch here)")
-
-
-def _check_path(folder: Path) -> None:
-    """Refuse a path in which submitit and SLURM would replace `%j` by the number of a job. Raises `LaunchError`."""
-    if found := re.search(r"%[\w%]", str(folder)):
-        expected = f"a path without {found[0]}, in the place of which SLURM and submitit write job numbers"
-        raise LaunchError(f"run_dir = {folder.parents[1]}: expected {expected}")

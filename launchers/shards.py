@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import format_exception
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -60,6 +61,13 @@ class Failure(BaseModel, frozen=True):
     log: str | None = None
     traceback: str = ""
     path: Path = Field(default=Path(), exclude=True)
+
+    @classmethod
+    def of(cls, error: BaseException, key: str, **facts: Any) -> Failure:
+        """Describe the failure of the shard `key` by `error`, and by other `facts` of this class."""
+        message = next(iter(str(error).strip().splitlines()), "")
+        text = "".join(format_exception(error))
+        return cls(key=key, error=type(error).__name__, message=message, traceback=text, **facts)
 
     @property
     def reason(self) -> str:

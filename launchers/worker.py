@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import faulthandler
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,19 +122,6 @@ def _try(make: Worker, shard: Shard, work: Work, me: Presence) -> bool:
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 raise
-            failure = Failure(
-                key=shard.key,
-                error=type(error).__name__,
-                message=first_line(error),
-                workers=[me.name],
-                attempts=attempt,
-                log=me.log,
-                traceback=traceback.format_exc(),
-            )
+            failure = Failure.of(error, key=shard.key, workers=[me.name], attempts=attempt, log=me.log)
     failure.write(work.folder)
     return False
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what the error says."""
-    return next(iter(str(error).strip().splitlines()), "")

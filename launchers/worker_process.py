@@ -22,10 +22,11 @@ import submitit
 from generative_auctions.files import write_atomic
 from launchers.devices import Slot
 from launchers.errors import LaunchError, SlurmError
+from launchers.shards import Failure
 from launchers.squeue import preempted, requeue
 from launchers.status import is_cancelled
 from launchers.time_limit import time_limit
-from launchers.worker import StoppedError, Work, first_line, take_shards
+from launchers.worker import StoppedError, Work, take_shards
 from launchers.worker_record import Presence, local_name
 
 _SHARE_OF_NOTICE = 0.75
@@ -129,7 +130,7 @@ def take_until_told(work_file: Path, me: Presence, signals: EndSignals, max_shar
         me.update(stopped=not signals.time_is_short)
         return 0
     except (Exception, SystemExit) as error:
-        me.update(error=f"{type(error).__name__}: {first_line(error)}")
+        me.update(error=Failure.of(error, key="").reason)
         raise
 
 

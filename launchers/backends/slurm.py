@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -41,8 +40,6 @@ class SlurmWorkers(Workers):
     poll_seconds = 5.0
 
     def __init__(self, work_file: Path, options: SlurmConfig) -> None:
-        if not shutil.which("sbatch"):
-            raise LaunchError("launcher = slurm: expected a host with SLURM's commands (there is no sbatch here)")
         self._jobs, self._options = work_file.parent, options
         self.stage, self.capacity = self._jobs.parent, options.max_concurrent
         self._process = WorkerProcess(
