@@ -26,8 +26,10 @@ _LIMITS = {
     "maximum": "≤",
     "exclusiveMaximum": "<",
     "multipleOf": "multiple of",
+    "minItems": "of length ≥",
+    "maxItems": "≤",
 }
-_LIMITS |= {"minItems": "entries ≥", "maxItems": "entries ≤"}
+"""How the limits of JSON schema are written."""
 
 Shape = Mapping[str, Any]
 """What JSON schema says of one key, or of a section."""
@@ -67,7 +69,7 @@ def _group(group: str, shape: Shape, sections: Mapping[str, Shape]) -> Iterator[
         reference = mapping.get(values.get("name", values.get("kind")), shape.get("$ref", ""))
         options.setdefault(reference.rpartition("/")[2], {})[path.stem] = values
     entries = {name: list(_entries(sections, name, alike.values())) for name, alike in options.items()}
-    shared = [entry for entry in min(entries.values()) if all(entry in own for own in entries.values())]
+    shared = [entry for entry in next(iter(entries.values())) if all(entry in own for own in entries.values())]
     yield _wrapped(group, shape["description"], 2)
     yield from shared
     for name, alike in options.items():
@@ -107,10 +109,12 @@ def _kind(shape: Shape) -> str:
 
 
 def _number(value: float) -> str:
+    """Write a limit; those of seeds are powers of two."""
     return f"2^{value.bit_length() - 1}" if isinstance(value, int) and value > 1 << 62 else f"{value:,.10g}"
 
 
 def _wrapped(name: str, text: str, indent: int) -> str:
+    """Write a name and, in a column beside it, a text about it."""
     start, rest = " " * indent + f"{name:<{_COLUMN - indent}} ", " " * (_COLUMN + 1)
     return textwrap.fill(text, _WIDTH, initial_indent=start, subsequent_indent=rest, break_on_hyphens=False)
 

@@ -96,10 +96,8 @@ class WorkerProcess:
         with _presence(self.work_file.parents[1], job, self.slot) as me, signals:
             failed = take_until_told(self.work_file, me, signals, self.max_shards)
         try:
-            is_slurm = job.cluster == "slurm"
-            if (signals.time_is_short and me.ended) or (
-                (signals.time_is_short or signals.stopped) and is_slurm and preempted(job.job_id)
-            ):
+            is_slurm, early = job.cluster == "slurm", signals.time_is_short or signals.stopped
+            if (signals.time_is_short and me.ended) or (early and is_slurm and preempted(job.job_id)):
                 if is_slurm:
                     requeue(job.job_id)
             elif signals.time_is_short:  # it would end the same way the next time
@@ -119,13 +117,14 @@ def take_until_told(work_file: Path, me: Presence, signals: EndSignals, max_shar
     Returns:
         The number of failed shards.
     """
-    folder = work_file.parents[1]
+
+    def should_stop() -> bool:
+        return signals.time_is_short or is_cancelled(work_file.parents[1])
+
     try:
         work: Work = pickle.loads(read_work(work_file).work)
         with time_limit(work, me):
-            return take_shards(
-                work, me, max_shards=max_shards, should_stop=lambda: signals.time_is_short or is_cancelled(folder)
-            )
+            return take_shards(work, me, max_shards=max_shards, should_stop=should_stop)
     except StoppedError:
         me.update(stopped=not signals.time_is_short)
         return 0
