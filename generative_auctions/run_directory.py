@@ -253,7 +253,7 @@ def read_provenance(path: Path, key: str = "run_dir") -> dict[str, Any]:
 
 
 def write_provenance(path: Path, content: Mapping[str, Any], *, first: bool) -> None:
-    """Write provenance.json unless that of the run that made the directory is there.
+    """Write provenance.json, unless the run that made the directory has written it.
 
     One that is damaged, or missing though this is not the `first` run, is written anew and says so: it cannot tell
     what earlier runs were made with.

@@ -51,7 +51,7 @@ def _tail_of(folder: Path, worker: str) -> str:
     if record is None:
         return f"worker {worker}: it left no record"
     if not record.log:
-        where = "its words are where it was started: the launching process, or `python -m launchers work`"
+        where = "its output is where it was started: the launching process, or `python -m launchers work`"
         return f"worker {worker} on {record.host}: {where}"
     heading = f"worker {worker} on {record.host}, {record.log}"
     try:
@@ -74,16 +74,16 @@ def cancel_run(run_dir: Path) -> Iterator[str]:
     for folder in stages(run_dir):
         stage = folder.name
         queue, jobs = _known_queue(folder), submitted(folder)
-        there = living(folder, queue)
+        alive = living(folder, queue)
         if queue is not None:
             jobs &= {job.partition("_")[0] for job in queue}
-        if not there and not jobs:
+        if not alive and not jobs:
             continue
         write_atomic(folder / CANCELLED, b"")  # no shard is begun from now on, no worker is replaced
         if jobs:
             cancel(jobs)
             yield f"{stage}: cancelled SLURM's jobs {', '.join(sorted(jobs))}"
-        for record in there.values():
+        for record in alive.values():
             if record.job:
                 continue
             if record.is_here:

@@ -164,7 +164,7 @@ def open_shards(shards: Sequence[Shard], folder: Path, is_done: Callable[[Shard]
     Args:
         shards: the shards of a stage.
         folder: the folder of the stage.
-        is_done: tells whether all that a shard makes is there.
+        is_done: tells whether all results of a shard exist.
 
     Returns:
         The shards that are not done.

@@ -68,17 +68,17 @@ def standing(
     """
     leases = Leases(folder, make=False)
     holders, losses = leases.holders(), leases.losses()  # read before the living workers and the completions
-    there = living(folder, queue, patience)
+    alive = living(folder, queue, patience)
     done, failed = ({path.stem for path in place.glob("*.json")} for place in (folder, folder / "failed"))
 
     def state(key: str) -> str:
         if key in failed or key in done:
             return "failed" if key in failed else "done"
         if key in holders:
-            return "running" if holders[key] in there else "lost"
+            return "running" if holders[key] in alive else "lost"
         return "lost" if key in losses else "pending"
 
-    return Standing({key: state(key) for key in keys}, sum(map(len, losses.values())), there)
+    return Standing({key: state(key) for key in keys}, sum(map(len, losses.values())), alive)
 
 
 def watched(folder: Path, keys: Sequence[str], queue: Mapping[str, str] | None = None) -> Standing:

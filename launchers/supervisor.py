@@ -44,7 +44,7 @@ def supervise(keys: Sequence[str], folder: Path, workers: Workers, watch: Watch,
     Raises:
         NoWorkersError: no worker stays alive.
         KeyboardInterrupt: the work was cancelled.
-        CommandEnd: what starting workers raises while none is there.
+        CommandEnd: what starting workers raises while none is alive.
     """
     leases, rounds, departures, owed, losses = Leases(folder), _Rounds(folder), _Departures(folder), None, 0
     while True:
@@ -65,7 +65,7 @@ def supervise(keys: Sequence[str], folder: Path, workers: Workers, watch: Watch,
             free = now.unleased  # the others have a living worker, wherever it was started
             if not present and min(wanted, free):
                 rounds.begin(now)
-            if owed is None or not present:  # whoever is not there
+            if owed is None or not present:  # all that are missing
                 owed = max(0, min(wanted - present, free))
             else:  # one for each lost shard, once the job of its worker has left the queue
                 owed += now.losses - losses
@@ -128,15 +128,15 @@ class _Departures:
 
     def seen(self, now: Standing, queue: Mapping[str, str]) -> Iterator[str]:
         """Yield a line on each worker that has died since the last look; none on a worker that ended as it should."""
-        self._settled -= set(now.workers)  # of an earlier launch, and still there
+        self._settled -= set(now.workers)  # of an earlier launch, and still alive
         records = workers_of(self._folder)
         last = {record.job: name for name, record in records.items()}
         for name in sorted(set(records) - set(now.workers) - self._settled):
             record = records[name]
-            if record.job in queue:  # it may be queued again
+            if record.job in queue:  # its job may be queued again
                 continue
             self._settled.add(name)
-            if record.job and last[record.job] != name:  # it was
+            if record.job and last[record.job] != name:  # its job was queued again
                 continue
             if record.state != "ended":
                 yield f"worker {record.ending}; it is replaced if it had a shard"

@@ -112,7 +112,7 @@ class WorkerRecord(BaseModel):
     @property
     def ending(self) -> str:
         """How the worker ended, with its name and its log: `node-12: was stopped by a signal (node.log)`."""
-        how = "ended" if self.state == "ended" else "ended without a word"
+        how = "ended" if self.state == "ended" else "was killed, or its host failed"
         if self.stopped:
             how = "was stopped by a signal, as scancel sends it"
         return f"{self.name}: {self.error or how} ({self.log or self.host})"

@@ -74,8 +74,8 @@ class LocalWorkers(Workers):
     def _alive(self) -> set[int]:
         """Return the process numbers of the workers, and of submitit's processes that watch them."""
         watching = {int(job.job_id) for job in self._running.values() if not job.done()}
-        there = living(self._stage).values()
-        return watching | {record.pid for record in there if record.is_here and record.slot is not None}
+        alive = living(self._stage).values()
+        return watching | {record.pid for record in alive if record.is_here and record.slot is not None}
 
 
 # --- what submitit's LocalExecutor does not do by itself ----------------------------------------------

@@ -95,7 +95,7 @@ class SlurmWorkers(Workers):
         waiting = len(self._waiting(queue))
         return f"{waiting} in SLURM's queue (squeue --me says why)" if waiting else ""
 
-    def present(self, there: Mapping[str, WorkerRecord], queue: Mapping[str, str]) -> int:
+    def present(self, alive: Mapping[str, WorkerRecord], queue: Mapping[str, str]) -> int:
         """Return how many workers are in the queue, running or not."""
         return len(jobs_in(queue, self.stage))
 
