@@ -29,11 +29,9 @@ RESUMED = ("run", "game")
 class ScoringWeights(Section):
     """What a game's score is made of; the design document's `SCORING_WEIGHTS`."""
 
-    utility: Number
-    items_won: Number
-    """Of each item."""
-    budget_remaining: Number
-    """Of each unit of the budget that is left at the end of a game."""
+    utility: Number = Field(description="weight of the utility")
+    items_won: Number = Field(description="points for each item won")
+    budget_remaining: Number = Field(description="points for each unit of the budget that is left")
 
 
 UTILITY_ALONE = ScoringWeights(utility=1.0, items_won=0.0, budget_remaining=0.0)
@@ -43,33 +41,39 @@ UTILITY_ALONE = ScoringWeights(utility=1.0, items_won=0.0, budget_remaining=0.0)
 class TournamentConfig(Section):
     """The rules; the names are those of the design document, section 8."""
 
-    name: Annotated[str, matching(r"\w[\w.-]*", "letters, digits, _, . and -, a letter or digit first")]
-    total_items: int = Field(ge=1, le=1000)
-    high_value_items: int = Field(ge=0)
-    low_value_items: int = Field(ge=0)
-    mixed_value_items: int = Field(ge=0)
-    high_value_range: Range
-    low_value_range: Range
-    mixed_value_range: Range
-    valuations_per: Literal["game", "stage"]
-    auction_rounds: int = Field(ge=1)
-    initial_budget: Number = Field(gt=0, le=1e9)
-    reveal_order: bool
-    bid_decimals: Annotated[int, Field(ge=0, le=6)] | None
-    arena_size: int = Field(ge=1, le=200)
-    games: int = Field(ge=1, le=1_000_000)
-    stage1_games: int = Field(ge=1, le=1_000_000)
-    stage2_games: int = Field(ge=1, le=1_000_000)
+    name: Annotated[str, matching(r"\w[\w.-]*", "letters, digits, _, . and -, a letter or digit first")] = Field(
+        description="of the competition"
+    )
+    total_items: int = Field(ge=1, le=1000, description="items of a game: the sum of the three kinds")
+    high_value_items: int = Field(ge=0, description="items whose values are drawn from high_value_range")
+    low_value_items: int = Field(ge=0, description="items whose values are drawn from low_value_range")
+    mixed_value_items: int = Field(ge=0, description="items whose values are drawn from mixed_value_range")
+    high_value_range: Range = Field(description="lowest and highest value; drawn for each team and item")
+    low_value_range: Range = Field(description="lowest and highest value; drawn for each team and item")
+    mixed_value_range: Range = Field(description="lowest and highest value; drawn for each team and item")
+    valuations_per: Literal["game", "stage"] = Field(description="how long a team keeps its valuations")
+    auction_rounds: int = Field(ge=1, description="items that are auctioned in a game")
+    initial_budget: Number = Field(gt=0, le=1e9, description="of each team in each game")
+    reveal_order: bool = Field(description="false: agents get the items sorted, not in the order of the auction")
+    bid_decimals: Annotated[int, Field(ge=0, le=6)] | None = Field(description="bids are rounded to; null: as bid")
+    arena_size: int = Field(ge=1, le=200, description="teams of an arena")
+    games: int = Field(ge=1, le=1_000_000, description="games of an arena in each stage")
+    stage1_games: int = Field(ge=1, le=1_000_000, description="games of an arena in stage 1; by default games")
+    stage2_games: int = Field(ge=1, le=1_000_000, description="games of the final; by default games")
     block_games: int = Field(ge=1, description="games that a team's process lives for; the unit of resumption")
     fillers: list[str] = Field(description="examples or submissions of the staff that fill arenas; cannot advance")
-    bid_timeout_seconds: Number = Field(gt=0, le=3600)
-    load_timeout_seconds: Number = Field(gt=0, le=3600)
-    game_timeout_seconds: Number = Field(gt=0, le=36000)
-    memory_limit_mb: int = Field(ge=32, le=1_000_000)
-    output_limit_kb: int = Field(ge=0, le=10_000)
+    bid_timeout_seconds: Number = Field(gt=0, le=3600, description="CPU time of a bid")
+    load_timeout_seconds: Number = Field(gt=0, le=3600, description="CPU time of loading an agent")
+    game_timeout_seconds: Number = Field(gt=0, le=36000, description="CPU time of all that an agent does in a game")
+    memory_limit_mb: int = Field(ge=32, le=1_000_000, description="memory of an agent's process, MB")
+    output_limit_kb: int = Field(ge=0, le=10_000, description="kept of what an agent prints in a game, kB")
     scoring_weights: ScoringWeights
-    title: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(description="headline of all pages")
-    public: Literal["places", "points", "none"] | None = Field(description="what public/standings.html shows")
+    title: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        description="headline of all pages; action=report may change it"
+    )
+    public: Literal["places", "points", "none"] | None = Field(
+        description="what public/standings.html shows; action=report may change it"
+    )
 
     def stage_games(self, stage: int) -> int:
         """Return the number of games of a stage; stage 0 is a single game."""
@@ -85,21 +89,46 @@ class SandboxConfig(Section):
 class CompetitionConfig(Section):
     """What the command line asks for, as Hydra composed it."""
 
-    action: Literal["run", "game", "validate", "replay", "report", "sandbox_check"]
-    stage: Annotated[int, Field(ge=1, le=2)] | None
-    teams_dir: str | None = Field(description="folder of submissions; null: the bundled example teams")
-    teams: Annotated[list[str], Field(min_length=1)] | None = Field(description="who plays, for action=game")
-    agent: str | None = Field(description="a submission, for action=validate")
-    json_: str | None = Field(alias="json", description="where action=validate writes its verdict")
+    action: Literal["run", "game", "validate", "replay", "report", "sandbox_check"] = Field(description="what to do")
+    stage: Annotated[int, Field(ge=1, le=2)] | None = Field(description="which stage to play; null: both")
+    teams_dir: str | None = Field(
+        description="a folder that has one per team with bidding_agent.py, or a teams.yaml; null: the bundled teams"
+    )
+    teams: Annotated[list[str], Field(min_length=1)] | None = Field(
+        description="who plays action=game: files, folders, names of bundled examples, or ids of teams in teams_dir"
+    )
+    agent: str | None = Field(
+        description="the file or folder that action=validate looks at; within 20 seconds it plays what it can, one "
+        "game at least, and says what it waits for"
+    )
+    json_: str | None = Field(
+        alias="json",
+        description="a file for the verdict of action=validate, beside what is printed; - prints it instead",
+    )
     i_trust_these_agents: bool = Field(description="lets sandbox=none run agents that are not bundled")
-    bad_submissions: Literal["refuse", "set_aside"]
-    optimize: str | list[str] | None = Field(None, description="numbers of metrics.json that a sweeper optimizes")
-    rerun: bool = Field(description="whether action=replay runs the agents again")
-    run_dir: str = Field(min_length=1)
-    seed: int = Field(ge=0, lt=MOST_SEED)
-    tournament: TournamentConfig
-    sandbox: SandboxConfig
-    launcher: LauncherConfig
+    bad_submissions: Literal["refuse", "set_aside"] = Field(
+        description="if submissions cannot be read or loaded: name them all and end, or play without them"
+    )
+    optimize: str | list[str] | None = Field(
+        None,
+        description="with -m and a sweeper that optimizes, as Optuna's: a number of metrics.json, or a list of several",
+    )
+    rerun: bool = Field(description="whether action=replay runs the agents again and compares their bids")
+    run_dir: str = Field(
+        min_length=1,
+        description="where everything is stored. Without it: outputs/agt_tournament/ and tournament.name, or a name "
+        "that follows from what was asked, so that the same command finds it again; with -m: a directory of its own in "
+        "outputs/agt_tournament/multirun/",
+    )
+    seed: int = Field(
+        ge=0,
+        lt=MOST_SEED,
+        description="of all that is random. Agents can guess a small one; random draws one that nobody can guess, and "
+        "stores it; null: that of run_dir, 0 in a new one",
+    )
+    tournament: TournamentConfig = Field(description="the rules")
+    sandbox: SandboxConfig = Field(description="the walls around an agent's process")
+    launcher: LauncherConfig = Field(description="where the work runs; each takes up what another left")
 
 
 PRESENTATION = (

@@ -13,26 +13,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import hydra
-from hydra._internal.utils import get_args_parser
+import yaml
+from hydra._internal.utils import get_args_parser  # private, but the only description of Hydra's options
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from generative_auctions.config_tree import CONF
 from generative_auctions.errors import CommandEnd, RequestError
 from generative_auctions.provenance import overridden
 from generative_auctions.signals import handled
-
-_HERE = Path(__file__).resolve().parent
-CONF = _HERE.parent / "conf" if (_HERE.parent / "conf" / "diffusion_auction.yaml").exists() else _HERE / "conf"
-"""The Hydra tree: beside the packages in a checkout, inside this one once installed."""
 
 LAUNCHERS = tuple(sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml")))
 """The options of hydra/launcher, which run the jobs of a multirun."""
@@ -52,7 +51,7 @@ PATH_KEYS = ("agent", "teams", "teams_dir", "json", "scores", "runs", "images_fr
 """Keys of both applications whose values are paths or lists of them, typed as for the shell."""
 
 Act = Callable[[dict[str, Any]], int | None]
-"""Acts on a composed configuration. Returns: the exit status, None for 0."""
+"""Performs a composed configuration and returns the exit status, None for 0."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,7 @@ class Application:
         check: raises `RequestError` for a configuration that `act` would refuse, and does nothing else; a multirun
             asks it for each job before any of them is in a queue.
         headline: the few metrics that runs are compared by, of those of a run.
-        flags: what to write in place of options such as ``--validate FILE`` that are no keys, by their names; ``{}`` in
-            it stands for their value.
+        flags: the keys to write instead of options such as ``--validate FILE``, by option; ``{}`` stands for the value.
     """
 
     config_name: str
@@ -85,29 +83,36 @@ def run_application(application: Application) -> int:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing and exiting with 1
     _have_own_launchers_only()
-    if status := _status(lambda: refuse_other_bytes(sys.argv[1:])):
-        return status
-    sys.argv[1:] = quote_paths(_multirun_first(sys.argv[1:]))
     task = Task(application)
     main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=application.config_name)(task)
     with _interruptible():
-        status = _status(lambda: _check_flags(application)) or _status(main) or task.status
-        return task.sweep.report() if task.sweep and not status else status
+        status = _status(lambda: _prepare_arguments(application)) or _status(main) or task.status
+        return task.report() if task.report and not status else status
+
+
+def _prepare_arguments(application: Application) -> None:
+    """Refuse arguments at which Hydra would fail with a traceback; quote the others for its grammar."""
+    refuse_other_bytes(sys.argv[1:])
+    sys.argv[1:] = quote_paths(_multirun_first(sys.argv[1:]))
+    refuse_flags(sys.argv[1:], application.config_name, application.flags)
 
 
 def refuse_flags(arguments: Sequence[str], config_name: str, flags: Mapping[str, str]) -> None:
-    """Raise `RequestError` if `arguments` have options that are none of Hydra's, saying what to write for each.
+    """Refuse options that are none of Hydra's, saying what to write for each, and those that exclude each other.
 
     `flags` are those of an `Application`. Whatever else is called as a key of the configuration, or as a config group,
     is that key.
+
+    Raises:
+        RequestError: where Hydra would print its usage, or fail with a `ValueError`.
     """
-    known = get_args_parser()._option_string_actions
-    primary = OmegaConf.load(CONF / f"{config_name}.yaml")
-    keys = {str(key) for key in primary} | {group for entry in primary.defaults for group in _group(entry)}
+    primary = yaml.safe_load((CONF / f"{config_name}.yaml").read_text())
+    keys = {*primary, *(group for entry in primary["defaults"] if isinstance(entry, dict) for group in entry)}
+    found, others = get_args_parser().parse_known_args(arguments)
     written, unknown = [], []
     for place, argument in enumerate(arguments):
         option, given, value = argument.partition("=")
-        if not option.startswith("--") or option == "--" or any(name.startswith(option) for name in known):
+        if argument not in others or not option.startswith("--") or option == "--":
             continue
         name = option.removeprefix("--")
         template = flags.get(name, f"{name.replace('-', '_')}={{}}")
@@ -122,23 +127,19 @@ def refuse_flags(arguments: Sequence[str], config_name: str, flags: Mapping[str,
         raise RequestError("option", ", ".join(unknown), "key=value, with one of the keys that --help lists")
     if written:
         raise RequestError("options", " ".join(arguments), f"keys: {' '.join(written)}")
+    exclusive = [f"--{name.replace('_', '-')}" for name in _EXCLUSIVE if getattr(found, name)]
+    if len(exclusive) > 1:
+        raise RequestError("options", " ".join(exclusive), "one of them at a time")
+    if found.resolve and not (found.cfg or found.help):
+        raise RequestError("options", "--resolve", "--cfg or --help beside it")
 
 
 def refuse_other_bytes(arguments: Sequence[str]) -> None:
-    """Raise `RequestError` for an argument that is not in UTF-8, which no file of a run could hold."""
+    """Refuse arguments that are not UTF-8, which no file of a run could hold. Raises `RequestError`."""
     for argument in arguments:
-        try:
-            argument.encode()
-        except UnicodeEncodeError:
+        if re.search("[\ud800-\udfff]", argument):  # bytes that Python could not decode
             key, _, value = argument.partition("=") if "=" in argument else ("argument", "", argument)
-            shown = os.fsencode(value).decode(errors="backslashreplace")
-            raise RequestError(key, shown, "a text in UTF-8") from None
-
-
-def _group(entry: Any) -> Iterator[str]:
-    """Yield the config group that an entry of a defaults list chooses from."""
-    if isinstance(entry, DictConfig):
-        yield from (str(group) for group in entry if not str(group).startswith(("override ", "optional ")))
+            raise RequestError(key, os.fsencode(value).decode(errors="backslashreplace"), "a text in UTF-8")
 
 
 def log_warnings() -> None:
@@ -147,15 +148,15 @@ def log_warnings() -> None:
 
 
 def _multirun_first(arguments: Sequence[str]) -> list[str]:
-    """Put -m before the keys: behind some of them argparse takes no more."""
+    """Move -m in front of the keys, because argparse does not accept it behind some of them."""
     multirun = [argument for argument in arguments if argument in _MULTIRUN]
     return multirun[:1] + [argument for argument in arguments if argument not in _MULTIRUN]
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
-    """Quote for Hydra's grammar the values of `PATH_KEYS` that are no text or list of texts to it, say `my agent (1)`.
+    """Quote values of `PATH_KEYS` that Hydra's grammar would not read as text, say `my agent (1)`.
 
-    All others keep their meaning. A list, `[a (1), b]`, is quoted part by part.
+    Other values are kept. A list, `[a (1), b]`, is quoted part by part.
     """
     several = any(argument in _MULTIRUN for argument in arguments)
     parser = OverridesParser.create()
@@ -182,25 +183,15 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """Return `text` as a string of Hydra's grammar; one that is quoted already stays."""
+    """Return `text` as a quoted string of Hydra's grammar."""
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return text
-    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text)
-    return f"'{escaped}'"
-
-
-def config_groups(*names: str) -> str:
-    """List the options of the groups `names`, a line each; Hydra's own list has those of both applications."""
-    options = {name: sorted(path.stem for path in (CONF / name).glob("*.yaml")) for name in names}
-    return "\n".join(f"  {name + ':':<13} {', '.join(found)}" for name, found in options.items())
-
-
-OmegaConf.register_new_resolver("config_groups", config_groups, replace=True)  # conf/hydra/help asks for it
+    return QuotedString(text, Quote.single).with_quotes()
 
 
 def _have_own_launchers_only() -> None:
-    """Take back the launchers that Hydra and plugins have registered.
+    """Unregister the launchers of Hydra and of other plugins.
 
     Hydra would check ours against the schema of one of the same name, and the others know neither a job's exit status
     nor the table of a sweep.
@@ -209,34 +200,19 @@ def _have_own_launchers_only() -> None:
     ConfigStore.instance().repo["hydra"]["launcher"].clear()
 
 
-def _check_flags(application: Application) -> None:
-    """Refuse unknown flags, and some that exclude each other, where Hydra fails with a `ValueError`: `RequestError`."""
-    refuse_flags(sys.argv[1:], application.config_name, application.flags)
-    found = vars(get_args_parser().parse_args())
-    given = [f"--{name.replace('_', '-')}" for name in _EXCLUSIVE if found[name]]
-    if len(given) > 1:
-        raise RequestError("options", " ".join(given), "one of them at a time")
-    if found["resolve"] and not (found["cfg"] or found["help"]):
-        raise RequestError("options", "--resolve", "--cfg or --help beside it")
-
-
-class Sweep(Protocol):
-    """The jobs of a multirun."""
-
-    def report(self) -> int:
-        """Print the outcome of each job. Returns: the exit status."""
-
-
 class Task:
-    """The task that Hydra calls with a composed configuration; in a multirun our launcher makes a `sweep` instead."""
+    """The task that Hydra calls with a composed configuration.
+
+    In a multirun our launcher does the work instead. It sets `report`, which prints the outcome of each job and returns
+    the exit status.
+    """
 
     def __init__(self, application: Application) -> None:
-        self.application = application
-        self.status = 0
-        self.sweep: Sweep | None = None
+        self.application, self.status = application, 0
+        self.report: Callable[[], int] | None = None
 
     def __call__(self, composed: DictConfig) -> None:
-        """Act on `composed`; the exit status is kept. Raises `RequestError` as a job of somebody else's launcher."""
+        """Act on `composed` and keep the exit status. Raises `RequestError` in a job of a launcher that is not ours."""
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             chosen = HydraConfig.get().runtime.choices["hydra/launcher"]
             raise RequestError("hydra/launcher", chosen, f"one of {', '.join(LAUNCHERS)}")
@@ -278,7 +254,7 @@ def _no_directory(path: object) -> Path | None:
 
 
 def _in_our_words(error: HydraException | OmegaConfBaseException) -> str:
-    """Say in one line why a command line cannot be composed; for an unknown key Hydra would advise to add it."""
+    """Return one line on why a command line cannot be composed, without Hydra's advice to add unknown keys."""
     text = " ".join(str(error).split())
     if found := re.match(r"Could not override '([^']+)'", text):
         return f"{found[1]}: expected a key of the configuration, as --help lists them"
@@ -287,10 +263,9 @@ def _in_our_words(error: HydraException | OmegaConfBaseException) -> str:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Make SIGTERM, and the end of the terminal but under nohup, interrupt as Ctrl-C: no workers and no files are left.
+    """Let SIGTERM, and SIGHUP unless it is ignored, interrupt as Ctrl-C does, so that no workers and no parts are left.
 
-    Only the first of them interrupts. Clean-up takes a second, at the exit of the process too, and whoever sees nothing
-    happen presses Ctrl-C again.
+    Only the first signal interrupts: an impatient second Ctrl-C must not interrupt the clean-up.
     """
     names = [signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ())]  # not on Windows
     heeded = [each for each in names if signal.getsignal(each) != signal.SIG_IGN]

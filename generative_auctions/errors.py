@@ -11,7 +11,7 @@ from typing import Any
 
 
 class CommandEnd(Exception):
-    """End a command: its text is the message for the user, without a traceback, and `exit_status` is the status."""
+    """End a command with a message for the user instead of a traceback, and with `exit_status`."""
 
     exit_status = 1
 
@@ -36,9 +36,9 @@ class RequestError(CommandEnd, ValueError):
 
 @contextmanager
 def refusing(key: str, value: object, expected: str) -> Iterator[None]:
-    """Load what `value`, given for `key`, names: every failure inside is a `RequestError` with its reason.
+    """Turn every failure inside into a `RequestError` for `value`, given for `key`, with the reason.
 
-    What libraries log or warn of on the way is kept quiet: the one line says it.
+    For loading what a user named. Logs and warnings of libraries are muted meanwhile: the one line is enough.
     """
     quiet = logging.root.manager.disable
     logging.disable()

@@ -14,12 +14,13 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from generative_auctions.errors import RequestError
+from generative_auctions.text import cut
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _MOST_LETTERS = 200
-"""So much is kept of what a library says is wrong with a file: some quote all of it."""
+"""The number of characters kept of a library's error on a damaged file: some quote the whole file."""
 
 _T = TypeVar("_T")
 
@@ -28,14 +29,14 @@ class DamagedFileError(RequestError):
     """A file of a run directory is missing, or not as the run wrote it."""
 
     def __init__(self, path: Path, problem: object, remedy: str | None = None, key: str = "run_dir") -> None:
-        """`problem` is what is wrong with `path`, `remedy` a sentence; by default the command of the run remakes it."""
-        self.problem = _in_a_line(problem)
+        """Name the damaged `path`, its `problem` and a `remedy`; by default, that the command of the run remakes it."""
+        self.problem = cut(str(problem), _MOST_LETTERS)
         remedy = remedy or "the command that made the run makes it again"
         super().__init__(key, path, f"the file as the run wrote it ({self.problem}); {remedy}")
 
 
 def read_json(path: Path, shape: TypeAdapter[Any], remedy: str | None = None, key: str = "run_dir") -> Any:
-    """Return the JSON value in `path`. Raises `DamagedFileError` unless it has that `shape`, which may be a part."""
+    """Return the JSON value in `path`. Raises `DamagedFileError` unless it has at least what `shape` requires."""
 
     def parse(content: bytes) -> Any:
         shape.validate_json(content, strict=True)
@@ -74,7 +75,7 @@ def read_table(path: Path, columns: Iterable[str] = (), key: str = "run_dir") ->
 
 def _read(path: Path, parse: Callable[[bytes], _T], remedy: str | None, key: str) -> _T:
     try:
-        if path.exists() and not path.is_file():  # whoever opens a pipe waits for somebody to write to it
+        if path.exists() and not path.is_file():  # opening a pipe would block
             raise ValueError("no regular file")
         return parse(path.read_bytes())
     except ValidationError as error:
@@ -92,15 +93,10 @@ def in_words(error: ValidationError) -> str:
     place = ".".join(map(str, first["loc"]))
     if first["type"] == "missing":
         return f"{place} is absent"
-    if "class_name" in first.get("ctx", {}):  # a name of the program's, which says nothing to a user
+    if "class_name" in first.get("ctx", {}):  # the name of a class, which means nothing to a user
         return f"{place}: expected keys with values".removeprefix(": ")
     expected = first["msg"].replace("Input should be", "expected")
     return f"{place}: {expected}" if place else expected
-
-
-def _in_a_line(problem: object) -> str:
-    line = " ".join(str(problem).split())
-    return line if len(line) <= _MOST_LETTERS else f"{line[: _MOST_LETTERS - 1]}…"
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -122,7 +118,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Name `path` in every `OSError` inside: that of a full disk names none."""
+    """Name `path` in every `OSError` raised inside: the error of a full disk names no file."""
     try:
         yield
     except OSError as error:

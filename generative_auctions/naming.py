@@ -1,4 +1,4 @@
-"""Names of run directories, for commands that name none: readable, and determined by what was asked."""
+"""Default names of run directories: readable, and the same for the same command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from generative_auctions.command_line import CONF
+from generative_auctions.config_tree import CONF
 from generative_auctions.schema import is_within
 
 MULTIRUNS = "multirun"
@@ -86,7 +86,7 @@ def _asked(overrides: Iterable[str]) -> list[Asked]:
 
 
 def _own_configuration(hydra: Any) -> Iterator[Asked]:
-    """Yield where a user's own configuration comes from, which also decides what the overrides mean."""
+    """Yield the places of a user's own configuration files, which also decide what the overrides mean."""
     for source in hydra.runtime.config_sources:
         if source.provider not in ("hydra", "schema") and source.path != str(CONF):
             yield Asked("config_dir", os.path.relpath(source.path), False)
@@ -117,5 +117,5 @@ def _written(text: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Tell whether no other text is written as `text` is, on file systems too that ignore case."""
+    """Tell whether `text` is its own file name, so that no other text has it, even where case is ignored."""
     return text == _written(text).lower()

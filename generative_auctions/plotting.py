@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -66,15 +64,13 @@ class Estimate(NamedTuple):
 
     @property
     def known(self) -> bool:
+        """Whether there is a mean."""
         return bool(np.isfinite(self.mean))
 
     @property
     def ends(self) -> tuple[float, float]:
         """The interval; the mean twice where there is no interval."""
-        return (
-            self.low if np.isfinite(self.low) else self.mean,
-            self.high if np.isfinite(self.high) else self.mean,
-        )
+        return self.low if np.isfinite(self.low) else self.mean, self.high if np.isfinite(self.high) else self.mean
 
 
 # --- text ----------------------------------------------------------------------------------------------
@@ -117,7 +113,7 @@ def few_ticks(axis: Any, most: int = 4) -> None:
 
 
 def by_samples(axes: Axes, ks: Sequence[int]) -> None:
-    """Make the axis one of numbers of samples, logarithmic, with a tick at each of `ks` that has room."""
+    """Make the horizontal axis logarithmic in the number of samples, with ticks at those of `ks` that have room."""
     axes.set_xscale("log")
     ticks = [ks[-1]]
     for k in reversed(ks):
@@ -167,8 +163,8 @@ def zero_line(axes: Axes, vertical: bool = False) -> None:
 def limits(estimates: Iterable[Estimate], floor: float | None = None) -> tuple[float, float]:
     """Return the range of an axis that shows zero, every mean and its interval.
 
-    `floor` is the lowest value there can be. Such a quantity may have a heavy tail: of intervals that dwarf the means
-    only a part is shown.
+    `floor` is the lowest possible value. A quantity with one may have a heavy tail: intervals that are much longer than
+    the range of the means are then shown in part.
     """
     known = [estimate for estimate in estimates if estimate.known]
     means = [0.0, *(estimate.mean for estimate in known)]
@@ -250,13 +246,12 @@ def categories(axes: Axes, labels: Sequence[str]) -> None:
 
 def save_figure(figure: Figure, folder: Path, name: str) -> dict[str, Path]:
     """Write ``folder/name.png`` and ``.svg``, the same bytes each time. Returns: their paths by suffix."""
-    png, svg = io.BytesIO(), io.BytesIO()
-    figure.set_dpi(_DOTS_PER_INCH)
-    FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
-    figure.set_layout_engine("none")  # it is laid out, and both files show the same
-    with matplotlib.rc_context({"svg.hashsalt": "generative-auctions"}):
-        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
-    written = {suffix: folder / f"{name}.{suffix}" for suffix in ("png", "svg")}
-    write_atomic(written["png"], png.getvalue())
-    write_atomic(written["svg"], svg.getvalue())
+    written = {}
+    for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+        drawn = io.BytesIO()
+        with matplotlib.rc_context({"svg.hashsalt": "generative-auctions"}):
+            figure.savefig(drawn, format=suffix, dpi=_DOTS_PER_INCH, metadata=metadata)
+        figure.set_layout_engine("none")  # the PNG has laid it out, and both files show the same
+        written[suffix] = folder / f"{name}.{suffix}"
+        write_atomic(written[suffix], drawn.getvalue())
     return written

@@ -49,7 +49,7 @@ _OVERRIDES: ContextVar[list[str] | None] = ContextVar("overrides", default=None)
 
 @contextmanager
 def overridden(overrides: Sequence[str]) -> Iterator[None]:
-    """Name `overrides` in the provenance of runs inside: in a multirun each job has others."""
+    """Record `overrides` in the provenance of runs made inside, because each job of a multirun has its own."""
     before = _OVERRIDES.set(masked_arguments(overrides))
     try:
         yield
@@ -58,15 +58,13 @@ def overridden(overrides: Sequence[str]) -> Iterator[None]:
 
 
 def provenance(seed: int) -> dict[str, Any]:
-    """Return what `provenance.json` says of the run of this process."""
+    """Return the content of `provenance.json` for a run of this process with `seed`."""
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join([*_program(Path(sys.argv[0])), *masked_arguments(sys.argv[1:])]),
         "overrides": _OVERRIDES.get(),
         "seed": seed,
         "git": _own_git(),
-        "python": platform.python_version(),
-        "packages": _packages(),
         **_machine(),
     }
 
@@ -76,11 +74,13 @@ def worker_provenance() -> dict[str, Any]:
     git = _own_git()
     if git is not None:
         git = {"commit": git["commit"], "diff": {"sha256": git["diff"]["sha256"], "bytes": git["diff"]["bytes"]}}
-    return {"git": git, "python": platform.python_version(), "packages": _packages(), **_machine()}
+    return {"git": git, **_machine()}
 
 
 def _machine() -> dict[str, Any]:
     return {
+        "python": platform.python_version(),
+        "packages": _packages(),
         "host": {"name": platform.node(), "system": platform.platform(), "machine": platform.machine()},
         "devices": _devices(),
         "gpus": _gpus(),
@@ -136,7 +136,7 @@ def _git(source: Path) -> dict[str, Any] | None:
 
 
 def _summary(diff: bytes) -> dict[str, Any]:
-    """Return size and digest of `diff` and, if it is not too long, the text; `masked`: a secret was taken out."""
+    """Return size and digest of `diff` and, unless it is too long, its text and whether secrets were `masked` in it."""
     summary: dict[str, Any] = {"bytes": len(diff), "sha256": hashlib.sha256(diff).hexdigest()}
     if len(diff) > LONGEST_DIFF:
         return summary
@@ -159,7 +159,7 @@ def _gpus() -> list[dict[str, str]]:
 
 
 def _devices() -> list[str]:
-    torch = sys.modules.get("torch")  # a command that needs no torch does not load it for this
+    torch = sys.modules.get("torch")  # torch is not loaded for this alone
     if torch is None or not torch.cuda.is_available():
         return ["cpu"]
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

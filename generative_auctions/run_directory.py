@@ -1,4 +1,4 @@
-"""The run directory: which files it holds, and how it is held by one run at a time that can be resumed."""
+"""The run directory: its lock, which one run holds at a time, its configuration and its provenance."""
 
 from __future__ import annotations
 
@@ -95,18 +95,17 @@ def _unwritable(path: Path, number: int | None) -> RequestError:
 
 
 def check_ended(path: Path) -> None:
-    """Raise `RequestError` while a run is at work in `path`: what it has not made yet would be taken for missing."""
+    """Raise `RequestError` while a run is at work in `path`, whose unfinished files would look damaged."""
     if not (path / ".lock").is_file():
         return
-    lock = FileLock(path / ".lock")
     try:
-        lock.acquire(timeout=0)
+        with FileLock(path / ".lock", timeout=0):
+            return
     except Timeout:
         expected = f"a directory in which no run is at work ({_holder(path / '.lock')})"
         raise RequestError("run_dir", path, expected) from None
-    except OSError:  # one that may be read alone
-        return
-    lock.release()
+    except OSError:  # the directory is read-only
+        pass
 
 
 def _sign(lock: FileLock | SoftFileLock, holder: str) -> None:
@@ -136,20 +135,15 @@ def _expected_beside(path: Path) -> bool:
 _PREPARED = ("provenance.json", "plan.parquet", "submissions", "logs")
 """Files that a run writes before it makes anything."""
 
-_OF_NO_RESULT = ("shards.txt", "claims", "lost", "workers")
-"""Files of a stage in which no shard is done and no worker was started that goes on by itself."""
+_OF_NO_RESULT = ("shards.txt", "claims", "lost", "failed", "workers")
+"""Files of a stage in which no shard is done and no worker was started that outlives its launching process."""
 
 
 def _made(path: Path) -> bool:
     """Tell whether the run directory `path` holds anything that its run made, or work that others may still do."""
-    for entry in path.iterdir():
-        if entry.name == "shards":
-            files = (file for stage in entry.iterdir() for file in stage.iterdir())
-            if any(file.name not in _OF_NO_RESULT and not file.name.endswith(".error.txt") for file in files):
-                return True
-        elif entry.name not in (*_PREPARED, "config.yaml") and not _expected_beside(entry):
-            return True
-    return False
+    of_stages = (file.name for file in path.glob("shards/*/*"))
+    others = (entry for entry in path.iterdir() if entry.name not in ("shards", "config.yaml", *_PREPARED))
+    return any(name not in _OF_NO_RESULT for name in of_stages) or not all(map(_expected_beside, others))
 
 
 def _clear(path: Path) -> None:
@@ -174,17 +168,16 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _difference(key: str, old: Any, new: Any) -> Iterator[str]:
-    was, now = _shown(old), _shown(new)
-    if len(was) <= _MOST_LETTERS and len(now) <= _MOST_LETTERS:
-        yield f"{key} was {was}, now {now}"
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for i, (one, other) in enumerate(zip(old, new, strict=True)):
-            if one != other:
-                yield from _difference(f"{key}[{i}]", one, other)
+    """Yield a line on how the key differs; on each part of it that does, if that tells long values apart."""
+    was, now, parts = _shown(old), _shown(new), dict[str, tuple[Any, Any]]()
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        parts = {f"{key}[{i}]": pair for i, pair in enumerate(zip(old, new, strict=True))}
     elif isinstance(old, dict) and isinstance(new, dict):
-        for name in sorted(old.keys() | new.keys()):
-            if old.get(name, _ABSENT) != new.get(name, _ABSENT):
-                yield from _difference(f"{key}.{name}", old.get(name, _ABSENT), new.get(name, _ABSENT))
+        names = sorted(old.keys() | new.keys())
+        parts = {f"{key}.{name}": (old.get(name, _ABSENT), new.get(name, _ABSENT)) for name in names}
+    if parts and max(len(was), len(now)) > _MOST_LETTERS:
+        for part, (one, other) in parts.items():
+            yield from _difference(part, one, other) if one != other else ()
     else:
         yield f"{key} was {_cut(old, was)}, now {_cut(new, now)}"
 
@@ -260,7 +253,7 @@ def read_provenance(path: Path, key: str = "run_dir") -> dict[str, Any]:
 
 
 def write_provenance(path: Path, content: Mapping[str, Any], *, first: bool) -> None:
-    """Write provenance.json unless that of the run that made the directory is there.
+    """Write provenance.json, unless the run that made the directory has written it.
 
     One that is damaged, or missing though this is not the `first` run, is written anew and says so: it cannot tell
     what earlier runs were made with.

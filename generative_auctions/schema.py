@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from generative_auctions.errors import RequestError
 
@@ -22,7 +24,18 @@ _Config = TypeVar("_Config", bound=Section)
 
 
 def read_config(schema: type[_Config], tree: dict[str, Any]) -> _Config:
-    """Check the composed configuration `tree`; raises `RequestError` naming the first key that is wrong."""
+    """Check a composed configuration.
+
+    Args:
+        schema: the schema of the application.
+        tree: the configuration as plain values.
+
+    Returns:
+        The configuration as an instance of `schema`.
+
+    Raises:
+        RequestError: names the first key that is wrong, its value and what would be valid.
+    """
     try:
         return schema.model_validate(tree)
     except ValidationError as error:
@@ -33,15 +46,23 @@ def read_config(schema: type[_Config], tree: dict[str, Any]) -> _Config:
         raise RequestError(key, _shown(first), _expected(first)) from None
 
 
-def matching(pattern: str, words: str) -> AfterValidator:
+@dataclass(frozen=True)
+class matching:
     """Require a text to match `pattern` as a whole; `words` say to users what that means."""
 
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise PydanticCustomError(_IN_WORDS, "{words}", {"words": words})
-        return text
+    pattern: str
+    words: str
 
-    return AfterValidator(check)
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "format": self.words}
+
+    def _check(self, text: str) -> str:
+        if not re.fullmatch(self.pattern, text):
+            raise PydanticCustomError(_IN_WORDS, "{words}", {"words": self.words})
+        return text
 
 
 def _key(location: tuple[int | str, ...], tree: dict[str, Any]) -> str:
@@ -77,23 +98,20 @@ def _expected(error: Any) -> str:
         return f"at {'least' if kind == 'too_short' else 'most'} {number} {'entry' if number == 1 else 'entries'}"
     if kind == "string_too_short" and facts["min_length"] == 1:
         return "a text that is not empty"
-    return _EXPECTED.get(kind, error["msg"]).format(**facts)
+    return str(_EXPECTED.get(kind, error["msg"])).format(**facts)
 
 
 _IN_WORDS = "in_words"
 _TYPES = ("str", "int", "float", "bool")
 _EXPECTED = {
     _IN_WORDS: "{words}",
-    "missing": "a value",
-    "union_tag_not_found": "a value",
+    **dict.fromkeys(("missing", "union_tag_not_found"), "a value"),
     "extra_forbidden": "no such key",
     "string_type": "a text",
     "string_unicode": "a text in UTF-8",
     "string_too_short": "a text of at least {min_length} characters",
     "string_too_long": "a text of at most {max_length} characters",
-    "int_type": "an integer",
-    "int_from_float": "an integer",
-    "int_parsing": "an integer",
+    **dict.fromkeys(("int_type", "int_from_float", "int_parsing"), "an integer"),
     "float_type": "a number",
     "bool_type": "true or false",
     "finite_number": "a finite number",
@@ -104,8 +122,7 @@ _EXPECTED = {
     "multiple_of": "a multiple of {multiple_of}",
     "list_type": "a list, as [a,b]",
     "dict_type": "keys with values, as {{a: 1}}",
-    "model_type": "a group of keys",
-    "model_attributes_type": "a group of keys",
+    **dict.fromkeys(("model_type", "model_attributes_type"), "a group of keys"),
 }
 
 
@@ -113,10 +130,7 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return `tree` with nested keys joined by dots."""
     out: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, dict):
-            out |= flat(value, f"{prefix}{key}.")
-        else:
-            out[f"{prefix}{key}"] = value
+        out |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return out
 
 
@@ -126,9 +140,14 @@ def is_within(key: str, groups: Collection[str]) -> bool:
 
 
 def config_identity(config: Section, presentation: Collection[str]) -> dict[str, Any]:
-    """Return the config identity: the flat keys that decide what a run makes, all but those of `presentation`.
+    """Return the config identity, which two runs of one directory must share: what decides what a run makes.
 
-    Two runs of one directory must share it.
+    Args:
+        config: the checked configuration.
+        presentation: keys, or groups of keys, that decide only how a run is made or shown.
+
+    Returns:
+        The values of all other keys, by their names joined with dots.
     """
     keys = flat(config.model_dump(mode="json"))
     return {key: value for key, value in keys.items() if not is_within(key, presentation)}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-
-import numpy as np
 
 
 def words(name: str) -> str:
@@ -32,7 +31,7 @@ def sizes(numbers: Sequence[int], unit: str) -> str:
 
 def number(value: float, form: str = "+.3f") -> str:
     """A number for reading: − for minus, no sign before a zero, – where there is none."""
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return "–"
     text = format(value, form).replace("-", "−")
     return text if text.strip("+−0.%") else text.lstrip("+−")

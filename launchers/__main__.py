@@ -40,10 +40,13 @@ def main(argv: list[str] | None = None) -> int:
     wait = "how long to wait for work where there is none, as before the run and between its stages (5)"
     command.add_argument("--wait", type=float, default=5.0, metavar="MINUTES", help=wait)
     args = parser.parse_args(argv)
-    if args.command == "work":
-        return _work(args.run_dir, args.wait)
     try:
-        if not stages(args.run_dir) and not _is_run(args.run_dir):
+        if args.command == "work":
+            from launchers.join import work_on  # submitit, only where there is work
+
+            return work_on(args.run_dir.absolute(), 60 * args.wait)
+        is_run = any((args.run_dir / name).exists() for name in ("config.yaml", ".lock"))  # it may have no shards yet
+        if not stages(args.run_dir) and not is_run:
             raise LaunchError(f"DIR = {args.run_dir}: expected the directory of a run (there is none, or not yet)")
         if args.command == "logs":
             print(log_of(args.run_dir, args.shard))
@@ -58,22 +61,6 @@ def main(argv: list[str] | None = None) -> int:
         return 2 if isinstance(error, LaunchError) else 1
 
 
-def _is_run(folder: Path) -> bool:
-    """Tell whether `folder` is that of a run, which has a configuration before it has shards."""
-    return (folder / "config.yaml").exists() or (folder / ".lock").exists()
-
-
-def _work(run_dir: Path, minutes: float) -> int:
-    """Be a worker. Returns: the exit status."""
-    from launchers.join import work_on  # submitit, only where there is work
-
-    try:
-        return work_on(run_dir.absolute(), 60 * minutes)
-    except LaunchError as error:
-        print(error, file=sys.stderr)
-        return 2
-
-
 def _status(run_dir: Path) -> int:
     """Print one line for each stage, who works on it, and what SLURM's queue holds for it.
 
@@ -84,10 +71,9 @@ def _status(run_dir: Path) -> int:
     console, status = plain_console(soft_wrap=True), 0
     if not stages(run_dir):
         print("no work was handed out yet: the command of this run prepares it, or ended before")
-    for stage, keys in stages(run_dir).items():
-        folder = run_dir / "shards" / stage
+    for folder, keys in stages(run_dir).items():
         now, queue, silence = _standing(folder, keys)
-        print(f"{stage}: {now}")
+        print(f"{folder.name}: {now}")
         for key, state in now.states.items():
             if state in ("failed", "lost"):
                 print(f"  {state}: {key}  (python -m launchers logs {shlex.quote(str(run_dir))} {key})")

@@ -1,7 +1,7 @@
 """What can go wrong in launching work.
 
 CommandEnd
-├── FailedShardsError   shards failed, or no worker lived to make them (exit status 1)
+├── FailedShardsError   shards failed, or no worker stayed alive to make them (exit status 1)
 ├── SlurmError          SLURM does not answer (1)
 ├── LaunchError         the launcher cannot do what it is asked (2)
 └── NotWaitedError      nothing is wrong: the work goes on without this process (0)
@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from generative_auctions.errors import CommandEnd
-from launchers.failures import Failure
+from launchers.shards import Failure
 
 
 class FailedShardsError(CommandEnd, RuntimeError):
     """Some shards failed, those of `failures`.
 
-    `ends` has a line for each worker where none stayed alive to make the `unmade` shards.
+    If no worker stayed alive, `unmade` counts the open shards and `ends` has a line on how each worker ended.
     """
 
     def __init__(self, failures: Sequence[Failure], total: int, unmade: int = 0, ends: Sequence[str] = ()) -> None:
@@ -37,7 +37,7 @@ class SlurmError(CommandEnd, RuntimeError):
 
 
 class LaunchError(CommandEnd, ValueError):
-    """The launcher cannot do what it is asked: a line that says what and why, in SLURM's words where it refused."""
+    """The launcher cannot do what it is asked; the text says why, in SLURM's words if SLURM refused."""
 
     exit_status = 2
 

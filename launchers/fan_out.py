@@ -13,13 +13,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from generative_auctions.signals import handled
-from launchers.backends import workers_for
+from launchers.backends import Workers
 from launchers.config import ExternalConfig, InlineConfig, LauncherConfig, LocalConfig, SlurmConfig
 from launchers.errors import FailedShardsError, LaunchError, NotWaitedError
-from launchers.failures import failure_of
 from launchers.leases import Leases
 from launchers.progress import Bar, Watch
-from launchers.shards import Shard, completion_of, completion_path, forget
+from launchers.shards import Shard, completion_of, completion_path, failure_of, forget
 from launchers.status import CANCELLED, is_cancelled, standing
 from launchers.supervisor import NoWorkersError, supervise
 from launchers.worker import Work, Worker, take_shards
@@ -40,10 +39,9 @@ def fan_out(
 ) -> None:
     """Run `make_worker()(shard)` once for each of `shards`, in this process or where `launcher` says.
 
-    A worker is made where it works, loads its model once and takes many shards; it completes each in `folder`. Living
-    workers of an earlier call are joined, not doubled. A shard that raises does not stop the
-    others: its traceback goes to `folder`, and all failures are raised at the end as one `FailedShardsError`, as is
-    that no worker stayed alive. With no shards the worker is never made.
+    Each worker process loads its model once and makes many shards. Living workers of an earlier call are joined, not
+    doubled. A shard that raises does not stop the others: its traceback is recorded in `folder`, and all failures are
+    raised at the end as one `FailedShardsError`. Without shards `make_worker` is never called.
 
     Args:
         make_worker: is called once in each worker process, and returns the function that makes a shard.
@@ -79,7 +77,7 @@ def fan_out(
 
 
 def _reopen(shards: Sequence[Shard], folder: Path) -> None:
-    """Make the shards open again, whatever became of them before."""
+    """Make failed, lost and cancelled shards open again, and those with a damaged completion record."""
     leases = Leases(folder)
     (folder / CANCELLED).unlink(missing_ok=True)
     leases.free_those_of_the_dead()
@@ -94,22 +92,22 @@ def _inline(work: Work, what: str, unit: str) -> None:
     with Bar(work.shards, what=what, unit=unit) as bar, Presence(work.folder, own_name()) as me:
         here = Work(lambda: bar.loaded(work.make_worker), work.shards, work.folder, work.max_retries)
         while True:
-            take_shards(here, me, report=bar.advance, enough=lambda: is_cancelled(work.folder))
+            take_shards(here, me, report=bar.advance, should_stop=lambda: is_cancelled(work.folder))
             if is_cancelled(work.folder):
                 raise KeyboardInterrupt
             if not standing(work.folder, keys).open:
                 return
-            time.sleep(1)  # workers of an earlier call hold the rest
+            time.sleep(1)  # workers of an earlier call have leased the rest
 
 
 def _with_workers(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConfig, what: str, unit: str) -> None:
     keys, run_dir = [shard.key for shard in work.shards], shlex.quote(str(work.folder.parents[1]))
-    _check_path(work.folder)
-    workers = workers_for(launcher, work)
+    check_launcher(launcher, work.folder.parents[1])
+    workers = _workers(launcher, work)
     ends = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
     with (
         Watch(work.shards, work.folder, what=what, unit=unit) as watch,
-        handled(ends, signal.default_int_handler),  # as Ctrl-C, for nobody else would stop the workers
+        handled(ends, signal.default_int_handler),  # as Ctrl-C does, for otherwise the workers would go on
     ):
         try:
             finished = supervise(keys, work.folder, workers, watch, wait=launcher.wait)
@@ -125,17 +123,29 @@ def _with_workers(work: Work, launcher: LocalConfig | SlurmConfig | ExternalConf
         )
 
 
+def _workers(launcher: LocalConfig | SlurmConfig | ExternalConfig, work: Work) -> Workers:
+    """Store `work` for workers, and return those of `launcher`; submitit is imported only here."""
+    from launchers.backends.external import ExternalWorkers
+    from launchers.backends.local import LocalWorkers
+    from launchers.backends.slurm import SlurmWorkers
+    from launchers.worker_process import write_work
+
+    work_file = write_work(work)
+    if isinstance(launcher, ExternalConfig):
+        return ExternalWorkers(work_file)
+    return LocalWorkers(work_file, launcher) if isinstance(launcher, LocalConfig) else SlurmWorkers(work_file, launcher)
+
+
 def check_launcher(launcher: LauncherConfig, run_dir: Path) -> None:
-    """Refuse a launcher that could start no worker here for a run in `run_dir`. Raises `LaunchError`."""
+    """Refuse a launcher that could start no worker here for a run in `run_dir`.
+
+    Raises:
+        LaunchError: SLURM's commands are missing, or submitit and SLURM would misread the path.
+    """
     if isinstance(launcher, InlineConfig):
         return
-    _check_path(run_dir.absolute() / "shards" / "stage")
+    if found := re.search(r"%[\w%]", str(run_dir.absolute())):
+        expected = f"a path without {found[0]}, in the place of which SLURM and submitit write job numbers"
+        raise LaunchError(f"run_dir = {run_dir.absolute()}: expected {expected}")
     if isinstance(launcher, SlurmConfig) and not shutil.which("sbatch"):
         raise LaunchError("launcher = slurm: expected a host with SLURM's commands (there is no sbatch here)")
-
-
-def _check_path(folder: Path) -> None:
-    """Refuse a path in which submitit and SLURM would replace `%j` by the number of a job. Raises `LaunchError`."""
-    if found := re.search(r"%[\w%]", str(folder)):
-        expected = f"a path without {found[0]}, in the place of which SLURM and submitit write job numbers"
-        raise LaunchError(f"run_dir = {folder.parents[1]}: expected {expected}")

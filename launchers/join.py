@@ -1,7 +1,7 @@
-"""One more worker for a run, started by whatever there is: a shell on another host, or a scheduler not known here.
+"""One more worker for a run, started by hand or by any scheduler.
 
-The process that is started runs another one for the work of each stage: the first process of a container must watch
-others, and what a worker held of a GPU is free when the next stage begins.
+It works on each stage in a process of its own, so that the memory of a GPU is free when the next stage begins, and so
+that it can be the first process of a container.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from generative_auctions.signals import handled
 from launchers.errors import LaunchError
 from launchers.leases import Leases
 from launchers.status import Standing, is_cancelled, stages, standing
-from launchers.worker_process import Bell, StoredWork, read_work, take_until_told, work_path
+from launchers.worker_process import EndSignals, StoredWork, read_work, take_until_told, work_path
 from launchers.worker_record import Presence, own_name
 
 _POLL_SECONDS = 1.0
@@ -29,11 +29,11 @@ _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 """The signals that schedulers, shells and terminals send to end a process; LSF begins with SIGUSR2."""
 
 DONE, FAILED, STOPPED = 0, 1, 3
-"""Exit statuses: nothing is left to do; shards failed, or this worker cannot work; it was told to end early."""
+"""Exit statuses: nothing is left to do; shards failed or this worker cannot work; a signal ended it early."""
 
 
 def work_on(run_dir: Path, wait_seconds: float) -> int:
-    """Take shards of the run, stage by stage, until for `wait_seconds` there was nothing to do or to wait for.
+    """Take shards of the run, stage by stage, until there was nothing to do or to wait for during `wait_seconds`.
 
     Returns:
         The exit status.
@@ -45,13 +45,13 @@ def work_on(run_dir: Path, wait_seconds: float) -> int:
     heeded = [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]  # SIGHUP under nohup is not
     with handled(heeded, stop.tell):
         status = _work_while_there_is_any(run_dir, wait_seconds, stop)
-    if status == DONE and not any(work_path(folder).exists() for folder in _folders(run_dir)):
+    if status == DONE and not any(work_path(folder).exists() for folder in stages(run_dir)):
         raise LaunchError(f"DIR = {run_dir}: expected a run that waits for workers, as one with launcher=external")
     return status
 
 
 def _work_while_there_is_any(run_dir: Path, wait_seconds: float, stop: _Stop) -> int:
-    """Take shards as `work_on` says, until `stop` is told to. Returns: the exit status."""
+    """Take shards as `work_on` does, until a signal sets `stop.told`. Returns: the exit status."""
     status, nothing_left = DONE, dict[Path, tuple[int, int]]()
     deadline = time.monotonic() + wait_seconds
     while time.monotonic() <= deadline and not stop.told:
@@ -77,15 +77,10 @@ def _work_while_there_is_any(run_dir: Path, wait_seconds: float, stop: _Stop) ->
     return STOPPED if stop.told else status
 
 
-def _folders(run_dir: Path) -> dict[Path, list[str]]:
-    """Return the keys of the shards of each stage by its folder."""
-    return {run_dir / "shards" / stage: keys for stage, keys in stages(run_dir).items()}
-
-
 def _with_work(run_dir: Path) -> dict[Path, list[str]]:
-    """Return the stages that have a work file and were not cancelled."""
-    folders = _folders(run_dir).items()
-    return {folder: keys for folder, keys in folders if work_path(folder).exists() and not is_cancelled(folder)}
+    """Return the keys of each stage that has a work file and was not cancelled, by its folder."""
+    found = stages(run_dir).items()
+    return {folder: keys for folder, keys in found if work_path(folder).exists() and not is_cancelled(folder)}
 
 
 def _freed(folder: Path, keys: list[str]) -> Standing:
@@ -95,7 +90,7 @@ def _freed(folder: Path, keys: list[str]) -> Standing:
 
 
 def _checked(run_dir: Path, folder: Path) -> StoredWork:
-    """Read the work file of the stage `folder`; raises `LaunchError` if its work cannot be done from here."""
+    """Read the work file of the stage `folder`. Raises `LaunchError` if its work cannot be done from here."""
 
     def wrong(expected: str) -> LaunchError:
         return LaunchError(f"DIR = {run_dir}: expected {expected}")
@@ -126,7 +121,7 @@ def _work_apart(folder: Path, stored: StoredWork, stop: _Stop) -> int:
 
 
 class _Stop:
-    """Passes the signals that end a worker on to the process that works, which gives its shard back."""
+    """Passes signals on to the process that works, which then gives its shard back and ends."""
 
     def __init__(self) -> None:
         self.told = False
@@ -141,9 +136,9 @@ class _Stop:
 
 def main() -> None:
     """Work on the stage that the command line names, as `_work_apart` starts it."""
-    folder, bell = Path(sys.argv[1]), Bell(0.0)
-    with Presence(folder, own_name(), gpu=os.environ.get("CUDA_VISIBLE_DEVICES", "")) as me, bell:
-        failed = take_until_told(work_path(folder), me, bell)
+    folder, signals = Path(sys.argv[1]), EndSignals(0.0)
+    with Presence(folder, own_name(), gpu=os.environ.get("CUDA_VISIBLE_DEVICES", "")) as me, signals:
+        failed = take_until_told(work_path(folder), me, signals)
     print(f"{folder.name}: {me.ended - failed} shards done, {failed} failed by worker {me.name}", flush=True)
 
 

@@ -1,9 +1,8 @@
 """Leases on shards: a symbolic link per shard, so that no two workers make the same one.
 
-A link appears whole or not at all and only once under its name, on network file systems too; it points to the record
-of its worker. It stays when the shard is done or has failed: a network file system may answer from its cache for
-seconds that there is no completion record yet, but it never makes a link where there is one. The links of dead workers
-are moved to `lost`, and their shards are free again.
+Making a link is atomic, on network file systems too, and fails if there is one of that name. It points to the record of
+its worker. It stays when the shard is done or has failed, because a network file system may show for seconds that
+there is no completion record yet. The links of dead workers are moved to `lost`, and their shards are free again.
 """
 
 from __future__ import annotations
@@ -15,12 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from generative_auctions.files import naming
-from launchers.failures import error_path, write_failure
-from launchers.shards import completion_path, lease_path
+from launchers.shards import Failure, completion_path, failure_path, lease_path
 from launchers.worker_record import living, workers_of
 
-MOST_LOST = 3
-"""A shard that so many workers did not survive is given up."""
+MAX_LOSSES = 3
+"""The number of workers that may die while they make a shard, before it has failed."""
 
 
 class Leases:
@@ -42,7 +40,7 @@ class Leases:
             with naming(link):
                 link.symlink_to(f"../workers/{worker}.json")
         except FileExistsError:
-            return _holder(link) == worker  # a network file system may ask twice, and be told that it has been made
+            return _holder(link) == worker  # a network file system may repeat a request that had succeeded
         if self.is_settled(key):  # by a completion record that came without a lease, from another run
             self.release(key, worker)
             return False
@@ -57,39 +55,40 @@ class Leases:
     def holders(self) -> dict[str, str]:
         """Return the worker of each shard that is leased and neither done nor failed."""
         leased = [key for key in _names(self._leases) if not key.startswith(".")]
-        settled = {name.partition(".")[0] for name in _names(self.folder)}  # after the leases, and from no cache
+        names = [*_names(self.folder), *_names(self.folder / "failed")]  # after the leases, and from no cache
+        settled = {name.partition(".")[0] for name in names}
         links = {key: lease_path(self.folder, key) for key in leased if key not in settled}
         return {key: name for key, link in links.items() if (name := _holder(link)) is not None}
 
-    def free(self, held: Mapping[str, str], there: Collection[str]) -> None:
-        """Take shards away from dead workers; a shard that `MOST_LOST` workers did not survive has failed.
+    def free(self, held: Mapping[str, str], alive: Collection[str]) -> None:
+        """End the leases of dead workers; a shard with `MAX_LOSSES` dead workers has failed.
 
         Args:
-            held: the `holders`, as read before the living workers: a worker that began in between is not dead.
-            there: the names of the living workers.
+            held: the `holders`, read before the living workers, so that none of a new worker is among them.
+            alive: the names of the living workers.
         """
         for key, worker in held.items():
-            if worker not in there:
-                self.lose(key, worker, f"{MOST_LOST} workers ended while they worked on it")
+            if worker not in alive:
+                self.lose(key, worker, f"{MAX_LOSSES} workers ended while they worked on it")
 
     def free_those_of_the_dead(self) -> None:
-        """Free the shards of dead workers, as far as this host can tell without SLURM's queue."""
+        """End the leases of workers that are dead by their records, without asking SLURM."""
         held = self.holders()
         self.free(held, living(self.folder))
 
-    def lose(self, key: str, worker: str, reason: str, most: int = MOST_LOST) -> None:
-        """Take the shard away from `worker`, which ended before it was done.
+    def lose(self, key: str, worker: str, reason: str, most: int = MAX_LOSSES) -> None:
+        """End the lease of `worker`, which died before the shard was done.
 
         Args:
             key: the key of the shard.
             worker: the name of the worker.
-            reason: why the shard has failed, if it has been lost `most` times now.
-            most: how many losses are too many.
+            reason: why the shard has failed, if this is one loss too many.
+            most: the number of losses with which a shard has failed.
         """
         workers = list(dict.fromkeys([*self.losses().get(key, []), worker]))
         if len(workers) >= most and not self.is_settled(key):  # recorded before the shard is free for another
             last = workers_of(self.folder).get(worker)
-            write_failure(self.folder, key, reason, f"workers {', '.join(workers)}", last and last.log)
+            Failure(key=key, message=reason, workers=workers, log=last.log if last else None).write(self.folder)
         self._move(key, worker, self._lost / f"{key}.{worker}")
 
     def _move(self, key: str, worker: str, to: Path) -> bool:
@@ -101,20 +100,20 @@ class Leases:
             link.rename(to)
             if _holder(to) == worker:
                 return True
-            to.rename(link)  # a third has leased it since: give it back
+            to.rename(link)  # another worker has leased it since: put its lease back
         return False
 
     def losses(self) -> dict[str, list[str]]:
-        """Return the workers that each shard was lost with since it was last asked for."""
+        """Return the workers that died while they made each shard, since the shard was last reopened."""
         out: dict[str, list[str]] = {}
         for name in _names(self._lost):
             out.setdefault(name.partition(".")[0], []).append(name.partition(".")[2])
         return out
 
     def reopen(self, keys: Collection[str]) -> None:
-        """Forget that the shards failed or were lost, for they are asked for again."""
+        """Remove the records of failures and losses of the shards, because they are to be made again."""
         for key in keys:
-            if (failure := error_path(self.folder, key)).exists():
+            if (failure := failure_path(self.folder, key)).exists():
                 lease_path(self.folder, key).unlink(missing_ok=True)
                 failure.unlink(missing_ok=True)
         for name in _names(self._lost):
@@ -122,8 +121,8 @@ class Leases:
                 (self._lost / name).unlink(missing_ok=True)
 
     def is_settled(self, key: str) -> bool:
-        """Tell whether the shard is done or has failed; on a network file system, whether it was some seconds ago."""
-        return completion_path(self.folder, key).exists() or error_path(self.folder, key).exists()
+        """Tell whether the shard is done or has failed; a network file system may answer some seconds late."""
+        return completion_path(self.folder, key).exists() or failure_path(self.folder, key).exists()
 
 
 def _names(folder: Path) -> list[str]:
@@ -133,7 +132,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _holder(link: Path) -> str | None:
-    """Return the worker that a lease names; "" for a file in the place of a link, which is nobody's and so free."""
+    """Return the worker that a lease names; None without a lease; "", which no worker is called, if it is no link."""
     try:
         return Path(os.readlink(link)).name.removesuffix(".json")
     except FileNotFoundError:

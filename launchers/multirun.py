@@ -6,8 +6,8 @@ import difflib
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,18 +26,10 @@ from generative_auctions.files import write_atomic
 from generative_auctions.provenance import overridden
 from generative_auctions.schema import Section, read_config
 from generative_auctions.terminal import plain_console
-from launchers import (
-    FailedShardsError,
-    LauncherConfig,
-    NotWaitedError,
-    Shard,
-    completion_of,
-    fan_out,
-    forget,
-    record_of,
-)
-from launchers.config import InlineConfig
-from launchers.failures import failure_of
+from launchers.config import InlineConfig, LauncherConfig
+from launchers.errors import FailedShardsError, NotWaitedError
+from launchers.fan_out import fan_out
+from launchers.shards import Shard, completion_of, failure_of, forget, record_of
 from launchers.status import write_manifest
 from launchers.sweep_table import override_values, scalar_metrics, store_rows, write_sweep_table
 
@@ -47,7 +39,7 @@ class _Hydra(Section):
 
 
 def launcher_options(options: Mapping[str, Any]) -> LauncherConfig:
-    """Return the launcher that the keys `hydra.launcher` describe. Raises `RequestError` naming the first wrong one."""
+    """Return the launcher that the keys `hydra.launcher` describe. Raises `RequestError` for the first wrong key."""
     plain = OmegaConf.to_container(OmegaConf.create(dict(options)))
     try:
         return read_config(_Hydra, {"launcher": plain}).launcher
@@ -55,20 +47,9 @@ def launcher_options(options: Mapping[str, Any]) -> LauncherConfig:
         raise RequestError(f"hydra.{error.key}", error.value, error.expected) from None
 
 
-@contextmanager
-def _hydra_config(config: DictConfig) -> Iterator[None]:
-    """Make Hydra's part of `config` the one that Hydra gives out inside."""
-    before = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(config)
-    try:
-        yield
-    finally:
-        HydraConfig.instance().cfg = before
-
-
 @dataclass(frozen=True)
 class Job:
-    """One job of a sweep: its number, what it overrides, and the whole configuration that this gives.
+    """One job of a sweep: its number, its overrides, and the whole configuration that they give.
 
     `config` is the application's with Hydra's part, `tree` the application's alone as plain values.
     """
@@ -80,10 +61,11 @@ class Job:
 
     @property
     def run_dir(self) -> Path:
+        """The directory of its run."""
         return Path(self.tree["run_dir"])
 
     def shard(self) -> Shard:
-        """Return the job as a piece of work; its configuration is text, in which JSON allows a NaN."""
+        """Return the job as a shard; its configuration is text, because a payload may hold no NaN."""
         return Shard.of({"job": self.number, "overrides": list(self.overrides), "tree": json.dumps(self.tree)})
 
 
@@ -105,7 +87,7 @@ class Outcome:
         return {"job": self.job.number, **asked, "run_dir": str(self.job.run_dir), "status": self.state}
 
     def value(self, wanted: str | Sequence[str] | None) -> Any:
-        """Return the metric `wanted`, or a list of several; None where there is none, as of a job that failed."""
+        """Return the metric `wanted`, or a list of several; None if the job is not done or nothing is wanted."""
         if wanted is None or self.state != "done":
             return None
         if not isinstance(wanted, str):
@@ -121,8 +103,8 @@ class Outcome:
 class Sweep:
     """The jobs of one command, run where `launcher` says.
 
-    A command that was cut short or had failures goes on where it stopped: workers of it that live are joined, and jobs
-    that are done stay done. Once all are done the same command asks for all of them again.
+    A command that was interrupted or had failures resumes: its living workers are joined, and jobs that are done stay
+    done. Once all are done, the same command runs all of them again.
     """
 
     def __init__(
@@ -132,6 +114,7 @@ class Sweep:
         self._directory = Path(config.hydra.sweep.dir)
         command = "\n".join(config.hydra.overrides.task)
         self._own = self._directory / ".sweep" / hashlib.sha256(command.encode()).hexdigest()[:8]
+        self._finished = self._own / "finished"  # exists once all jobs are done
         self._keys: list[str] = []
         self._outcomes: list[Outcome] = []
 
@@ -143,7 +126,7 @@ class Sweep:
 
         Raises:
             RequestError: a job's request is wrong; then none is run.
-            Exception: what `fan_out` raises, but for the failures of jobs: these are outcomes.
+            Exception: what `fan_out` raises, except failures of jobs, which are outcomes.
         """
         jobs = [self._compose(list(overrides), number) for number, overrides in enumerate(job_overrides, start=first)]
         self._check(jobs)
@@ -165,14 +148,11 @@ class Sweep:
         finally:
             outcomes = [_outcome(job, shard, folder, ends) for job, shard in zip(jobs, shards, strict=True)]
             self._outcomes += outcomes
-            self._write_table()
+            store_rows(self._own, [{"row": each.row(), "metrics": dict(each.metrics)} for each in self._outcomes])
+            write_sweep_table(self._directory, self._application.headline)
         if all(outcome.state == "done" for outcome in self._outcomes):
             write_atomic(self._finished, b"")
         return [outcome.value(outcome.job.tree.get("optimize")) for outcome in outcomes]
-
-    @property
-    def _finished(self) -> Path:
-        return self._own / "finished"
 
     def _compose(self, overrides: list[str], number: int) -> Job:
         """Compose the job's configuration, with a directory of its own in that of the sweep."""
@@ -180,8 +160,12 @@ class Sweep:
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
         application = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        with _hydra_config(config):
+        outer = HydraConfig.instance().cfg
+        HydraConfig.instance().set_config(config)  # which the names of directories are made from
+        try:
             tree: dict[str, Any] = OmegaConf.to_container(application, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+        finally:
+            HydraConfig.instance().cfg = outer
         asks = "run_dir" in override_values(overrides)
         parent, name = Path(tree["run_dir"] if asks else self._directory), config.hydra.sweep.subdir
         run_dir = parent / name
@@ -190,7 +174,7 @@ class Sweep:
         tree["run_dir"] = str(run_dir)
         OmegaConf.set_readonly(config.hydra, None)  # which it became when it was Hydra's configuration
         with open_dict(config):
-            for key, value in tree.items():  # where the job works nothing is resolved any more
+            for key, value in tree.items():  # the job's own process resolves nothing any more
                 config[key] = value
             config.hydra.sweep.dir, config.hydra.sweep.subdir = str(parent), name
             config.hydra.job.chdir = bool(config.hydra.job.chdir)  # the default depends on what a worker has not set
@@ -198,30 +182,22 @@ class Sweep:
 
     def _check(self, jobs: Sequence[Job]) -> None:
         """Refuse wrong requests before any job is in a queue. Raises one `RequestError` for all of them."""
-        wrong: dict[str, RequestError] = {}
+        wrong = []
         for job in jobs:
             try:
                 self._application.check(dict(job.tree))
             except RequestError as error:
-                wrong.setdefault(str(error), error)
-        places: dict[Path, Job] = {}
-        for job in jobs:
-            other = places.setdefault(job.run_dir, job)
-            if other is not job:
-                shared = RequestError("hydra.sweep.subdir", job.run_dir, "a directory for each job")
-                wrong.setdefault(str(shared), shared)
+                wrong.append(error)
+        for run_dir, number in Counter(job.run_dir for job in jobs).items():
+            if number > 1:
+                wrong.append(RequestError("hydra.sweep.subdir", run_dir, "a directory for each job"))
         if wrong:
-            first, *others = wrong.values()
+            first, *others = {str(error): error for error in wrong}.values()
             details = [*first.details, *map(str, others)]
             raise RequestError(first.key, first.value, first.expected, details) from None
 
-    def _write_table(self) -> None:
-        """Store the outcomes of this command's jobs, and write the table of all commands that share the directory."""
-        store_rows(self._own, [{"row": each.row(), "metrics": dict(each.metrics)} for each in self._outcomes])
-        write_sweep_table(self._directory, self._application.headline)
-
     def _forget(self, jobs: Sequence[Job], shards: Sequence[Shard], folder: Path) -> None:
-        """Forget completions that do not count: of a finished command, of work left going, of deleted runs."""
+        """Remove completion records of a finished command, of jobs that were not waited for and of deleted runs."""
         finished = self._finished.exists()
         self._finished.unlink(missing_ok=True)
         for job, shard in zip(jobs, shards, strict=True):
@@ -244,12 +220,11 @@ class Sweep:
         console.print(f"runs in  {self._directory}")
         console.print(f"table    {self._directory / 'sweep.csv'}")
         bad = [outcome for outcome in self._outcomes if outcome.state in ("failed", "refused")]
-        if bad:
-            print(f"{len(bad)} of {len(self._outcomes)} jobs failed:", file=sys.stderr)
-        for outcome in bad:
-            print(f"  job {outcome.job.number} ({' '.join(outcome.job.overrides)}): {outcome.reason}", file=sys.stderr)
         if not bad:
             return 0
+        print(f"{len(bad)} of {len(self._outcomes)} jobs failed:", file=sys.stderr)
+        for outcome in bad:
+            print(f"  job {outcome.job.number} ({' '.join(outcome.job.overrides)}): {outcome.reason}", file=sys.stderr)
         return 2 if all(outcome.state == "refused" for outcome in bad) else 1
 
     def _below(self, run_dir: Path) -> Path:
@@ -263,7 +238,7 @@ def job_worker(
     """Return the function that runs a job; the completion record holds the exit status and the metrics.
 
     Hydra's `run_job` calls it, so that callbacks, `hydra.job.env_set`, `hydra.job.chdir` and `hydra.output_subdir` do
-    what Hydra promises. The status is None if the job left work going that it does not wait for.
+    what Hydra promises. The status is None if the job has started workers that it does not wait for.
     """
     log_warnings()
     setup_globals()
@@ -305,7 +280,7 @@ def job_worker(
 
 @dataclass(frozen=True)
 class _Record:
-    """The completion record of a job: its exit status, None if it left work going, and its metrics."""
+    """The completion record of a job: its exit status, None if it did not wait for its workers, and its metrics."""
 
     status: int | None
     metrics: dict[str, Any]
@@ -321,7 +296,7 @@ def _outcome(job: Job, shard: Shard, folder: Path, ends: Sequence[str]) -> Outco
         state = "failed" if record.status else "done"
         return Outcome(job, state, f"it ended with status {record.status} ({job.run_dir})", record.metrics)
     if record is None and failure:
-        if failure.reason.startswith(refused := f"{RequestError.__name__}: "):
-            return Outcome(job, "refused", failure.reason.removeprefix(refused))
+        if failure.error == RequestError.__name__:
+            return Outcome(job, "refused", failure.message)
         return Outcome(job, "failed", f"{failure.reason} ({failure.path})")
     return Outcome(job, "failed" if ends else "not finished", "; ".join(ends))

@@ -1,4 +1,4 @@
-"""The progress display: a table that renews itself; where there is no terminal, a line now and then."""
+"""The progress display: a live table on a terminal, elsewhere a line every half a minute."""
 
 from __future__ import annotations
 
@@ -8,21 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from generative_auctions.terminal import plain_console
-from launchers.failures import failure_of
-from launchers.shards import Shard
+from launchers.shards import Shard, failure_of
 from launchers.status import Standing
 from launchers.worker_record import WorkerRecord
 
@@ -73,7 +64,7 @@ class Watch:
         return "; ".join(part for part in parts if part)
 
     def _pace(self, standing: Standing) -> str:
-        """`12.3 images/s, 0:01:40 left`, by the workers that are there."""
+        """Return a text such as `12.3 images/s, 0:01:40 left`; "" until the workers have a rate."""
         rate = sum(record.rate for record in standing.workers.values())
         if not rate:
             return ""
@@ -92,7 +83,7 @@ class Watch:
 
 
 def quiet(standing: Standing) -> str:
-    """`no shard ended for 12 minutes`, by the records of the workers; "" while some end or nobody works."""
+    """Return a text such as `no shard ended for 12 minutes`; "" while shards end or no worker is alive."""
     seconds = min((record.seconds_on_shard() for record in standing.workers.values()), default=0.0)
     return f"no shard ended for {seconds / 60:.0f} minutes" if standing.open and seconds >= _QUIET_SECONDS else ""
 
@@ -113,7 +104,7 @@ def workers_table(records: Sequence[WorkerRecord], unit: str = "units") -> Table
 
 
 class Bar:
-    """A progress bar of work in this process; work without a name shows nothing."""
+    """The progress bar of work in this process; nothing is shown if `what` is empty."""
 
     def __init__(self, shards: Sequence[Shard], *, what: str, unit: str) -> None:
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), _RateColumn())
@@ -129,7 +120,7 @@ class Bar:
         self._progress.stop()
 
     def loaded(self, make_worker: Callable[[], Callable[[Shard], None]]) -> Callable[[Shard], None]:
-        """Return what `make_worker()` makes; the rate counts from now on."""
+        """Return `make_worker()`, and count the rate from the moment when it has loaded."""
         worker = make_worker()
         self._progress.reset(self._task)
         return worker
@@ -141,5 +132,5 @@ class Bar:
 
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """`12.3 images/s`."""
+        """Return a text such as `12.3 images/s`."""
         return Text(f"{task.speed:.1f} {task.fields['unit']}/s" if task.speed else "", style="cyan")

@@ -26,7 +26,7 @@ _LONGEST_ANSWER = 60.0
 """Seconds that one command of SLURM may take."""
 
 _MOST_LINES = 4
-"""So many lines of an error of SLURM are shown, the last ones: the cause stands among them."""
+"""The number of last lines of an error of SLURM that are shown; the cause is among them."""
 
 
 def queued() -> dict[str, str]:
@@ -46,14 +46,14 @@ def queued() -> dict[str, str]:
 
 
 def max_array_size() -> int:
-    """Return how many tasks an array may have here."""
+    """Return SLURM's `MaxArraySize`, the number of tasks that a job array may have."""
     text = patiently(lambda: _run("scontrol", "show", "config"))
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", text, re.MULTILINE)
     return max(1, int(found[1])) if found else 1001
 
 
 def requeue(job: str) -> None:
-    """Put the running `job` into the queue again, which ends it here and now. Raises `SlurmError`."""
+    """Put the running `job` into the queue again, which ends it at once. Raises `SlurmError`."""
     patiently(lambda: _run("scontrol", "requeue", job))
 
 

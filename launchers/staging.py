@@ -22,8 +22,8 @@ _LOG = logging.getLogger(__name__)
 def staged(source: Path, stage_dir: str | Path, names: Collection[str] | None = None) -> Path:
     """Copy the folder `source` below `stage_dir`, once per node: the first worker that asks for it makes the copy.
 
-    A copy is known by the path of its source and the names, sizes and times of the files: weights that changed are
-    copied anew, and the older copy is left. Links are copied as what they point to.
+    A copy is identified by the path of its source and the names, sizes and times of the files: weights that changed
+    are copied anew. The older copy is kept. Links are followed.
 
     Args:
         source: the folder to copy.
@@ -73,11 +73,9 @@ def _contents(source: Path, names: Collection[str] | None) -> tuple[dict[str, in
 
 
 def _complete(target: Path, sizes: dict[str, int]) -> bool:
-    """Tell whether the copy is whole: after a crash of the node, a renamed folder may hold files that are not."""
-    try:
-        return all((target / name).stat().st_size == size for name, size in sizes.items()) and target.is_dir()
-    except FileNotFoundError:
-        return False
+    """Tell whether every file of the copy has its size: after a crash of the node some may be cut off."""
+    files = {target / name: size for name, size in sizes.items()}
+    return target.is_dir() and all(file.is_file() and file.stat().st_size == size for file, size in files.items())
 
 
 def _copy(source: Path, target: Path, sizes: dict[str, int]) -> None:

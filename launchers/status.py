@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,9 +10,8 @@ from pathlib import Path
 
 from generative_auctions.files import write_atomic
 from launchers.errors import LaunchError
-from launchers.failures import error_path
 from launchers.leases import Leases
-from launchers.shards import KEY, completion_path
+from launchers.shards import KEY
 from launchers.squeue import queued
 from launchers.worker_record import BEAT_SECONDS, LOST_AFTER_SECONDS, WorkerRecord, living
 
@@ -25,13 +23,13 @@ STATES = ("done", "running", "pending", "failed", "lost")
 
 
 def write_manifest(folder: Path, keys: list[str]) -> None:
-    """List the shards of the stage `folder`, so that those that are pending can be counted."""
+    """Write the list of all shards of the stage `folder`, by which pending ones are counted."""
     write_atomic(folder / _MANIFEST, ("\n".join(keys) + "\n").encode())
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The `states` of the shards by key, the number of `losses` so far, and the records of the living `workers`."""
+    """How a stage stands: `states` of shards by key, number of `losses`, records of the living `workers`."""
 
     states: Mapping[str, str]
     losses: int
@@ -58,10 +56,7 @@ class Standing:
 
 
 def standing(
-    folder: Path,
-    keys: Iterable[str],
-    queue: Mapping[str, str] | None = None,
-    patience: float = LOST_AFTER_SECONDS,
+    folder: Path, keys: Iterable[str], queue: Mapping[str, str] | None = None, patience: float = LOST_AFTER_SECONDS
 ) -> Standing:
     """Return how the shards `keys` of the stage `folder` stand.
 
@@ -69,27 +64,25 @@ def standing(
         folder: the folder of the stage.
         keys: the keys of the shards.
         queue: the state of each job in SLURM's queue by its id; None if it is not known.
-        patience: seconds of silence after which a worker of whom nothing else tells is dead.
+        patience: seconds without a new record after which a worker is taken for dead, if nothing else can tell.
     """
     leases = Leases(folder, make=False)
-    holders, losses = leases.holders(), leases.losses()  # before it is asked who is there and what is done
-    there = living(folder, queue, patience)
-    names = set(os.listdir(folder)) if folder.is_dir() else set()
+    holders, losses = leases.holders(), leases.losses()  # read before the living workers and the completions
+    alive = living(folder, queue, patience)
+    done, failed = ({path.stem for path in place.glob("*.json")} for place in (folder, folder / "failed"))
 
     def state(key: str) -> str:
-        if error_path(folder, key).name in names:
-            return "failed"
-        if completion_path(folder, key).name in names:
-            return "done"
+        if key in failed or key in done:
+            return "failed" if key in failed else "done"
         if key in holders:
-            return "running" if holders[key] in there else "lost"
+            return "running" if holders[key] in alive else "lost"
         return "lost" if key in losses else "pending"
 
-    return Standing({key: state(key) for key in keys}, sum(map(len, losses.values())), there)
+    return Standing({key: state(key) for key in keys}, sum(map(len, losses.values())), alive)
 
 
 def watched(folder: Path, keys: Sequence[str], queue: Mapping[str, str] | None = None) -> Standing:
-    """Return how the shards stand, after watching for some seconds whether workers on other hosts still write."""
+    """Return how the shards stand, after waiting some seconds for new records of workers on other hosts."""
     now, deadline = standing(folder, keys, queue), time.monotonic() + 2.4 * BEAT_SECONDS
     first = {name: record.seen for name, record in now.workers.items() if record.may_be_silent(queue)}
     while now.open and any(name in now.workers and now.workers[name].seen == seen for name, seen in first.items()):
@@ -126,8 +119,8 @@ def submitted(folder: Path) -> set[str]:
     return {path.name.partition("_")[0] for path in folder.glob("jobs/*_submission.sh")}
 
 
-def stages(run_dir: Path) -> dict[str, list[str]]:
-    """Return the keys of the shards of each stage (folder of `run_dir/shards`) by its name.
+def stages(run_dir: Path) -> dict[Path, list[str]]:
+    """Return the keys of the shards of each stage by its folder, `run_dir/shards/STAGE`.
 
     Raises:
         LaunchError: the file that lists the shards of a stage is damaged; it is named.
@@ -136,7 +129,7 @@ def stages(run_dir: Path) -> dict[str, list[str]]:
         manifests = sorted(run_dir.glob(f"shards/*/{_MANIFEST}"))
     except OSError as error:  # a name that is too long
         raise LaunchError(f"DIR = {run_dir}: expected a run directory ({str(error.strerror).lower()})") from None
-    return {manifest.parent.name: _keys(manifest) for manifest in manifests}
+    return {manifest.parent: _keys(manifest) for manifest in manifests}
 
 
 def _keys(manifest: Path) -> list[str]:

@@ -14,14 +14,14 @@ from launchers.status import Standing, is_cancelled, standing
 from launchers.worker_record import WorkerRecord, living, workers_of
 
 _BARREN_ROUNDS = 2
-"""So many times in a row may all workers end without settling anything."""
+"""The number of times in a row that all workers may end without any shard being done or having failed."""
 
 _MOST_ENDS = 3
-"""So many workers or logs are named where there is no better choice."""
+"""The number of last workers, or of last logs, that a message names."""
 
 
 class NoWorkersError(RuntimeError):
-    """All workers ended, and ended again, without settling a shard; `ends` has a line for each of them."""
+    """No worker stays alive long enough to settle a shard; `ends` has a line on how each of them ended."""
 
     def __init__(self, ends: list[str]) -> None:
         self.ends = ends
@@ -35,7 +35,7 @@ def supervise(keys: Sequence[str], folder: Path, workers: Workers, watch: Watch,
         keys: the keys of the shards.
         folder: the folder of the stage.
         workers: how to start workers.
-        watch: the display of the progress.
+        watch: the progress display.
         wait: false: return as soon as workers are started.
 
     Returns:
@@ -44,11 +44,11 @@ def supervise(keys: Sequence[str], folder: Path, workers: Workers, watch: Watch,
     Raises:
         NoWorkersError: no worker stays alive.
         KeyboardInterrupt: the work was cancelled.
-        CommandEnd: what starting workers raises while none is there.
+        CommandEnd: what starting workers raises while none is alive.
     """
     leases, rounds, departures, owed, losses = Leases(folder), _Rounds(folder), _Departures(folder), None, 0
     while True:
-        held = leases.holders()  # before it is asked who is there
+        held = leases.holders()  # read before the living workers
         queue = workers.queue()
         leases.free(held, living(folder, queue))
         now = standing(folder, keys, queue)
@@ -65,9 +65,9 @@ def supervise(keys: Sequence[str], folder: Path, workers: Workers, watch: Watch,
             free = now.unleased  # the others have a living worker, wherever it was started
             if not present and min(wanted, free):
                 rounds.begin(now)
-            if owed is None or not present:  # whoever is not there
+            if owed is None or not present:  # all that are missing
                 owed = max(0, min(wanted - present, free))
-            else:  # one for each that was lost, once its place is free: it may be in the queue for a while yet
+            else:  # one for each lost shard, once the job of its worker has left the queue
                 owed += now.losses - losses
             losses = now.losses
             if (number := _addable(owed, present, wanted, workers.capacity)) > 0:
@@ -80,14 +80,14 @@ def supervise(keys: Sequence[str], folder: Path, workers: Workers, watch: Watch,
 def _addable(owed: int, present: int, wanted: int, capacity: int) -> int:
     """Return how many of the `owed` workers may be started now.
 
-    Workers that are started together keep to the `capacity` by themselves, however many they are. Whoever is
-    started beside others does not know of them: those that wait count as if they worked.
+    Workers that are started together, as one job array, keep to the `capacity` by themselves. Those that are started
+    beside others do not: then pending workers count against it too.
     """
     return min(owed, (min(wanted, capacity) if present else wanted) - present)
 
 
 def _start(workers: Workers, number: int, present: int, watch: Watch) -> int:
-    """Start `number` workers beside the `present` ones, which go on if that is refused. Returns: `number`."""
+    """Start `number` workers; a refusal is an error only if none are `present`. Returns: `number`."""
     try:
         workers.start(number)
     except (LaunchError, SlurmError) as error:
@@ -98,7 +98,7 @@ def _start(workers: Workers, number: int, present: int, watch: Watch) -> int:
 
 
 class _Rounds:
-    """Rounds of workers: one begins when nobody is left, and the one before must have changed something."""
+    """Counts rounds of workers: a new one begins when none is alive, and must not repeat the one before."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._earlier = folder, set(workers_of(folder))
@@ -106,7 +106,7 @@ class _Rounds:
         self._barren = 0
 
     def begin(self, now: Standing) -> None:
-        """Begin another round. Raises `NoWorkersError` if it would be as the last one."""
+        """Begin another round. Raises `NoWorkersError` if the last ones settled no shard."""
         state = (now.open, now.losses)
         self._barren = self._barren + 1 if state == self._last else 0
         ended = [record for name, record in workers_of(self._folder).items() if name not in self._earlier]
@@ -118,25 +118,25 @@ class _Rounds:
 
 
 class _Departures:
-    """Workers that are gone before the work is done; each is reported once its job will clearly not come back.
+    """Reports workers that died before the work was done, each once, when its job will not be queued again.
 
-    One may come and go between two looks at the queue: every record counts that was not there at the beginning.
+    A worker may begin and end between two looks: every record counts that did not exist at the beginning.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._settled = folder, set(workers_of(folder))
 
     def seen(self, now: Standing, queue: Mapping[str, str]) -> Iterator[str]:
-        """Yield a line on each worker that was there and is not; nothing on one that ended as it should."""
-        self._settled -= set(now.workers)  # of an earlier launch, and still there
+        """Yield a line on each worker that has died since the last look; none on a worker that ended as it should."""
+        self._settled -= set(now.workers)  # of an earlier launch, and still alive
         records = workers_of(self._folder)
         last = {record.job: name for name, record in records.items()}
         for name in sorted(set(records) - set(now.workers) - self._settled):
             record = records[name]
-            if record.job in queue:  # it may be queued again
+            if record.job in queue:  # its job may be queued again
                 continue
             self._settled.add(name)
-            if record.job and last[record.job] != name:  # it was
+            if record.job and last[record.job] != name:  # its job was queued again
                 continue
             if record.state != "ended":
                 yield f"worker {record.ending}; it is replaced if it had a shard"
@@ -151,7 +151,7 @@ def last_ends(folder: Path) -> list[str]:
 
 
 def _ends(folder: Path, workers: Sequence[WorkerRecord]) -> list[str]:
-    """Return a line for each of `workers` on how it ended; where none had begun, what their logs end with."""
+    """Return a line on how each of `workers` ended; if none had begun, the last line of the latest logs."""
     if workers:
         return [record.ending for record in workers]
     logs = sorted(folder.glob("jobs/*_log.out"), key=lambda path: path.stat().st_mtime)[-_MOST_ENDS:]
@@ -159,7 +159,7 @@ def _ends(folder: Path, workers: Sequence[WorkerRecord]) -> list[str]:
 
 
 def _last_words(log: Path) -> str:
-    """Return the last line of a log; where only srun spoke, its first error, for later ones say only that it ended."""
+    """Return the last line of a log; if all are srun's, its first error, which names the cause."""
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     own = [line for line in lines if not line.startswith("srun: ")]
     errors = [line for line in lines if line.startswith(("srun: error: ", "srun: fatal: "))]

@@ -31,17 +31,15 @@ def write_sweep_table(directory: Path, headline: Headline) -> None:
     sweep.parquet all of them. Of two commands with the same job the later one's row counts.
     """
     stored = [content for path in directory.glob(".sweep/*/rows.json") if (content := _read_rows(path))]
-    rows: dict[str, Any] = {}
-    for content in sorted(stored, key=lambda content: content["begun"]):
-        for entry in content["rows"]:
-            rows[entry["row"]["run_dir"]] = entry
+    stored.sort(key=lambda content: content["begun"])
+    rows = {entry["row"]["run_dir"]: entry for content in stored for entry in content["rows"]}
     write_table(_table([{**entry["row"], **entry["metrics"]} for entry in rows.values()]), directory / "sweep.parquet")
     few = _table([{**e["row"], **(headline(e["metrics"]) if e["metrics"] else {})} for e in rows.values()])
     write_atomic(directory / "sweep.csv", few.to_csv(index=False, lineterminator="\n").encode())
 
 
 def store_rows(folder: Path, rows: Sequence[Row]) -> None:
-    """Store what became of the jobs of one command in its `folder`, with the time at which it was first stored."""
+    """Store the outcomes of the jobs of one command in its `folder`, with the time of the first such call."""
     path = folder / "rows.json"
     begun = (_read_rows(path) or {"begun": time.time()})["begun"]
     write_atomic(path, json.dumps({"begun": begun, "rows": rows}).encode())
@@ -63,7 +61,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def _column(values: Sequence[Any]) -> pd.Series:
-    """Return numbers as numbers if all are, else everything as text: a column of a file has one type."""
+    """Return the values as numbers if all are numbers, else as text: a column of a file has one type."""
     kinds = {type(value) for value in values if value is not None}
     if kinds == {bool}:
         return pd.Series(values, dtype="boolean")

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from launchers.leases import MOST_LOST, Leases
+from launchers.leases import MAX_LOSSES, Leases
 from launchers.worker import Work
 from launchers.worker_record import Presence, WorkerRecord
 
@@ -24,10 +24,10 @@ _POLL_SECONDS = 0.5
 
 @contextmanager
 def time_limit(work: Work, me: Presence) -> Iterator[None]:
-    """Kill this process if, inside, a shard of `work` is in the making for longer than `work.shard_timeout`.
+    """Kill this process if, inside, it works on one shard for longer than `work.shard_timeout`.
 
-    Loading what the worker needs has the same limit for itself. The shard is free again, or has failed if it was tried
-    often enough.
+    Loading what the worker needs has the same limit. The shard is then free again, or has failed if it was tried often
+    enough.
     """
     if work.shard_timeout is None:
         yield
@@ -61,14 +61,14 @@ def watch(path: Path, limit: float, max_retries: int, worker: int) -> None:
 
 
 def _end(path: Path, record: WorkerRecord, worker: int, minutes: float, max_retries: int) -> None:
-    """Kill the `worker`, after recording what becomes of its shard: SLURM kills this process with it."""
+    """Record what becomes of the shard, then kill the `worker`: SLURM kills this process together with it."""
     key, leases = str(record.shard), Leases(path.parents[1])
     reason = f"TimeoutError: not done after {minutes:g} minutes (launcher.shard_timeout)"
-    os.kill(worker, signal.SIGSTOP)  # so that it completes nothing any more
+    os.kill(worker, signal.SIGSTOP)  # so that it cannot complete the shard meanwhile
     try:
         if not leases.is_settled(key):
             record.model_copy(update={"state": "ended", "error": reason}).write(path)
-            leases.lose(key, record.name, reason, most=min(max_retries + 1, MOST_LOST))
+            leases.lose(key, record.name, reason, most=min(max_retries + 1, MAX_LOSSES))
             print(f"killed: shard {key}: {reason}", file=sys.stderr, flush=True)
     finally:
         os.kill(worker, signal.SIGKILL)
@@ -77,7 +77,7 @@ def _end(path: Path, record: WorkerRecord, worker: int, minutes: float, max_retr
 def main() -> None:
     """Watch a worker, as `time_limit` starts it."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)  # they are meant for the worker, whose end is its own
+        signal.signal(number, signal.SIG_IGN)  # they are meant for the worker, and this process ends with it
     path, limit, max_retries, worker = sys.argv[1:]
     watch(Path(path), float(limit), int(max_retries), int(worker))
 

@@ -1,35 +1,38 @@
-"""The loop of a worker, wherever it runs: load once, process shards while there are any, record how each ended."""
+"""The loop of a worker, wherever it runs: load once, make shards while there are any, record how each ended."""
 
 from __future__ import annotations
 
 import errno
 import faulthandler
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from launchers.failures import write_failure
 from launchers.leases import Leases
-from launchers.shards import Shard, completion_of
+from launchers.shards import Failure, Shard, completion_of
 from launchers.worker_record import Presence
 
 Worker = Callable[[Shard], None]
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Errors that every other shard would meet too."""
+"""Errors that every other shard would raise too."""
 
 
 class StoppedError(BaseException):
-    """This worker must end now; the shard in the making is free again."""
+    """This worker must end now, and give its shard back."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What the workers of a stage share: `make_worker()` loads what they need, its result makes one shard a call.
+    """What the workers of a stage share.
 
-    `shard_timeout` is in minutes, None for no limit.
+    Args:
+        make_worker: loads what a worker needs; returns the function that makes one shard a call.
+        shards: the pieces of work.
+        folder: the folder of the stage.
+        max_retries: how often a failed shard is tried again on the spot.
+        shard_timeout: minutes for a shard; None for no limit.
     """
 
     make_worker: Callable[[], Worker]
@@ -43,21 +46,21 @@ def take_shards(
     work: Work,
     me: Presence,
     *,
-    most: int | None = None,
-    enough: Callable[[], bool] = lambda: False,
+    max_shards: int | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
     report: Callable[[Shard, bool], None] = lambda shard, done: None,
 ) -> int:
-    """Process shards of `work` that no other worker holds until none remain, `most` are made or `enough()`.
+    """Process shards of `work` that no other worker holds until none remain, `max_shards` are made or `should_stop()`.
 
-    The worker function is made once there is a shard for it. It records itself that a shard is done; here it is
-    recorded that one failed, with its traceback.
+    The worker function is made when the first shard is leased. It writes the completion record of a shard itself; this
+    function writes the record of a failure.
 
     Args:
         work: what to do.
         me: the record of this process.
-        most: how many shards to process at most; None for all.
-        enough: is asked before each shard whether to stop.
-        report: is told of each shard that ended, and whether it is done.
+        max_shards: the number of shards to process at most; None for all.
+        should_stop: tells, before each shard, whether to stop.
+        report: is called with each shard that ended, and whether it is done.
 
     Returns:
         The number of failed shards.
@@ -67,7 +70,7 @@ def take_shards(
         OSError: there is no room on the disk.
     """
     leases, make, failed = Leases(work.folder), None, 0
-    for made, shard in enumerate(_leased(work, leases, me, enough), start=1):
+    for made, shard in enumerate(_leased(work, leases, me, should_stop), start=1):
         try:
             _begin(shard, work, me)
             if make is None:
@@ -82,18 +85,18 @@ def take_shards(
         failed += not done
         me.count(shard.size if done else 0, done)
         report(shard, done)
-        if made == most:
+        if made == max_shards:
             break
     return failed
 
 
-def _leased(work: Work, leases: Leases, me: Presence, enough: Callable[[], bool]) -> Iterator[Shard]:
-    """Yield shards as they are leased; at the end once more those that were given back or whose worker died."""
+def _leased(work: Work, leases: Leases, me: Presence, should_stop: Callable[[], bool]) -> Iterator[Shard]:
+    """Yield shards as they are leased, until a pass over all of them finds none that is free."""
     found = True
     while found:
         found = False
         for shard in work.shards:
-            if enough():
+            if should_stop():
                 return
             if leases.take(shard.key, me.name):
                 found = True
@@ -102,30 +105,23 @@ def _leased(work: Work, leases: Leases, me: Presence, enough: Callable[[], bool]
 
 
 def _begin(shard: Shard, work: Work, me: Presence) -> None:
-    """Start the time of `shard`; if its limit is reached, the log shows where the time was spent."""
+    """Start the clock of `shard`; when its time limit is reached, the worker's stack is written to its log."""
     me.begin(shard.key)
     if work.shard_timeout is not None:
         faulthandler.dump_traceback_later(60 * work.shard_timeout)
 
 
 def _try(make: Worker, shard: Shard, work: Work, me: Presence) -> bool:
-    """Make `shard`, again if it fails and may be tried again. Returns: whether it was made."""
-    attempts = work.max_retries + 1
-    for _ in range(attempts):
+    """Make `shard`, and again while it fails and may be tried again. Returns: whether it was made."""
+    for attempt in range(1, work.max_retries + 2):
         try:
             make(shard)
             if completion_of(work.folder, shard.key) is None:
-                raise RuntimeError("the worker function left no mark that the shard is done")
+                raise RuntimeError("the worker function left no completion record of the shard")
             return True
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 raise
-            failure, text = error, traceback.format_exc()
-    tried = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-    write_failure(work.folder, shard.key, reason(failure), f"worker {me.name}, after {tried}", me.log, text)
+            failure = Failure.of(error, key=shard.key, workers=[me.name], attempts=attempt, log=me.log)
+    failure.write(work.folder)
     return False
-
-
-def reason(error: BaseException) -> str:
-    """Describe the error in one line."""
-    return f"{type(error).__name__}: {error}".strip().splitlines()[0]

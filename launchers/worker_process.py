@@ -1,4 +1,8 @@
-"""The process of a worker that submitit starts: pinned to its place, told when its time is over, queued again."""
+"""The process of a worker that submitit starts: pinned to its GPU and CPUs, and queued again when its time is over.
+
+submitit's own `Checkpointable` is not used: its handler ends the process as soon as the signal comes, so the shard in
+the making would be lost; it gives up after three time limits, and at once if SLURM's controller does not answer.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +22,15 @@ import submitit
 from generative_auctions.files import write_atomic
 from launchers.devices import Slot
 from launchers.errors import LaunchError, SlurmError
+from launchers.shards import Failure
 from launchers.squeue import preempted, requeue
 from launchers.status import is_cancelled
 from launchers.time_limit import time_limit
-from launchers.worker import StoppedError, Work, reason, take_shards
+from launchers.worker import StoppedError, Work, take_shards
 from launchers.worker_record import Presence, local_name
 
-_OF_THE_NOTICE = 0.75
-"""The part of the notice before a time limit in which the shard in the making may still be finished."""
+_SHARE_OF_NOTICE = 0.75
+"""The share of the notice before a time limit in which the shard in the making may still be finished."""
 
 _TIME_IS_SHORT = signal.Signals[f"SIG{submitit.JobEnvironment.USR_SIG}"]
 """The signal by which submitit says that the time limit is near."""
@@ -35,11 +40,11 @@ _TOO_SHORT = "its time was over before it had made one shard (launcher.time, lau
 
 @dataclass(frozen=True)
 class StoredWork:
-    """A work file: what can be checked before the rest is unpickled, which makes code run."""
+    """A work file: `work` is a pickle, which is code; the other fields can be checked before it is loaded."""
 
     folder: Path
     directory: Path
-    """The launching process's own, from which paths of the work may start."""
+    """The working directory of the launching process, to which paths in the work may be relative."""
     python: str
     work: bytes
 
@@ -67,54 +72,64 @@ def read_work(path: Path) -> StoredWork:
 class WorkerProcess:
     """The function that submitit calls in a new process, which ends with status 1 if one of its shards failed.
 
-    `notice` is how many seconds before its time limit the process is told, by submitit's signal.
+    Args:
+        work_file: what to do.
+        directory: the working directory.
+        slot: the GPU and the CPUs to use; None to use what the process was given.
+        max_shards: the number of shards to process at most; None for all.
+        notice: seconds before its time limit at which submitit's signal comes.
     """
 
     work_file: Path
     directory: Path
     slot: Slot | None = None
-    most: int | None = None
+    max_shards: int | None = None
     notice: float = 0.0
 
     def __call__(self) -> None:
-        """Take shards until none is left; end early when told to, and be queued again if time alone was short."""
+        """Take shards until none is left; queue this job again if it ended early for its time limit or a preemption."""
         os.chdir(self.directory)
         if self.slot and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, self.slot.cpus)
         job = submitit.JobEnvironment()
-        bell = Bell(self.notice)
-        with _presence(self.work_file.parents[1], job, self.slot) as me, bell:
-            failed = take_until_told(self.work_file, me, bell, self.most)
+        signals = EndSignals(self.notice)
+        with _presence(self.work_file.parents[1], job, self.slot) as me, signals:
+            failed = take_until_told(self.work_file, me, signals, self.max_shards)
         try:
-            is_slurm = job.cluster == "slurm"
-            if (bell.rung and me.ended) or ((bell.rung or bell.stopped) and is_slurm and preempted(job.job_id)):
+            is_slurm, early = job.cluster == "slurm", signals.time_is_short or signals.stopped
+            if (signals.time_is_short and me.ended) or (early and is_slurm and preempted(job.job_id)):
                 if is_slurm:
                     requeue(job.job_id)
-            elif bell.rung:  # as it would be the next time
+            elif signals.time_is_short:  # it would end the same way the next time
                 _fail(me, _TOO_SHORT)
         except (LaunchError, SlurmError) as error:  # in a container, say, that has no scontrol
-            why = "its time was over" if bell.rung else "was stopped by a signal"
+            why = "its time was over" if signals.time_is_short else "was stopped by a signal"
             _fail(me, f"{why}, and it could not be queued again: {error}")
-        if failed or bell.stopped:
+        if failed or signals.stopped:
             raise SystemExit(1)
 
 
-def take_until_told(work_file: Path, me: Presence, bell: Bell, most: int | None = None) -> int:
-    """Take shards of the work file until none is left, `most` are made, the bell has rung or the work was cancelled.
+def take_until_told(work_file: Path, me: Presence, signals: EndSignals, max_shards: int | None = None) -> int:
+    """Take shards of the work file until none is left, `max_shards` are made, or it is time to end.
+
+    It is time to end when the time limit is near, when a signal says so and when the work was cancelled.
 
     Returns:
-        How many shards failed.
+        The number of failed shards.
     """
-    folder = work_file.parents[1]
+
+    def should_stop() -> bool:
+        return signals.time_is_short or is_cancelled(work_file.parents[1])
+
     try:
         work: Work = pickle.loads(read_work(work_file).work)
         with time_limit(work, me):
-            return take_shards(work, me, most=most, enough=lambda: bell.rung or is_cancelled(folder))
+            return take_shards(work, me, max_shards=max_shards, should_stop=should_stop)
     except StoppedError:
-        me.update(stopped=not bell.rung)
+        me.update(stopped=not signals.time_is_short)
         return 0
     except (Exception, SystemExit) as error:
-        me.update(error=reason(error))
+        me.update(error=Failure.of(error, key="").reason)
         raise
 
 
@@ -125,11 +140,11 @@ def _fail(me: Presence, why: str) -> NoReturn:
     raise SystemExit(1)
 
 
-class Bell:
-    """Handles the signals: SIGTERM and SIGINT end the work now, submitit's says that the time limit is near."""
+class EndSignals:
+    """Handles signals: SIGTERM and SIGINT end the work at once, submitit's says that the time limit is near."""
 
     def __init__(self, notice: float) -> None:
-        self.rung = self.stopped = False
+        self.time_is_short = self.stopped = False
         self._notice = notice
 
     def __enter__(self) -> None:
@@ -142,16 +157,16 @@ class Bell:
     def __exit__(self, *_: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number in (signal.SIGTERM, signal.SIGINT, _TIME_IS_SHORT):
-            signal.signal(number, signal.SIG_IGN)  # this process is about to end, and has said so
+            signal.signal(number, signal.SIG_IGN)  # this process is about to end, its record says so
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
-        self.rung = True
-        signal.setitimer(signal.ITIMER_REAL, max(1.0, _OF_THE_NOTICE * self._notice))
+        self.time_is_short = True
+        signal.setitimer(signal.ITIMER_REAL, max(1.0, _SHARE_OF_NOTICE * self._notice))
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.stopped = number != signal.SIGALRM
         for other in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
-            signal.signal(other, signal.SIG_IGN)  # once is enough: what follows is cleaning up
+            signal.signal(other, signal.SIG_IGN)  # a second signal must not interrupt the cleaning up
         raise StoppedError
 
 

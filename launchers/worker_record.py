@@ -20,30 +20,31 @@ from generative_auctions.provenance import worker_provenance
 
 BEAT_SECONDS = 5.0
 LOST_AFTER_SECONDS = 120.0
-"""A worker on another host, unknown to SLURM, that has not written for so long while this process watched is dead."""
+"""Seconds without a new record after which a worker is taken for dead, where neither its host nor SLURM can tell."""
 
 
 class WorkerRecord(BaseModel):
     """One worker, as the file `workers/NAME.json` of its stage describes it.
 
-    `started`, `working_since` and `seen` are times of day, for people; `since` (of the shard) and `clock` (of the
-    record) are read from the clock of the worker's host that nobody sets.
+    A new record describes the process `pid` of this host, which has done nothing yet. `started`, `working_since` and
+    `seen` are times of day, for people. `since` (when the shard began) and `clock` (when the record was written) are
+    readings of the monotonic clock of the worker's host.
     """
 
     model_config = ConfigDict(strict=True, frozen=True)
 
     name: str
-    state: str
-    shard: str | None
-    done: int
-    failed: int
-    units: int
-    started: float
-    since: float
-    host: str
     pid: int
-    pid_started: int | None
-    kernel: str | None
+    pid_started: int | None = Field(default_factory=lambda facts: _started(facts["pid"]))
+    host: str = Field(default_factory=socket.gethostname)
+    kernel: str | None = Field(default_factory=lambda: _kernel())
+    state: str = "starting"
+    shard: str | None = None
+    done: int = 0
+    failed: int = 0
+    units: int = 0
+    started: float = Field(default_factory=time.time)
+    since: float = Field(default_factory=time.monotonic)
     log: str | None = None
     job: str | None = None
     slot: int | None = None
@@ -52,19 +53,10 @@ class WorkerRecord(BaseModel):
     working_since: float | None = None
     error: str | None = None
     stopped: bool = False
-    seen: float
-    clock: float
+    seen: float = Field(default_factory=time.time)
+    clock: float = Field(default_factory=time.monotonic)
     silent: float = Field(default=0.0, exclude=True)
     """Seconds since this process first read the record as it stands."""
-
-    @classmethod
-    def new(cls, name: str, pid: int, **facts: Any) -> WorkerRecord:
-        """Describe a worker that has done nothing yet, by the process `pid` of this host."""
-        process = {"host": socket.gethostname(), "pid": pid, "pid_started": _started(pid), "kernel": _kernel()}
-        counts = {"done": 0, "failed": 0, "units": 0}
-        now, clock = time.time(), time.monotonic()
-        times = {"started": now, "since": clock, "seen": now, "clock": clock}
-        return cls(**{"name": name, "state": "starting", "shard": None, **counts, **times, **process, **facts})
 
     @classmethod
     def read(cls, path: Path) -> WorkerRecord | None:
@@ -77,19 +69,20 @@ class WorkerRecord(BaseModel):
 
     def write(self, path: Path) -> None:
         """Write the record to `path`, as seen at this moment."""
-        moment = {"seen": time.time(), "clock": time.monotonic()}
-        write_atomic(path, json.dumps({**self.model_dump(exclude_unset=True), **moment}).encode())
+        now = self.model_copy(update={"seen": time.time(), "clock": time.monotonic()})
+        write_atomic(path, json.dumps(now.model_dump()).encode())
 
     @property
     def is_here(self) -> bool:
-        """Whether the worker is, or was, a process among those that this one sees."""
+        """Whether the worker ran on this host, under this kernel and in this process namespace."""
         return self.kernel is not None and self.kernel == _kernel() and self.host == socket.gethostname()
 
-    def is_gone(self, jobs: Mapping[str, str] | None = None, patience: float = LOST_AFTER_SECONDS) -> bool:
+    def is_dead(self, jobs: Mapping[str, str] | None = None, patience: float = LOST_AFTER_SECONDS) -> bool:
         """Tell whether the worker will never write again.
 
-        Asked in turn: itself; the kernel, on its own host; SLURM's queue `jobs` (state by job id, None if it is not
-        known); its silence, if that is longer than `patience` seconds. The clock of its host is not asked.
+        The first of these that can tell decides: its record; the kernel, if this is its host; SLURM's queue `jobs`
+        (state by job id, None if it is not known); no new record for `patience` seconds. Clocks of other hosts are not
+        compared with this one's.
         """
         if self.state == "ended":
             return True
@@ -104,22 +97,22 @@ class WorkerRecord(BaseModel):
         return not self.is_here and not (self.job and jobs is not None)
 
     def seconds_on_shard(self) -> float:
-        """Return how long the worker's shard is in the making; without one, how long ago the last one ended.
+        """Return the seconds since the worker began its shard or, between two shards, since the last one ended.
 
-        Only times of one clock are compared: that of the worker's host.
+        Both times are readings of one clock, that of the worker's host.
         """
         return (time.monotonic() if self.is_here else self.clock + self.silent) - self.since
 
     @property
     def rate(self) -> float:
-        """Units a second of the worker, since it had loaded."""
+        """Units per second, since the worker had loaded."""
         seconds = 0.0 if self.working_since is None else self.seen - self.working_since
         return self.units / seconds if seconds > 0 else 0.0
 
     @property
     def ending(self) -> str:
         """How the worker ended, with its name and its log: `node-12: was stopped by a signal (node.log)`."""
-        how = "ended" if self.state == "ended" else "ended without a word"
+        how = "ended" if self.state == "ended" else "was killed, or its host failed"
         if self.stopped:
             how = "was stopped by a signal, as scancel sends it"
         return f"{self.name}: {self.error or how} ({self.log or self.host})"
@@ -134,9 +127,8 @@ class Presence:
     """Keeps the record of this process as a worker: ``with Presence(folder, "host-12") as me: me.update(slot=3)``."""
 
     def __init__(self, folder: Path, name: str, log: Path | None = None, **facts: Any) -> None:
-        self.name, self.log = name, log
-        self.path = _path(folder, name)
-        self._record = WorkerRecord.new(name, os.getpid(), log=log and str(log), **facts)
+        self.name, self.log, self.path = name, str(log) if log else None, _path(folder, name)
+        self._record = WorkerRecord(name=name, pid=os.getpid(), log=self.log, **facts)
         self._ended, self._lock = threading.Event(), threading.Lock()
 
     def __enter__(self) -> Presence:
@@ -146,15 +138,15 @@ class Presence:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        with suppress(OSError):  # of a full disk the error says more
+        with suppress(OSError):  # if the disk is full, the error of the work says more
             self.update(state="ended", written=True)
 
     def begin(self, key: str | None) -> None:
-        """Say which shard is in the making from now on; None for none."""
+        """Record that the worker begins the shard `key`, or none."""
         self.update(shard=key, since=time.monotonic(), written=key is not None)
 
     def update(self, written: bool = False, **facts: Any) -> None:
-        """Change the record; it is `written` at once or with the next beat."""
+        """Change the record. It is written at once if `written`, else with the next beat."""
         self._record = self._record.model_copy(update=facts)
         if written:
             self._write()
@@ -181,22 +173,22 @@ class Presence:
 
 
 def announce(folder: Path, name: str, pid: int, **facts: Any) -> None:
-    """Say that a worker `name` will be there, by the process `pid` that starts it: its own record takes this place."""
-    WorkerRecord.new(name, pid, **facts).write(_path(folder, name))
+    """Write a record for the worker `name` that the process `pid` is about to become; the worker overwrites it."""
+    WorkerRecord(name=name, pid=pid, **facts).write(_path(folder, name))
 
 
 def local_name(process: int | str) -> str:
-    """Name the worker that is, or is under, the `process` of that number on this host."""
+    """Return the name of the worker that runs as, or below, the process of that number on this host."""
     return f"{socket.gethostname().partition('.')[0]}-{process}"
 
 
 def own_name() -> str:
-    """Name this process as a worker as no other is named, in another container on this host neither."""
+    """Return a name for this process as a worker that is unique, also among the containers of this host."""
     return f"{local_name(os.getpid())}-{secrets.token_hex(3)}"
 
 
 _LAST: dict[Path, tuple[WorkerRecord, float]] = {}
-"""The last whole record that this process read at each path, and when it was new, by this process's own clock."""
+"""The last undamaged record that this process read at each path, and when it first read it (`time.monotonic`)."""
 
 
 def workers_of(folder: Path) -> dict[str, WorkerRecord]:
@@ -215,14 +207,14 @@ def workers_of(folder: Path) -> dict[str, WorkerRecord]:
 def living(
     folder: Path, jobs: Mapping[str, str] | None = None, patience: float = LOST_AFTER_SECONDS
 ) -> dict[str, WorkerRecord]:
-    """Return the records of the workers of `folder` that are alive; of a job that was queued again, the last one's.
+    """Return the records of the living workers of `folder`; of a job that was queued again only the latest.
 
     Args:
         folder: the folder of the stage.
         jobs: the state of each job in SLURM's queue by its id; None if it is not known.
-        patience: seconds of silence after which a worker of whom nothing else tells is dead.
+        patience: seconds without a new record after which a worker is taken for dead, if nothing else can tell.
     """
-    present = {name: record for name, record in workers_of(folder).items() if not record.is_gone(jobs, patience)}
+    present = {name: record for name, record in workers_of(folder).items() if not record.is_dead(jobs, patience)}
     latest = {record.job: name for name, record in present.items() if record.job}
     return {name: record for name, record in present.items() if latest.get(record.job or "", name) == name}
 
@@ -232,7 +224,7 @@ def _path(folder: Path, name: str) -> Path:
 
 
 def _kernel() -> str | None:
-    """Tell two sets of process numbers apart, by the boot and the namespace; None where there is no /proc."""
+    """Identify the boot and the process namespace, within which process numbers are unique; None without /proc."""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"

@@ -142,7 +142,7 @@ def check(arguments: list[str]) -> int:
     from omegaconf import OmegaConf
 
     from diffusion_auction.config import read_config
-    from generative_auctions.command_line import CONF
+    from generative_auctions.config_tree import CONF
     from generative_auctions.errors import RequestError
 
     folders = [arguments[place + 1] for place, word in enumerate(arguments) if word == "--config-dir"]

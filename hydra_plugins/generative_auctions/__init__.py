@@ -1,1 +1,1 @@
-"""What Hydra finds of this project by itself: `hydra_plugins` is its namespace package, without an `__init__.py`."""
+"""The plugins of this project, which Hydra finds in its namespace package `hydra_plugins`."""

@@ -1,4 +1,4 @@
-"""The launcher of Hydra's multirun: its jobs are work like any other, handed out by `launchers`.
+"""The launcher of Hydra's multirun: it runs jobs as shards, through `launchers`.
 
 Hydra imports this module at every start, so it imports little itself.
 """
@@ -26,7 +26,7 @@ class JobsLauncher(Launcher):
 
         options = launcher_options(self._options)
         self._sweep = Sweep(task_function.application, config, hydra_context, options)  # type: ignore[attr-defined]
-        task_function.sweep = self._sweep  # type: ignore[attr-defined]
+        task_function.report = self._sweep.report  # type: ignore[attr-defined]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run one job for each of `job_overrides`.

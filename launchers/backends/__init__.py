@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
-from launchers.backends.workers import Workers
-from launchers.config import ExternalConfig, LocalConfig, SlurmConfig
-from launchers.worker import Work
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
-__all__ = ["Workers", "workers_for"]
+from launchers.worker_record import WorkerRecord
 
 
-def workers_for(launcher: LocalConfig | SlurmConfig | ExternalConfig, work: Work) -> Workers:
-    """Store `work` for workers, and return those of `launcher`. Raises `LaunchError` if there can be none here."""
-    from launchers.worker_process import write_work  # submitit, only where workers are started
+class Workers(ABC):
+    """The workers of one stage: how many there may be, and how to start and stop them.
 
-    work_file = write_work(work)
-    if isinstance(launcher, ExternalConfig):
-        from launchers.backends.external import ExternalWorkers
+    The defaults suit workers that are in no queue and end by themselves.
+    """
 
-        return ExternalWorkers(work_file)
-    if isinstance(launcher, LocalConfig):
-        from launchers.backends.local import LocalWorkers
+    poll_seconds: float = 1.0
+    """Seconds between two looks at the work."""
 
-        return LocalWorkers(work_file, launcher)
-    from launchers.backends.slurm import SlurmWorkers
+    capacity: int = 0
+    """How many workers may work at once."""
 
-    return SlurmWorkers(work_file, launcher)
+    def wanted(self, shards: int) -> int:
+        """Return how many workers `shards` shards need."""
+        return min(shards, self.capacity)
+
+    def queue(self) -> Mapping[str, str] | None:
+        """Return the state of each queued job by its id; None if that cannot be known at this moment."""
+        return {}
+
+    def note(self, queue: Mapping[str, str] | None) -> str:
+        """Describe the queue for the progress display; empty if there is nothing to say."""
+        return ""
+
+    @abstractmethod
+    def present(self, alive: Mapping[str, WorkerRecord], queue: Mapping[str, str]) -> int:
+        """Return how many workers are alive or queued; `alive` has the records of those that have begun."""
+
+    def start(self, number: int) -> None:  # noqa: B027 -- some are started by others
+        """Start `number` more workers."""
+
+    def dismiss(self) -> None:  # noqa: B027 -- most end by themselves
+        """Release the workers once there is no more work: those still queued need not come."""
+
+    @abstractmethod
+    def stop(self) -> str:
+        """Stop the workers after Ctrl-C. Returns: a message for the user."""

@@ -1,4 +1,4 @@
-"""Workers that somebody else starts: by hand, or under a scheduler that is not known here."""
+"""Workers that somebody else starts: by hand, or under a scheduler other than SLURM."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from launchers.backends.workers import Workers
+from launchers.backends import Workers
 from launchers.worker_record import WorkerRecord
 
 
@@ -18,12 +18,12 @@ class ExternalWorkers(Workers):
         self._present = 0
 
     def note(self, queue: Mapping[str, str] | None) -> str:
-        """Say how to start a worker where there is none."""
+        """Say how to start a worker if there is none."""
         return "" if self._present else f"no worker is there: `python -m launchers work {self._run_dir}` is one"
 
-    def present(self, there: Mapping[str, WorkerRecord], queue: Mapping[str, str]) -> int:
+    def present(self, alive: Mapping[str, WorkerRecord], queue: Mapping[str, str]) -> int:
         """Return how many have begun."""
-        self._present = len(there)
+        self._present = len(alive)
         return self._present
 
     def stop(self) -> str:

@@ -1,4 +1,4 @@
-"""Workers on this host, each in a place of its own, started by submitit."""
+"""Workers on this host, each in a slot of its own, started by submitit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import submitit
 from filelock import FileLock
 
 from generative_auctions.files import naming
-from launchers.backends.workers import Workers
+from launchers.backends import Workers
 from launchers.config import LocalConfig
 from launchers.devices import Slot, slots_of, usable_cpus, visible_gpus
 from launchers.worker_process import WorkerProcess
@@ -38,15 +38,15 @@ class LocalWorkers(Workers):
         self._running: dict[int, submitit.Job[None]] = {}
         self._taken: set[int] = set()
 
-    def present(self, there: Mapping[str, WorkerRecord], queue: Mapping[str, str]) -> int:
+    def present(self, alive: Mapping[str, WorkerRecord], queue: Mapping[str, str]) -> int:
         """Return how many slots are taken, by workers of other launching processes too."""
         self._running = {number: job for number, job in self._running.items() if not job.done()}
-        others = {record.slot for record in there.values() if record.is_here and record.slot is not None}
+        others = {record.slot for record in alive.values() if record.is_here and record.slot is not None}
         self._taken = self._running.keys() | others
         return len(self._taken)
 
     def start(self, number: int) -> None:
-        """Start workers in free slots, `number` less those that another launching process has started meanwhile."""
+        """Start `number` workers in free slots, or fewer if another launching process has started some meanwhile."""
         with FileLock(self._work_file.with_name(".slots.lock")):
             known = len(self._taken)
             number -= self.present(living(self._stage), {}) - known
@@ -56,7 +56,7 @@ class LocalWorkers(Workers):
                 announce(self._stage, local_name(job.job_id), int(job.job_id), **facts)
 
     def dismiss(self) -> None:
-        """Wait until the workers have ended: what they hold of a GPU is free then."""
+        """Wait until the workers have ended, so that the memory of their GPUs is free."""
         deadline = time.monotonic() + _GRACE_SECONDS
         while self._alive() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -65,17 +65,17 @@ class LocalWorkers(Workers):
         """Stop the workers on this host, those of an earlier launch too. Returns: a message for the user."""
         deadline = time.monotonic() + _GRACE_SECONDS
         while alive := self._alive():
-            for process in alive:  # again and again: one that has just started may not heed it yet
+            for process in alive:  # again and again: a process that has just started may not handle signals yet
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL)
             time.sleep(0.1)
         return "the workers on this host were stopped"
 
     def _alive(self) -> set[int]:
-        """Return the processes of the workers, and those by which submitit watches ours."""
+        """Return the process numbers of the workers, and of submitit's processes that watch them."""
         watching = {int(job.job_id) for job in self._running.values() if not job.done()}
-        there = living(self._stage).values()
-        return watching | {record.pid for record in there if record.is_here and record.slot is not None}
+        alive = living(self._stage).values()
+        return watching | {record.pid for record in alive if record.is_here and record.slot is not None}
 
 
 # --- what submitit's LocalExecutor does not do by itself ----------------------------------------------
@@ -84,8 +84,8 @@ class LocalWorkers(Workers):
 def _submit(process: WorkerProcess, slot: Slot) -> submitit.Job[None]:
     """Start `process` in its slot by submitit's `LocalExecutor`, which has to be worked around in three ways.
 
-    It gives a job the environment of this process: `env` sets the variables of the slot. It ends every job after a
-    time limit: that is a year away. It lets a job share this process's terminal: see `_without_terminal`.
+    It gives a job the environment of this process, so `env` sets the variables of the slot. It ends every job after a
+    time limit, so the limit is a year. It lets a job share the terminal of this process, see `_without_terminal`.
     """
     folder = process.work_file.parent
     variables = [f"{name}={value}" for name, value in slot.environment().items()]
@@ -97,7 +97,7 @@ def _submit(process: WorkerProcess, slot: Slot) -> submitit.Job[None]:
 
 @contextmanager
 def _without_terminal() -> Iterator[None]:
-    """Keep what is started inside away from the terminal: it holds no pipe open and hears no Ctrl-C.
+    """Detach processes that are started inside from the terminal: they hold no pipe open and get no Ctrl-C.
 
     The terminal's signals would reach submitit's processes too, which kill workers instead of letting them clean up.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from submitit.core.utils import FailedJobError
 
 from generative_auctions.files import naming
 from launchers import squeue
-from launchers.backends.workers import Workers
+from launchers.backends import Workers
 from launchers.config import SlurmConfig
 from launchers.errors import LaunchError, SlurmError
 from launchers.status import jobs_in, submitted
@@ -24,13 +23,15 @@ from launchers.worker_process import WorkerProcess
 from launchers.worker_record import WorkerRecord, living
 
 _LONGEST_NAME = 60
-"""So many characters of a run's name go into the name of its jobs."""
+"""The number of characters of a run's name that go into the name of its jobs."""
 
-_OF_THE_USER = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT")
+_OF_THE_USER = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT", "SBATCH_")
 """SLURM's variables that users set and jobs do not: whoever submits from within a job needs them."""
 
+_OF_THE_JOB = ("SBATCH_CPU_BIND", "SBATCH_MEM_BIND")
+
 _OF_GPUS = ("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
-"""Variables by which a job knows the GPUs that SLURM gave it."""
+"""Variables that tell a job which GPUs SLURM gave it."""
 
 
 class SlurmWorkers(Workers):
@@ -39,24 +40,22 @@ class SlurmWorkers(Workers):
     poll_seconds = 5.0
 
     def __init__(self, work_file: Path, options: SlurmConfig) -> None:
-        if not shutil.which("sbatch"):
-            raise LaunchError("launcher = slurm: expected a host with SLURM's commands (there is no sbatch here)")
         self._jobs, self._options = work_file.parent, options
         self.stage, self.capacity = self._jobs.parent, options.max_concurrent
         self._process = WorkerProcess(
-            work_file, Path.cwd(), most=options.shards_per_worker, notice=float(options.signal_delay)
+            work_file, Path.cwd(), max_shards=options.shards_per_worker, notice=float(options.signal_delay)
         )
         self._answered, self._silent_since, self._silence = False, 0.0, ""
 
     def wanted(self, shards: int) -> int:
-        """Return how many workers `shards` shards need, those that wait for their turn included."""
+        """Return how many workers `shards` shards need, pending ones included."""
         each = self._options.shards_per_worker
         return -(-shards // each) if each else super().wanted(shards)
 
     def queue(self) -> Mapping[str, str] | None:
         """Return the state of each job in the queue by its id; None if SLURM does not answer at this moment.
 
-        Once SLURM has answered, it is asked for as long as there is work: workers go on without their controller.
+        After its first answer SLURM is asked as long as there is work, because workers go on without its controller.
 
         Raises:
             LaunchError: SLURM has not answered yet, and never will from here.
@@ -71,7 +70,7 @@ class SlurmWorkers(Workers):
         return queue
 
     def _endure(self, error: LaunchError | SlurmError) -> None:
-        """Remember why SLURM does not answer, for `note`; raise the reason where there is nothing to wait for."""
+        """Keep the reason why SLURM does not answer, for `note`; raise it if waiting would be useless."""
         now = time.monotonic()
         if not self._silence:
             self._silent_since = now
@@ -90,26 +89,26 @@ class SlurmWorkers(Workers):
         self._silence = f"SLURM does not answer ({error}); {how_long}"
 
     def note(self, queue: Mapping[str, str] | None) -> str:
-        """Say how many workers wait for a place, or what SLURM says instead of an answer."""
+        """Describe the queue: how many workers are pending, or why SLURM does not answer."""
         if queue is None:
             return self._silence
         waiting = len(self._waiting(queue))
         return f"{waiting} in SLURM's queue (squeue --me says why)" if waiting else ""
 
-    def present(self, there: Mapping[str, WorkerRecord], queue: Mapping[str, str]) -> int:
+    def present(self, alive: Mapping[str, WorkerRecord], queue: Mapping[str, str]) -> int:
         """Return how many workers are in the queue, running or not."""
         return len(jobs_in(queue, self.stage))
 
     def start(self, number: int) -> None:
-        """Queue `number` workers in arrays that SLURM takes, one after the other.
+        """Submit `number` workers in job arrays of the allowed size, each of which waits for the one before.
 
         Raises:
             LaunchError: SLURM refuses them.
-            SlurmError: SLURM is silent.
+            SlurmError: SLURM does not answer.
             OSError: the disk is full.
         """
         before: str | None = None
-        most = squeue.max_array_size()
+        most = self._options.max_array_size or squeue.max_array_size()
         while number > 0:
             size = min(number, most)
             before = self._submit(size, before)
@@ -129,12 +128,12 @@ class SlurmWorkers(Workers):
             raise SlurmError(str(error)) from error
 
     def dismiss(self) -> None:
-        """Take the workers that have not begun out of the queue; if that fails, they will find nothing to do."""
+        """Cancel the workers that are still pending; if that fails, they will find nothing to do."""
         with suppress(LaunchError, SlurmError):
             squeue.cancel(self._waiting(squeue.queued()), patience=0)
 
     def _waiting(self, queue: Mapping[str, str]) -> set[str]:
-        """Return the jobs of this stage that wait for a place."""
+        """Return the pending jobs of this stage."""
         return {job for job, state in jobs_in(queue, self.stage).items() if state == "PENDING"}
 
     def stop(self) -> str:
@@ -161,24 +160,20 @@ def job_name(stage: Path) -> str:
 
 @contextmanager
 def _outside_of_any_job() -> Iterator[None]:
-    """Hide the variables of the job that this process may be part of from what is submitted inside.
+    """Hide the variables of the SLURM job that this process runs in, if any, from jobs that are submitted inside.
 
-    The new job would inherit them, and its srun would take them for its own: memory by CPU beside memory by node, more
-    CPUs than there are, another job's restarts.
+    The new job would inherit them and its srun would obey them: contradicting memory limits, more CPUs than there are,
+    the restarts of another job.
     """
-    hidden = {name: os.environ.pop(name) for name in _variables_of_this_job()}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
-
-
-def _variables_of_this_job() -> list[str]:
     if "SLURM_JOB_ID" not in os.environ:
-        return []
-    gpus = _OF_GPUS if {"SLURM_JOB_GPUS", "SLURM_STEP_GPUS"} & set(os.environ) else ()
-    prefixes = ("SLURM_", "SLURMD_", "SRUN_", "SBATCH_CPU_BIND", "SBATCH_MEM_BIND")
-    return [name for name in os.environ if (name.startswith(prefixes) and name not in _OF_THE_USER) or name in gpus]
+        yield
+        return
+    gpus = _OF_GPUS if {"SLURM_JOB_GPUS", "SLURM_STEP_GPUS"} & os.environ.keys() else ()
+    of_the_user = {name for name in os.environ if name.startswith(_OF_THE_USER) and not name.startswith(_OF_THE_JOB)}
+    kept = {name: os.environ[name] for name in of_the_user}
+    with submitit.helpers.clean_env(gpus):
+        os.environ.update(kept)
+        yield
 
 
 def parameters(options: SlurmConfig, name: str, before: str | None = None) -> dict[str, Any]:

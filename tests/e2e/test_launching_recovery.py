@@ -133,7 +133,7 @@ def test_an_interruption_stops_every_worker_on_this_host(
     assert len(bench.events("end")) == 2  # each had the time to clean up
     assert not marked_processes(str(bench.run_dir))
     assert not Leases(bench.folder).holders()
-    assert not list(bench.folder.glob("*.error.txt"))
+    assert not list(bench.folder.glob("failed/*"))
     bench.release()
     bench.launch(shards, local(slots=2))
     assert bench.begun() == {0: 2, 1: 2, 2: 1, 3: 1}
@@ -231,7 +231,7 @@ def test_seven_of_ten_are_done_on_the_cluster(cluster: SlurmLab, bench: Bench) -
     for rerun in (False, True):
         with pytest.raises(FailedShardsError) as failed:
             bench.launch(shards, slurm(max_concurrent=2))
-        assert {key: reason for key, reason, *_ in failed.value.failures} == {
+        assert {failure.key: failure.reason for failure in failed.value.failures} == {
             broken[0].key: "ValueError: number 7 is wrong",
             broken[1].key: "3 workers ended while they worked on it",
             broken[2].key: "SystemExit: number 9 is too much",

@@ -364,7 +364,7 @@ def test_a_failed_shard_is_listed_and_the_rest_is_kept(
     err = capsys.readouterr().err
     assert "1 of 3 shards failed" in err
     assert "RuntimeError: out of luck" in err
-    (log,) = (tmp_path / "run").rglob("*.error.txt")
+    (log,) = (tmp_path / "run").rglob("failed/*")
     assert str(log) in err.replace("\n", "")
     made = stamps(tmp_path / "run")
     assert len(made) == 4
@@ -373,7 +373,7 @@ def test_a_failed_shard_is_listed_and_the_rest_is_kept(
     after = stamps(tmp_path / "run")
     assert len(after) == 6
     assert made.items() <= after.items()
-    assert not list((tmp_path / "run").rglob("*.error.txt"))
+    assert not list((tmp_path / "run").rglob("failed/*"))
 
 
 def test_an_interruption_says_how_to_resume(

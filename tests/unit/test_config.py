@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
-from pydantic import BaseModel
 
 from diffusion_auction.actions.experiment import prepare
-from diffusion_auction.config import ExperimentConfig, identity, read_config
+from diffusion_auction.config import identity, read_config
 from diffusion_auction.generation.words import check_words
 from diffusion_auction.market.bids import experiment_bids
 from generative_auctions.errors import RequestError
-from tests.support import CONF, TABLE_1, configured, plain, scenarios_of, tree
+from tests.support import CONF, TABLE_1, configured, scenarios_of, tree
 
 OPTIONS = sorted(
     path.relative_to(CONF).with_suffix("").as_posix()
@@ -191,24 +189,3 @@ def test_identity_ignores_what_only_says_how() -> None:
 )  # fmt: skip
 def test_identity_tells_what_is_made(override: str) -> None:
     assert identity(configured(override)) != identity(configured())
-
-
-def schema_keys(model: type[BaseModel], group: str = "") -> list[tuple[str, str]]:
-    """(group, key) of every leaf of the schema; what an option sets to say which it is (`name`, `kind`) apart."""
-    keys = []
-    for key, field in model.model_fields.items():
-        kinds = [field.annotation, *get_args(field.annotation)]
-        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        for section in sections:
-            keys += schema_keys(section, key)
-        if not sections and not (group and key in ("name", "kind")):
-            keys.append((group, key))
-    return keys
-
-
-@pytest.mark.parametrize(("group", "key"), sorted(set(schema_keys(ExperimentConfig))))
-def test_help_mentions_every_key(group: str, key: str) -> None:
-    text = plain(OmegaConf.load(CONF / "hydra/help/diffusion_auction.yaml"))["template"]
-    if group:  # the paragraph of the group: its line and the indented ones below
-        text = next(re.finditer(rf"^ *{group} .*(\n {{8,}}.*)*", text, re.MULTILINE))[0]
-    assert re.search(rf"\b{key}\b", text)

@@ -17,10 +17,10 @@ PACKAGES = ("generative_auctions", "launchers", "diffusion_auction", "agt_tourna
 ROOMS = {
     "generative_auctions": (
         *("errors", "signals", "text", "terminal", "files", "secrets", "schema", "provenance", "plotting", "page"),
-        *("run_directory", "command_line", "naming"),
+        *("run_directory", "config_tree", "command_line", "naming"),
     ),
     "launchers": (
-        *("failures", "errors", "config", "shards", "devices", "worker_record", "leases", "squeue", "status"),
+        *("shards", "errors", "config", "devices", "worker_record", "leases", "squeue", "status"),
         *("progress", "worker", "time_limit", "worker_process", "staging", "backends", "supervisor", "fan_out"),
         *("join", "control", "sweep_table", "multirun", "__main__"),
     ),

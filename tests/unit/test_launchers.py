@@ -13,8 +13,8 @@ import pytest
 from generative_auctions.files import write_atomic
 from launchers import FailedShardsError, InlineConfig, Shard, completion_of, fan_out
 from launchers.__main__ import main
-from launchers.failures import error_path
 from launchers.leases import Leases
+from launchers.shards import failure_of, failure_path
 from launchers.status import CANCELLED, write_manifest
 from launchers.worker_record import workers_of
 
@@ -63,15 +63,15 @@ def test_without_shards_the_worker_is_never_made(tmp_path: Path) -> None:
 def test_a_failing_shard_stops_no_other_and_all_failures_are_listed(tmp_path: Path) -> None:
     with pytest.raises(FailedShardsError) as failed:
         fan_out(worker(tmp_path, {0, 2}), SHARDS, tmp_path, what="testing")
-    assert [key for key, *_ in failed.value.failures] == [SHARDS[0].key, SHARDS[2].key]
+    assert [failure.key for failure in failed.value.failures] == [SHARDS[0].key, SHARDS[2].key]
     lines = str(failed.value).splitlines()
     assert lines[0] == "2 of 4 shards failed:"
     assert len(lines) == 3
     for line, number in zip(lines[1:], (0, 2), strict=True):
-        path = error_path(tmp_path, SHARDS[number].key)
+        path = failure_path(tmp_path, SHARDS[number].key)
         assert f"ValueError: number {number}" in line
         assert str(path) in line
-        assert "Traceback" in path.read_text()
+        assert "Traceback" in failure_of(tmp_path, SHARDS[number].key).report
     assert [completion_of(tmp_path, shard.key) is not None for shard in SHARDS] == [False, True, False, True]
 
 
@@ -89,7 +89,7 @@ def test_an_interruption_is_no_failure_of_a_shard(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         fan_out(lambda: work, SHARDS, tmp_path, what="testing")
-    assert not list(tmp_path.glob("*.error.txt"))
+    assert not list(tmp_path.glob("failed/*"))
 
 
 def test_the_ways_in_which_a_shard_fails_in_this_process(tmp_path: Path) -> None:
@@ -104,10 +104,10 @@ def test_the_ways_in_which_a_shard_fails_in_this_process(tmp_path: Path) -> None
 
     with pytest.raises(FailedShardsError) as failed:
         fan_out(lambda: work, SHARDS, tmp_path, what="testing")
-    assert {key: reason for key, reason, *_ in failed.value.failures} == {
+    assert {failure.key: failure.reason for failure in failed.value.failures} == {
         SHARDS[0].key: "MemoryError: no room",
         SHARDS[1].key: "SystemExit: enough",
-        SHARDS[2].key: "RuntimeError: the worker function left no mark that the shard is done",
+        SHARDS[2].key: "RuntimeError: the worker function left no completion record of the shard",
     }
     assert completion_of(tmp_path, SHARDS[3].key) is not None
 
@@ -127,9 +127,10 @@ def test_a_failing_shard_is_tried_again_on_the_spot(max_retries: int, attempts: 
         fan_out(lambda: work, SHARDS, tmp_path, what="testing", launcher=InlineConfig(max_retries=max_retries))
     except FailedShardsError as failed:
         assert max_retries < 2
-        ((_, reason, path, *_),) = failed.failures
-        assert reason == f"ValueError: attempt {attempts}"
-        assert f"after {attempts} attempt" in path.read_text()
+        (failure,) = failed.failures
+        assert failure.reason == f"ValueError: attempt {attempts}"
+        assert failure.attempts == attempts
+        assert f"after {attempts} attempt" in failure.report
     assert seen == [0, *[1] * attempts, 2, 3]
 
 
@@ -165,7 +166,7 @@ def test_a_full_disk_is_no_failure_of_a_shard(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="No space left"):
         fan_out(lambda: work, SHARDS, tmp_path, what="testing")
-    assert not list(tmp_path.glob("*.error.txt"))
+    assert not list(tmp_path.glob("failed/*"))
     assert not Leases(tmp_path).holders()
 
 
@@ -185,9 +186,9 @@ def test_work_that_was_called_off_stops_here_too(tmp_path: Path) -> None:
 def test_success_clears_the_error(tmp_path: Path) -> None:
     with pytest.raises(FailedShardsError):
         fan_out(worker(tmp_path, {1}), SHARDS, tmp_path, what="testing")
-    assert error_path(tmp_path, SHARDS[1].key).exists()
+    assert failure_path(tmp_path, SHARDS[1].key).exists()
     fan_out(worker(tmp_path, set()), [SHARDS[1]], tmp_path, what="testing")
-    assert not list(tmp_path.glob("*.error.txt"))
+    assert not list(tmp_path.glob("failed/*"))
 
 
 def test_no_mark_and_a_damaged_mark_are_none(tmp_path: Path) -> None:

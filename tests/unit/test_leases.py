@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from generative_auctions.files import write_atomic
 from launchers import Shard, forget
-from launchers.failures import error_path
-from launchers.leases import MOST_LOST, Leases
-from launchers.shards import lease_path
+from launchers.leases import MAX_LOSSES, Leases
+from launchers.shards import failure_of, failure_path, lease_path
 from launchers.worker import Work, take_shards
 from launchers.worker_record import Presence
 
@@ -55,7 +55,7 @@ def test_what_is_done_or_failed_cannot_be_claimed(leases: Leases) -> None:
     SHARD.complete(leases.folder, {})
     assert not leases.take(SHARD.key, "a")
     other = Shard.of({"number": 1})
-    error_path(leases.folder, other.key).touch()
+    write_atomic(failure_path(leases.folder, other.key), b"")
     assert not leases.take(other.key, "a")
     assert leases.holders() == {}
 
@@ -104,7 +104,7 @@ def test_what_is_asked_for_again_can_be_claimed(leases: Leases) -> None:
     SHARD.complete(leases.folder, {})
     forget(leases.folder, SHARD.key)
     assert leases.take(SHARD.key, "b")
-    error_path(leases.folder, SHARD.key).touch()
+    write_atomic(failure_path(leases.folder, SHARD.key), b"")
     leases.reopen({SHARD.key})
     assert leases.take(SHARD.key, "c")
 
@@ -170,11 +170,11 @@ def test_a_shard_that_another_took_over_meanwhile_stays_with_it(leases: Leases) 
 
 
 def test_a_shard_that_nobody_survives_is_given_up(leases: Leases) -> None:
-    for number in range(MOST_LOST):
+    for number in range(MAX_LOSSES):
         assert leases.take(SHARD.key, f"worker-{number}")
         free(leases)
     assert not leases.take(SHARD.key, "next")
-    first, *rest = error_path(leases.folder, SHARD.key).read_text().splitlines()
+    first, *rest = failure_of(leases.folder, SHARD.key).report.splitlines()
     assert "3 workers ended while they worked on it" in first
     assert rest == ["workers worker-0, worker-1, worker-2"]
     leases.reopen({"another"})
@@ -186,7 +186,7 @@ def test_a_shard_that_nobody_survives_is_given_up(leases: Leases) -> None:
 
 def test_it_has_failed_before_another_may_take_it(leases: Leases, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the last loss and the verdict a waiting worker would make it once more."""
-    takers = iter(range(MOST_LOST))
+    takers = iter(range(MAX_LOSSES))
     move = leases._move
 
     def moved(key: str, worker: str, to: Path) -> bool:
@@ -196,10 +196,10 @@ def test_it_has_failed_before_another_may_take_it(leases: Leases, monkeypatch: p
 
     leases.take(SHARD.key, "worker-0")
     monkeypatch.setattr(leases, "_move", moved)
-    for _ in range(MOST_LOST):
+    for _ in range(MAX_LOSSES):
         free(leases)
     assert leases.holders() == {}
-    assert len(leases.losses()[SHARD.key]) == MOST_LOST
+    assert len(leases.losses()[SHARD.key]) == MAX_LOSSES
 
 
 def test_reading_makes_no_folder(tmp_path: Path) -> None:

@@ -227,6 +227,20 @@ def test_the_longest_array(commands: Commands) -> None:
     assert max_array_size() == 1001
 
 
+def test_arrays_as_long_as_asked_for(commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands["sbatch"] = commands["scontrol"] = ""
+    submitted: list[tuple[int, str | None]] = []
+
+    def submit(self: SlurmWorkers, size: int, before: str | None) -> str:
+        submitted.append((size, before))
+        return str(len(submitted))
+
+    monkeypatch.setattr(SlurmWorkers, "_submit", submit)
+    SlurmWorkers(tmp_path / "run" / "jobs" / "work.pkl", options(max_array_size=3)).start(7)
+    assert submitted == [(3, None), (3, "1"), (1, "2")]
+    assert not (tmp_path / "calls").exists()  # SLURM was not asked
+
+
 @pytest.mark.parametrize(
     ("time", "wanted"), [("PreemptTime=None", False), ("PreemptTime=2026-11-20T10:00:00", True), ("", False)]
 )

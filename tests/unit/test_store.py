@@ -105,7 +105,7 @@ def test_a_directory_in_which_nothing_was_made_is_free_for_another_configuration
     for file in ("provenance.json", "plan.parquet", "submissions/a/bidding_agent.py"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
-    for file in ("shards.txt", "workers/host-1.json", "0123.error.txt"):
+    for file in ("shards.txt", "workers/host-1.json", "failed/0123.json"):
         (stage / file).parent.mkdir(parents=True, exist_ok=True)
         (stage / file).touch()
     open_run(tmp_path)

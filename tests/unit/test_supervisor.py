@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from launchers.errors import LaunchError
-from launchers.failures import error_path
 from launchers.leases import Leases
 from launchers.progress import Watch
+from launchers.shards import Failure
 from launchers.status import CANCELLED, Standing
 from launchers.supervisor import NoWorkersError, supervise
 from launchers.worker_record import announce
@@ -313,7 +313,7 @@ def test_cancelled_work_is_interrupted(folder: Path) -> None:
 
 def test_failed_shards_are_settled(folder: Path) -> None:
     for key in KEYS:
-        error_path(folder, key).write_text("ValueError")
+        Failure(key=key, message="ValueError").write(folder)
     assert see(folder, Counted(lambda look: None))
 
 

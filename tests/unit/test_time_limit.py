@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from launchers import Shard
-from launchers.failures import error_path
 from launchers.leases import Leases
+from launchers.shards import failure_of, failure_path
 from launchers.worker_record import living, workers_of
 
 SHARD = Shard.of({"number": 0})
@@ -40,21 +40,21 @@ def killed_worker(folder: Path, what: str = "", retries: int = 0) -> None:
 
 def test_a_shard_that_takes_too_long_has_failed(tmp_path: Path) -> None:
     killed_worker(tmp_path)
-    reason, by = error_path(tmp_path, SHARD.key).read_text().splitlines()
+    reason, by = failure_of(tmp_path, SHARD.key).report.splitlines()
     assert reason == "TimeoutError: not done after 0.0166667 minutes (launcher.shard_timeout)"
-    assert by == "workers w"
+    assert by == "worker w"
     assert workers_of(tmp_path)["w"].error == reason
     assert not living(tmp_path)
 
 
 def test_it_is_free_again_if_it_may_be_retried(tmp_path: Path) -> None:
     killed_worker(tmp_path, retries=1)
-    assert not error_path(tmp_path, SHARD.key).exists()
+    assert not failure_path(tmp_path, SHARD.key).exists()
     assert Leases(tmp_path).losses() == {SHARD.key: ["w"]}
     assert Leases(tmp_path).take(SHARD.key, "another")
 
 
 def test_what_was_done_in_time_stays_done(tmp_path: Path) -> None:
     killed_worker(tmp_path, "mark")
-    assert not error_path(tmp_path, SHARD.key).exists()
+    assert not failure_path(tmp_path, SHARD.key).exists()
     assert Leases(tmp_path).losses() == {}

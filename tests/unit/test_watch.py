@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from launchers.__main__ import main
-from launchers.failures import error_path
 from launchers.progress import Watch
+from launchers.shards import Failure, failure_path
 from launchers.status import standing, write_manifest
 from launchers.worker_record import announce
 from tests.launching import shards_of
@@ -23,13 +23,13 @@ def test_plain_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     facts = {"working_since": time.time() - 10, "units": 20, "gpu": "1", "log": "the log"}
     announce(tmp_path, "w", os.getpid(), **facts)
     SHARDS[0].complete(tmp_path, {})
-    error_path(tmp_path, keys[1]).write_text("ValueError: [red]wrong[/red]\nworker w, after 1 attempt, log the log\n")
+    Failure(key=keys[1], error="ValueError", message="[red]wrong[/red]", workers=["w"], log="the log").write(tmp_path)
     with Watch(SHARDS, tmp_path, what="testing", unit="images") as watch:
         for _ in range(3):
             watch.show(standing(tmp_path, keys), "a note")
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        f"failed: {keys[1]}: ValueError: [red]wrong[/red] ({error_path(tmp_path, keys[1])}; log the log)",
+        f"failed: {keys[1]}: ValueError: [red]wrong[/red] ({failure_path(tmp_path, keys[1])}; log the log)",
         "testing: shards 1 done, 2 pending, 1 failed; 1 worker; 2.0 images/s, 0:00:01 left; a note",
     ]
 

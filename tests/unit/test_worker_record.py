@@ -73,7 +73,7 @@ def test_a_process_that_was_killed_is_gone(tmp_path: Path) -> None:
 
 def test_a_later_process_of_the_same_number_is_another(tmp_path: Path) -> None:
     announce(tmp_path, "w", os.getpid())
-    assert record_of(tmp_path, "w").model_copy(update={"pid_started": 1}).is_gone()
+    assert record_of(tmp_path, "w").model_copy(update={"pid_started": 1}).is_dead()
 
 
 SILENT = LOST_AFTER_SECONDS + 1
@@ -101,7 +101,7 @@ def test_a_worker_on_another_host(
     announce(tmp_path, "w", os.getpid())
     record = record_of(tmp_path, "w")
     there = record.model_copy(update={**ELSEWHERE, **facts, "seen": record.seen + 3600 * hours})
-    assert there.is_gone(jobs) == gone
+    assert there.is_dead(jobs) == gone
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
