@@ -93,6 +93,8 @@ def reference(package: str) -> str:
         seen.update(homes)
         if homes and room.__name__ != package:
             parts += [f"## `{room.__name__}`", _described(room)]
+        if homes:
+            parts.append(f"Import these names from `{room.__name__}`.")
         for home in homes:
             bare = not source[home.removeprefix(f"{package}.")].has_docstring
             if bare and home not in UNDOCUMENTED:
