@@ -42,8 +42,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for source, name in PAGES.items():
         text = with_site_links((ROOT / source).read_text(encoding="utf-8"), (ROOT / source).parent)
         files.append(File.generated(config, name, content=text))
+    loader = griffe.GriffeLoader(search_paths=[ROOT])
     for package in PACKAGES:
-        files.append(File.generated(config, f"reference/{package}.md", content=reference(package)))
+        loader.load(package)
+        page = reference(package, loader.modules_collection)
+        files.append(File.generated(config, f"reference/{package}.md", content=page))
     return files
 
 
@@ -79,30 +82,30 @@ def with_site_links(text: str, folder: Path) -> str:
 # --- the API reference -----------------------------------------------------------------------------------
 
 
-def reference(package: str) -> str:
+def reference(package: str, sources: griffe.ModulesCollection) -> str:
     """Return the page of `package`: for each of its rooms, the names of its `__all__` that no room before it has.
 
-    A package without any `__all__` is imported from by its modules: then each module is a room.
+    A package without any `__all__` is imported from by its modules: then each module is a room. `sources` holds the
+    parsed source of `package` and of those below it.
     """
-    source = griffe.load(package, search_paths=[ROOT])
     rooms = [room for room in _rooms(package) if hasattr(room, "__all__")]
     parts = [f"# `{package}`", _described(importlib.import_module(package))]
     seen: set[str] = set()
     for room in rooms:
-        homes = [home for name in room.__all__ if (home := _home(room, name, package)) not in seen]
+        homes = [home for name in room.__all__ if (home := _home(room, name)) not in seen]
         seen.update(homes)
         if homes and room.__name__ != package:
             parts += [f"## `{room.__name__}`", _described(room)]
         if homes:
             parts.append(f"Import these names from `{room.__name__}`.")
         for home in homes:
-            bare = not source[home.removeprefix(f"{package}.")].has_docstring
+            bare = not sources[home].has_docstring
             if bare and home not in UNDOCUMENTED:
                 LOG.warning("%s is public and has no docstring", home)
             options = f"heading_level: 3, show_root_full_path: false, show_if_no_docstring: {bare}".lower()
             parts.append(f"::: {home}\n    options: {{{options}}}")
     if not rooms:
-        parts += [f"::: {package}.{module}" for module in source.modules if not module.startswith("_")]
+        parts += [f"::: {package}.{module}" for module in sources[package].modules if not module.startswith("_")]
     return "\n\n".join(parts) + "\n"
 
 
@@ -119,14 +122,14 @@ def _described(module: ModuleType) -> str:
     return inspect.getdoc(module) or ""
 
 
-def _home(room: ModuleType, name: str, package: str) -> str:
+def _home(room: ModuleType, name: str) -> str:
     """Return the dotted path under which the source defines the public `name` of `room`."""
     value = getattr(room, name)
     if inspect.isclass(value) or inspect.isfunction(value):
         return f"{value.__module__}.{value.__qualname__}"
     defined = re.compile(rf"^{name}\b[^=\n]*=", re.MULTILINE)
-    modules = {place: module for place, module in sys.modules.items() if place.startswith(package)}
+    modules = {place: module for place, module in sys.modules.items() if place.split(".")[0] in PACKAGES}
     for place, module in modules.items():
         if getattr(module, name, None) is value and defined.search(inspect.getsource(module)):
             return f"{place}.{name}"
-    raise LookupError(f"no module of {package} defines {name}")
+    raise LookupError(f"no module defines {room.__name__}.{name}")
