@@ -9,7 +9,7 @@ DEMO  := two_agent_grid
 LAB   := outputs/slurm_lab
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-competition demo test walls lint bench results slurm-lab slurm-lab-stop lock clean
+.PHONY: help setup setup-competition demo test walls lint docs bench results slurm-lab slurm-lab-stop lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-19s%s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ lint: setup  ## style, format and types
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
+
+docs: setup  ## the documentation with its API reference, as a site in build/site
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
 
 bench: setup  ## time what is worth timing
 	@$(PY) -m tests.benchmarks

@@ -45,6 +45,7 @@ NOT_RUN = {
     "tests.benchmarks": "takes minutes, and is run by make bench",
     "ruff": "is run by make lint",
     "mypy": "is run by make lint",
+    "mkdocs": "is run by make docs",
     "tests.walls": "is run by make walls",
     "docs/make_results.py": "takes an hour",
     "diffusion_auction.tiny_flux.train": "takes hours; tests/e2e/test_train.py runs it",

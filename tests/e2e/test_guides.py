@@ -22,22 +22,22 @@ pytestmark = pytest.mark.slow
 
 GUIDES = (
     "README.md",
-    *(f"docs/{name}.md" for name in ("team", "staff", "researcher", "workstation", "weights")),
+    *(f"docs/{name}.md" for name in ("commands", "team", "staff", "researcher", "workstation", "weights")),
     *(f"docs/{name}.md" for name in ("cluster", "contributing", "security")),
 )
 """In this order, in the same folder; docs/results.md is made by a program and docs/dependencies.md has no commands."""
 
 PLACEHOLDERS = (
-    ("README.md", "scores=FILE", "scores=outputs/diffusion_auction/two_agent_grid/scores.parquet"),
-    ("README.md", "runs=[DIR,DIR]", '"runs=[$(run_directory 1),$(run_directory 2)]"'),
-    ("README.md", "teams_dir=DIR run_dir=DIR", "teams_dir=submissions run_dir=course"),
-    ("README.md", "agent=DIR", "agent=submissions/night_owls"),
-    ("README.md", "my_agent/", "submissions/night_owls/"),
-    ("README.md", "action=replay run_dir=DIR", "action=replay run_dir=course"),
-    ("README.md", "status DIR", "status outputs/diffusion_auction/two_agent_grid"),
+    ("docs/commands.md", "scores=FILE", "scores=outputs/diffusion_auction/two_agent_grid/scores.parquet"),
+    ("docs/commands.md", "runs=[DIR,DIR]", '"runs=[$(run_directory 1),$(run_directory 2)]"'),
+    ("docs/commands.md", "teams_dir=DIR run_dir=DIR", "teams_dir=submissions run_dir=course"),
+    ("docs/commands.md", "agent=DIR", "agent=submissions/night_owls"),
+    ("docs/commands.md", "my_agent/", "submissions/night_owls/"),
+    ("docs/commands.md", "action=replay run_dir=DIR", "action=replay run_dir=course"),
+    ("docs/commands.md", "status DIR", "status outputs/diffusion_auction/two_agent_grid"),
     ("docs/researcher.md", "scores=scores.csv", "scores=outputs/diffusion_auction/two_agent_grid/scores.parquet"),
     ("docs/researcher.md", "runs=[DIR,DIR,…]", '"runs=[$(run_directory 1),$(run_directory 2)]"'),
-    ("README.md", "launcher.partition=gpu", "launcher.partition=main"),
+    ("docs/commands.md", "launcher.partition=gpu", "launcher.partition=main"),
     ("docs/cluster.md", "partition=gpu", "partition=main"),
     ("docs/cluster.md", "--partition=cpu", "--partition=main"),
     ("docs/cluster.md", "memory: 64", "memory: 2"),
