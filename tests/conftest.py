@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -34,10 +35,17 @@ def slurm_programs() -> None:
 
 
 @pytest.fixture(scope="session")
-def slurm_lab(slurm_programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmLab]:
+def slurm_lab(slurm_programs: None) -> Iterator[SlurmLab]:
     """One cluster for all tests, started for the first that asks; whoever leaves jobs says `slurm_lab.clear()`."""
-    with SlurmLab(tmp_path_factory.mktemp("slurm_lab")) as lab:
+    with TemporaryDirectory(prefix="lab") as folder, SlurmLab(Path(folder)) as lab:
         yield lab
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder for a cluster of the test's own: the sockets in it may not have long names."""
+    with TemporaryDirectory(prefix="lab") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -81,8 +81,8 @@ def test_a_requeued_job_is_back_within_seconds(lab: SlurmLab, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_an_urgent_job_sends_another_back_into_the_queue(tmp_path: Path) -> None:
-    with SlurmLab(tmp_path / "lab", grace_time=0, kill_wait=1) as lab:
+def test_an_urgent_job_sends_another_back_into_the_queue(tmp_path: Path, short_path: Path) -> None:
+    with SlurmLab(short_path / "lab", grace_time=0, kill_wait=1) as lab:
         lowly = submit(lab, tmp_path, "echo begun; srun sleep 60", "--array=1")
         wait_for(lab, f"{lowly}_1", "RUNNING")
         urgent = submit(lab, tmp_path, "sleep 1", "--array=2", "--partition=urgent", "--gres=gpu:4", "--exclusive")
@@ -107,8 +107,8 @@ def test_a_killed_controller_keeps_its_queue(lab: SlurmLab, tmp_path: Path) -> N
     wait_for(lab, waits, "RUNNING")
 
 
-def test_its_end_is_that_of_its_jobs(tmp_path: Path) -> None:
-    with SlurmLab(tmp_path / "a b ü") as lab:
+def test_its_end_is_that_of_its_jobs(tmp_path: Path, short_path: Path) -> None:
+    with SlurmLab(short_path / "a b ü") as lab:
         job = submit(lab, tmp_path, "env -i setsid sleep 1000 & srun --export=NONE /bin/sleep 1000", "--export=NONE")
         wait_for(lab, job, "RUNNING")
         wait_until(lambda: commands(lab.processes()).count("sleep") == 2, "the job's two processes")
@@ -125,8 +125,8 @@ def test_its_end_is_that_of_its_jobs(tmp_path: Path) -> None:
             listener.bind(("127.0.0.1", port))
 
 
-def test_every_start_begins_with_an_empty_queue(tmp_path: Path) -> None:
-    lab = SlurmLab(tmp_path / "lab")
+def test_every_start_begins_with_an_empty_queue(tmp_path: Path, short_path: Path) -> None:
+    lab = SlurmLab(short_path / "lab")
     for _ in range(2):
         with lab:
             submit(lab, tmp_path, "sleep 1000", "--hold")
