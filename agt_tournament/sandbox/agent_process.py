@@ -183,6 +183,8 @@ class AgentProcess:
         """Ask, wait for the answer and stop the process; one that gives none within its budget is ended.
 
         Args:
+            kind: The kind of the request, see `protocol`.
+            body: The content of the request.
             limit: Seconds of CPU time for this answer.
             look: Whether to check the budget even after an answer that took no time.
         """

@@ -52,12 +52,14 @@ def uncertainty(scores: np.ndarray, seed: int, draws: int = DRAWS, ranked: np.nd
 def top_shares(scores: np.ndarray) -> np.ndarray:
     """Give 1 to the highest of each row, shared by equal ones: (rows, teams)."""
     top = scores == scores.max(axis=1, keepdims=True)
-    return top / top.sum(axis=1, keepdims=True)
+    shares: np.ndarray = top / top.sum(axis=1, keepdims=True)
+    return shares
 
 
 def win_rate(scores: np.ndarray) -> np.ndarray:
     """Return the share of games in which a team has the highest score; equal ones share."""
-    return top_shares(scores).mean(axis=0)
+    rates: np.ndarray = top_shares(scores).mean(axis=0)
+    return rates
 
 
 def skill(scores: np.ndarray) -> pd.DataFrame:
@@ -80,7 +82,12 @@ def skill(scores: np.ndarray) -> pd.DataFrame:
 
 
 def pairwise(scores: np.ndarray, teams: Sequence[str]) -> pd.DataFrame:
-    """team, rival, games, share of them that team ended above rival (half for equal), and its 95 % Wilson interval."""
+    """Compare each ordered pair of teams over the games of `scores`.
+
+    Returns:
+        Columns team_id, rival_id, games, ahead (the share of games in which the team ended above its rival; equal
+        scores count half), and ci_low and ci_high, its 95 % Wilson interval.
+    """
     rows = []
     for i, team in enumerate(teams):
         for j, rival in enumerate(teams):

@@ -34,7 +34,7 @@ class Arena:
 
     @property
     def arena_id(self) -> str:
-        """``arena_1`` …"""
+        """The name of the arena's folder: ``arena_1``."""
         return f"arena_{self.number}"
 
 

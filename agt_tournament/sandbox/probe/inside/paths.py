@@ -42,11 +42,12 @@ def succeeds(attempt: Callable[..., object], *arguments: object) -> bool:
 
 
 def opened(path: str, flags: int) -> None:
+    """Open and close `path`."""
     os.close(os.open(path, flags))
 
 
 def reachable(roots: Iterable[str]) -> Iterator[str]:
-    """Every path below `roots`, as far as folders may be listed; of installed packages the top level."""
+    """Yield every path below `roots`, as far as folders may be listed; of installed packages only the top level."""
     packages = {prefix for prefix, name in KNOWN["prefixes"] if name == "{packages}"}
     folders = list(roots)
     while folders:
@@ -155,7 +156,7 @@ class Paths:
 
 
 def contents(paths: Iterable[str]) -> dict[str, int]:
-    """A hash of each file's content, as far as it can be read without waiting."""
+    """Return a hash of each file's content, as far as it can be read without waiting."""
     found = {}
     for path in paths:
         try:
@@ -172,7 +173,7 @@ def contents(paths: Iterable[str]) -> dict[str, int]:
 
 
 def statuses(paths: Iterable[str]) -> dict[str, tuple[int, ...] | None]:
-    """What stat tells of each path; None for what is not there."""
+    """Return what stat tells of each path; None for a path that does not exist."""
     found: dict[str, tuple[int, ...] | None] = {}
     for path in paths:
         try:
@@ -183,7 +184,7 @@ def statuses(paths: Iterable[str]) -> dict[str, tuple[int, ...] | None]:
 
 
 def file_systems(paths: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Free blocks and files of each file system, by one path on it."""
+    """Return the free blocks and files of each file system, by one path on it."""
     found: dict[int, str] = {}
     for path in paths:
         try:
@@ -214,7 +215,7 @@ class _Sysinfo(ctypes.Structure):
 
 
 def system_counters() -> dict[str, object]:
-    """What system calls tell of the machine, beside the clocks."""
+    """Return what system calls other than the clocks tell of the machine."""
     libc, said = ctypes.CDLL(None, use_errno=True), _Sysinfo()
     found: dict[str, object] = {}
     if libc.sysinfo(ctypes.byref(said)) == 0:
@@ -239,13 +240,13 @@ def system_counters() -> dict[str, object]:
 
 
 def described(file: str | int) -> tuple[int, ...]:
-    """What stat tells of a path or a descriptor: size, links and times."""
+    """Return what stat tells of a path or a descriptor: size, links and times."""
     s = os.stat(file)
     return (s.st_size, s.st_nlink, s.st_blocks, s.st_atime_ns, s.st_mtime_ns, s.st_ctime_ns)
 
 
 def clocks() -> dict[str, float]:
-    """Seconds of everything that may be a clock, by libc, which may ask the vDSO and not the kernel."""
+    """Return the seconds of everything that may be a clock, read by libc, which may ask the vDSO and not the kernel."""
     readings: dict[str, Callable[[], float]] = {"times": lambda: os.times().elapsed, "time": time.time}
     readings |= {f"clock_gettime {number}": partial(time.clock_gettime, number) for number in range(12)}
     found = {}
@@ -261,7 +262,7 @@ def clocks() -> dict[str, float]:
 
 
 def named(path: str) -> str:
-    """`path` with what differs between machines and processes replaced."""
+    """Replace the parts of `path` that differ between machines and processes."""
     for prefix, name in KNOWN["prefixes"]:
         if path == prefix:
             return str(name)
@@ -275,7 +276,7 @@ def named(path: str) -> str:
 
 
 def targets(paths: Iterable[str]) -> list[str]:
-    """What each path leads to: the walls refuse to read links, but stat tells which file is behind one."""
+    """Return what each path leads to: the walls refuse to read links, but stat tells which file is behind one."""
     paths = list(paths)
     known = (*(prefix for prefix, _ in KNOWN["prefixes"]), *(path for path in paths if not os.path.islink(path)))
     files = {file: path for path in known if (file := identity(path))}
@@ -283,7 +284,7 @@ def targets(paths: Iterable[str]) -> list[str]:
 
 
 def identity(path: str) -> tuple[int, int] | None:
-    """Device and number of the file behind a path; None where stat is refused."""
+    """Return device and inode of the file behind a path; None where stat is refused."""
     try:
         s = os.stat(path)
     except OSError:
@@ -292,14 +293,14 @@ def identity(path: str) -> tuple[int, int] | None:
 
 
 def leads_to(link: str, files: Mapping[tuple[int, int], str]) -> str:
-    """The path of the file behind `link`; one that leads from what may be read to something else is named as a link."""
+    """Return the path of the file behind `link`; a link out of what may be read to another file is named as a link."""
     if (file := identity(link)) and file in files:
         return files[file]
     return f"link {link}" if named(link).startswith("{") else link
 
 
 def summary(paths: Iterable[str]) -> dict[str, int]:
-    """How many paths by name; where there are many, those of a folder together as ``folder/**``."""
+    """Count the paths by name; where there are many, count those of a folder together as ``folder/**``."""
     names = [named(path) for path in paths]
     found = Counter(names)
     deepest = max((name.count("/") for name in found), default=0)
@@ -310,6 +311,7 @@ def summary(paths: Iterable[str]) -> dict[str, int]:
 
 
 def shortened(name: str, depth: int) -> str:
+    """Replace what lies more than `depth` folders deep by ``**``."""
     parts = name.split("/")
     kept = parts[: depth + 1]
     return name if len(parts) <= depth + 1 or kept[-1] == "**" else "/".join((*kept, "**"))
@@ -330,6 +332,7 @@ class Walk:
         self._clocks = clocks()
 
     def report(self) -> dict[str, object]:
+        """Return what is open, and what has changed since the agent was loaded."""
         moved = self._moved()  # first, before this process has used its own time
         return {
             "tried": self.paths.tried,
@@ -342,7 +345,7 @@ class Walk:
         }
 
     def _moved(self) -> dict[str, dict[str, int]]:
-        """What is not as it was; the clocks first, as they stand still only while this process is stopped."""
+        """Name what has changed; the clocks are read first, as only a stopped process tells a clock of the machine."""
         clocks_now = clocks()
         run = [name for name, before in self._clocks.items() if clocks_now[name] - before > KNOWN["stopped"] / 2]
         system = differing(self._system, system_counters())
@@ -357,7 +360,7 @@ class Walk:
 
 
 def differing(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
-    """The keys whose values differ."""
+    """Return the keys whose values differ."""
     return [key for key, value in before.items() if after.get(key) != value]
 
 
@@ -371,4 +374,5 @@ class Probe(BiddingAgent):
         print(json.dumps({"report": WALK.report()}), flush=True)
 
     def bidding_function(self, item_id: str) -> float:
+        """Bid nothing."""
         return 0.0
