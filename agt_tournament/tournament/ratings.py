@@ -1,7 +1,7 @@
-"""How sure the standings are: intervals, chances of being first, ratings, who beats whom.
+"""How certain the standings are: intervals, chances of being first, ratings, pairwise comparisons.
 
-All of it takes scores (games, teams) of one arena, which are utilities unless the rules weigh more, and what it says
-holds for these teams under these rules.
+Every function takes scores (games, teams) of one arena, which are utilities unless the rules weigh more. The results
+hold for these teams under these rules.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ LEVEL = 0.95
 def uncertainty(scores: np.ndarray, seed: int, draws: int = DRAWS, ranked: np.ndarray | None = None) -> pd.DataFrame:
     """Return per team the mean, the ends of its percentile bootstrap interval, and the chance of being first.
 
-    First is who has the highest total of the teams in the mask `ranked`, by default all.
+    The first team is the one with the highest total among those in the mask `ranked`, by default all.
 
-    Whole games are drawn with replacement, the same for all teams: who is first depends on all of them. Of a single
-    game nothing can be drawn, and the columns are NaN. Within a block agents may learn from game to game; the
-    bootstrap takes games for independent all the same.
+    Whole games are drawn with replacement, the same for all teams: who is first depends on all of them. With a
+    single game nothing can be drawn, and the columns are NaN. Agents may learn from game to game within a block; the
+    bootstrap nevertheless takes games for independent.
     """
     games, teams = scores.shape
     columns = {"mean_score": scores.mean(axis=0)}

@@ -1,4 +1,4 @@
-"""What cost nothing in a trial, and may in the competition: warnings."""
+"""Warnings: what did no harm in a trial, and may do harm in the competition."""
 
 from __future__ import annotations
 
