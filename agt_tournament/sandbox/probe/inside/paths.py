@@ -14,11 +14,14 @@ import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
+from typing import TypeVar
 
 from agt_tournament.base_agent import BiddingAgent
 
 KNOWN = importlib.import_module("known").KNOWN
+Value = TypeVar("Value")
 MOST_SHOWN = 150
 MOST_READ = 1 << 16  # bytes of a file below /proc and /sys
 COUNTERS = ("/proc/", "/sys/")
@@ -155,21 +158,22 @@ class Paths:
 # --- what tells of the machine ---------------------------------------------------------------------------
 
 
-def contents(paths: Iterable[str]) -> dict[str, int]:
-    """Return a hash of each file's content, as far as it can be read without waiting."""
+def answered(names: Iterable[str], read: Callable[[str], Value]) -> dict[str, Value]:
+    """Return what `read` returns of each of `names`, without those that the system refuses."""
     found = {}
-    for path in paths:
-        try:
-            descriptor = os.open(path, READING)
-        except OSError:
-            continue
-        try:
-            found[path] = hash(os.read(descriptor, MOST_READ))
-        except OSError:
-            pass
-        finally:
-            os.close(descriptor)
+    for name in names:
+        with suppress(OSError):
+            found[name] = read(name)
     return found
+
+
+def content(path: str) -> int:
+    """Return a hash of a file's content, as far as it can be read without waiting."""
+    descriptor = os.open(path, READING)
+    try:
+        return hash(os.read(descriptor, MOST_READ))
+    finally:
+        os.close(descriptor)
 
 
 def statuses(paths: Iterable[str]) -> dict[str, tuple[int, ...] | None]:
@@ -187,18 +191,15 @@ def file_systems(paths: Iterable[str]) -> dict[str, tuple[int, ...]]:
     """Return the free blocks and files of each file system, by one path on it."""
     found: dict[int, str] = {}
     for path in paths:
-        try:
+        with suppress(OSError):
             found.setdefault(os.stat(path).st_dev, path)
-        except OSError:
-            continue
-    values: dict[str, tuple[int, ...]] = {}
-    for path in found.values():
-        try:
-            s = os.statvfs(path)
-        except OSError:
-            continue
-        values[path] = (s.f_bfree, s.f_bavail, s.f_ffree, s.f_files)
-    return values
+    return answered(found.values(), free_space)
+
+
+def free_space(path: str) -> tuple[int, ...]:
+    """Return free blocks and files of the file system that `path` is on."""
+    s = os.statvfs(path)
+    return (s.f_bfree, s.f_bavail, s.f_ffree, s.f_files)
 
 
 _MEMORY = ("totalram", "freeram", "sharedram", "bufferram", "totalswap", "freeswap")
@@ -231,12 +232,7 @@ def system_counters() -> dict[str, object]:
         "getrusage children": lambda: resource.getrusage(resource.RUSAGE_CHILDREN),
     }
     readings |= {f"fstat {number}": partial(described, number) for number in range(64)}
-    for name, read in readings.items():
-        try:
-            found[name] = read()
-        except OSError:
-            continue
-    return found
+    return found | answered(readings, lambda name: readings[name]())
 
 
 def described(file: str | int) -> tuple[int, ...]:
@@ -249,13 +245,7 @@ def clocks() -> dict[str, float]:
     """Return the seconds of everything that may be a clock, read by libc, which may ask the vDSO and not the kernel."""
     readings: dict[str, Callable[[], float]] = {"times": lambda: os.times().elapsed, "time": time.time}
     readings |= {f"clock_gettime {number}": partial(time.clock_gettime, number) for number in range(12)}
-    found = {}
-    for name, read in readings.items():
-        try:
-            found[name] = read()
-        except OSError:
-            continue
-    return found
+    return answered(readings, lambda name: readings[name]())
 
 
 # --- what is printed -------------------------------------------------------------------------------------
@@ -325,7 +315,7 @@ class Walk:
         self.paths = Paths(dict.fromkeys((*listed, *KNOWN["paths"])))
         told = [path for path in self.paths.readable if path.startswith(COUNTERS)]
         self._counter_files = [path for path in told if not path.startswith(KERNEL_LOGS)]
-        self._contents = contents(self._counter_files)
+        self._contents = answered(self._counter_files, content)
         self._file_systems = file_systems(self.paths.seen)
         self._statuses = statuses(self.paths.seen)
         self._system = system_counters()
@@ -354,7 +344,7 @@ class Walk:
             "clock": dict.fromkeys(run, 1),
             "moving counter": dict.fromkeys(system, 1),
             "moving file system": summary(free),
-            "moving content": summary(differing(self._contents, contents(self._counter_files))),
+            "moving content": summary(differing(self._contents, answered(self._counter_files, content))),
             "moving status": summary(differing(self._statuses, statuses(self.paths.seen))),
         }
 
