@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class BiddingAgent:
-    """A team's agent: made anew for each game, asked for one bid in each of its rounds.
+    """A team's agent: a new object plays each game, and is asked for one bid in each round.
 
     Overwrite `bidding_function`; overwrite `update_after_each_round` to learn from the rounds, and call this one in
     it so that `budget`, `utility` and `items_won` stay right. What a module keeps in its global names outlives the
@@ -35,7 +35,7 @@ class BiddingAgent:
         self.items_won: list[str] = []
 
     def bidding_function(self, item_id: str) -> float:
-        """The bid for `item_id`: a finite number, not negative; what exceeds the budget is cut down to it."""
+        """Return the bid for `item_id`: a finite number, not negative; a bid above the budget is cut down to it."""
         raise NotImplementedError("bidding_function must return a bid")
 
     def update_after_each_round(self, item_id: str, winning_team: str, price_paid: float) -> None:

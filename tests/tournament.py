@@ -10,30 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-
-import agt_tournament.tournament.directory_name  # noqa: F401  (the configuration names the run directory by its resolver)
-from agt_tournament.config import CompetitionConfig, TournamentConfig, read_config
+from agt_tournament.config import TournamentConfig
 from agt_tournament.game.auction_engine import Answer, Bidder
 from agt_tournament.game.game_manager import Game
 from agt_tournament.game.record import GameResult
 from agt_tournament.game.seeding import GameSeeds
-from tests.support import CONF
+from agt_tournament.tournament.composed_config import compose as competition
+from agt_tournament.tournament.composed_config import composed_tree as competition_tree  # noqa: F401  (for the tests)
 
 Script = Mapping[str, float | Answer] | Callable[[str], float | Answer]
-
-
-def competition_tree(*overrides: str) -> dict[str, Any]:
-    """The configuration that Hydra composes for `overrides`, unchecked."""
-    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        composed = compose("agt_tournament", overrides=list(overrides))
-    return OmegaConf.to_container(composed, resolve=True)  # type: ignore[return-value]
-
-
-def competition(*overrides: str) -> CompetitionConfig:
-    """The checked configuration for `overrides`."""
-    return read_config(competition_tree(*overrides))
 
 
 @cache

@@ -22,7 +22,7 @@ _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
 
 class Difference(NamedTuple):
-    """Something that is stored and should be otherwise."""
+    """A stored value that is not the expected one."""
 
     file: str
     where: str
@@ -80,10 +80,6 @@ def _csv(path: Path) -> dict[str, Any]:
         return {"rows": list(rows), "columns": rows.fieldnames}
 
 
-def _json(path: Path) -> Any:
-    return json.loads(path.read_bytes())
-
-
 def _parquet(path: Path) -> dict[str, Any]:
     table = pd.read_parquet(path)
     cells = table.astype(object).where(table.notna(), None)
@@ -122,16 +118,12 @@ def _lines(path: Path) -> dict[str, str]:
     return {f"line {number}": line for number, line in enumerate(lines, start=1)}
 
 
-def _image(path: Path) -> None:
-    """Return nothing: an image has no place to name."""
-
-
 _READERS: dict[str, Callable[[Path], Any]] = {
     ".csv": _csv,
-    ".json": _json,
+    ".json": lambda path: json.loads(path.read_bytes()),
     ".parquet": _parquet,
     ".xlsx": _workbook,
-    ".png": _image,
+    ".png": lambda path: None,  # an image has no place to name
 }
 
 
@@ -144,5 +136,5 @@ def _excerpts(stored: Any, expected: Any) -> tuple[str, str]:
 
 
 def _excerpt(text: str, start: int) -> str:
-    text = text if not start else f"...{text[start:]}"
+    text = f"...{text[start:]}" if start else text
     return text if len(text) <= _LETTERS else text[: _LETTERS - 3] + "..."

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agt_tournament.config import CompetitionConfig, TournamentConfig
-from agt_tournament.game import Failure, Game, GameResult, GameSeeds, RoundRecord, in_words
+from agt_tournament.game import Failure, Game, GameResult, GameSeeds, RoundRecord, in_words, when
 from agt_tournament.game.game_files import log_game_result, read_game
 from agt_tournament.sandbox.one_cpu import one_cpu
 from agt_tournament.sandbox.walls.sandbox import Sandbox
@@ -76,7 +76,7 @@ def show_game(path: Path) -> int:
 
 
 _LAYOUTS = ((64, True), (16, True), (8, True), (0, True), (16, False), (0, False))
-"""Of the rounds of a game: letters of the winner's name, and whether all bids are shown. The first to fit is used."""
+"""Layouts of a table of rounds: letters of the winner's name, whether all bids are shown. The first to fit is used."""
 
 
 def print_game(game: GameResult, path: Path) -> None:
@@ -129,7 +129,5 @@ def _bid(entry: RoundRecord, team: str) -> str | Text:
 
 
 def _at(failure: Failure) -> str:
-    round_ = failure.round
-    when = "before the first round" if round_ == 0 else "after the last round" if round_ is None else f"round {round_}"
     kind = in_words(failure.error, failure.text)
-    return kind if kind != failure.error else f"{kind} in {failure.where or 'bidding_function'}, {when}"
+    return kind if kind != failure.error else f"{kind} in {failure.where or 'bidding_function'}, {when(failure.round)}"

@@ -34,6 +34,8 @@ def write_results(run_dir: Path, teams: Sequence[Team], settings: Mapping[str, A
     """Write every table and page that the stored games give, and list each agent that failed.
 
     Args:
+        run_dir: The directory of the competition.
+        teams: Those that play, in the order in which they registered.
         settings: The stored configuration.
 
     Returns:

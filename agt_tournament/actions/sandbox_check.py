@@ -38,10 +38,6 @@ def sandbox_check(memory_limit_mb: int = DEFAULT_LIMITS.memory_limit_mb) -> int:
         return 1
     console.print(f"sandbox=auto is {holding[0].sandbox.name}")
     if warned:
-        console.print(_still_used(warned))
+        tiers = " and ".join(warned)
+        console.print(f"warning: see {tiers} above; all promises hold, so runs still use {tiers}")
     return 1 if warned else 0
-
-
-def _still_used(warned: list[str]) -> str:
-    """Explain what a warning means for a run."""
-    return f"warning: see {' and '.join(warned)} above; all promises hold, so runs still use {' and '.join(warned)}"

@@ -45,7 +45,7 @@ class StoredGame(NamedTuple):
         return list(self.content["team_results"])
 
     def recompute(self, rules: TournamentConfig) -> GameResult:
-        """Return the game to which the stored bids lead; what does not follow from bids is as it is stored."""
+        """Recompute the game from the stored bids; keep what does not follow from bids as it is stored."""
         record, seeds = self.record, self.seeds
         valuations = generate_arena_valuations(record.team_results, rules, seeds)
         ledger, log, ties = Ledger(valuations, rules), [], tie_stream(seeds)
@@ -67,7 +67,7 @@ class StoredGame(NamedTuple):
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run directory: its configuration, and its games as far as they are there."""
+    """A run directory: its configuration, and those of its games that are stored."""
 
     run_dir: Path
     settings: Mapping[str, Any]
@@ -77,7 +77,7 @@ class StoredRun:
     stages: Sequence[StageData]
     """Empty for a single game."""
     games: Sequence[StoredGame]
-    """All game files, those behind a missing one too, which are not in `stages`."""
+    """All game files; those that follow a missing one are here, but not in `stages`."""
 
     @classmethod
     def read(cls, run_dir: Path) -> StoredRun:

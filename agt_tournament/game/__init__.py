@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agt_tournament.game.auction_engine import NOBODY, Answer, Bidder, in_words
 from agt_tournament.game.game_manager import Game
-from agt_tournament.game.record import Failure, GameResult, RoundRecord, TeamGameResult
+from agt_tournament.game.record import Failure, GameResult, RoundRecord, TeamGameResult, when
 from agt_tournament.game.seeding import GameSeeds
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "RoundRecord",
     "TeamGameResult",
     "in_words",
+    "when",
 ]

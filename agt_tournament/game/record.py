@@ -65,7 +65,7 @@ class Failure:
     """The method that failed."""
     text: str = ""
     waited_seconds: FiniteFloat | None = None
-    """Set if the answer was late because other work had the CPU."""
+    """Set if the answer was late because other work had the CPU; seconds."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,11 @@ class GameResult:
         log = [_known(RoundRecord, entry) for entry in content["auction_log"]]
         failures = [_known(Failure, failure) for failure in content["failures"]]
         return _known(cls, {**content, "team_results": results, "auction_log": log, "failures": failures})
+
+
+def when(round_: int | None) -> str:
+    """Say where in a game an error was: `round_` counts from 1, 0 is before the first, None after the last."""
+    return {0: "before the first round", None: "after the last round"}.get(round_, f"round {round_}")
 
 
 def _known(record: type[_Record], content: Mapping[str, Any]) -> _Record:

@@ -169,13 +169,6 @@ class Load:
         return f"no bid waited longer than {longest} for a CPU{shares}"
 
 
-def when(round_: Any) -> str:
-    """Say where in a game an error was: `round_` counts from 1, 0 is before the first, missing after the last."""
-    if pd.isna(round_):
-        return "after the last round"
-    return f"round {round_}" if round_ else "before the first round"
-
-
 def no_formula(text: Any) -> Any:
     """Return `text` such that no spreadsheet runs it: an agent may have chosen it."""
     return f"'{text}" if isinstance(text, str) and text.startswith(_FORMULA) else text

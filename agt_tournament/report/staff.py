@@ -9,19 +9,19 @@ from typing import Any
 
 import pandas as pd
 
-from agt_tournament.game import in_words
+from agt_tournament.game import in_words, when
 from agt_tournament.report import figures
 from agt_tournament.report.measures import (
     Economy,
     Load,
     conduct,
     economy_of,
+    known,
     mean_estimate,
     mean_estimates,
     records,
     shown,
     stage_title,
-    when,
 )
 from agt_tournament.report.results import Results, score_word
 from agt_tournament.tournament import StageData, Team, ratings
@@ -215,6 +215,7 @@ def _errors(failures: pd.DataFrame, teams: Mapping[str, Team]) -> list[dict[str,
     for team_id, error in sorted(grouped, key=lambda key: (list(teams).index(key[0]), key[1])):
         own = grouped[team_id, error]
         first = own.iloc[0]
+        place = f"stage {first['stage']}, {first['arena_id']}, game {first['game']}"
         rows.append(
             {
                 "team": teams[team_id],
@@ -222,7 +223,7 @@ def _errors(failures: pd.DataFrame, teams: Mapping[str, Team]) -> list[dict[str,
                 "count": len(own),
                 "kinds": own["text"].nunique(),
                 "where": first["where"] or "bidding_function",
-                "first": f"stage {first['stage']}, {first['arena_id']}, game {first['game']}, {when(first['round'])}",
+                "first": f"{place}, {when(known(first['round']))}",
                 "says": gist(first["text"]),
             }
         )

@@ -1,4 +1,4 @@
-"""teams/<team_id>/: what a team is given of a competition, and nothing from which a rival's bids or values follow.
+"""teams/<team_id>/: what a team is given of a competition, without anything that reveals a rival's bids or values.
 
 `own_parts` cuts out of a stage what is the team's own, or public; everything here is made of that alone.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agt_tournament.game import TeamGameResult, in_words
+from agt_tournament.game import TeamGameResult, in_words, when
 from agt_tournament.game.game_files import game_files, place_of_game, read_output
 from agt_tournament.report.measures import (
     conduct,
@@ -22,7 +22,6 @@ from agt_tournament.report.measures import (
     records,
     stage_title,
     used_seconds,
-    when,
 )
 from agt_tournament.report.results import Results, score_word
 from agt_tournament.tournament import StageData, Team
@@ -218,16 +217,17 @@ def _errors(stages: Sequence[Own]) -> list[dict[str, Any]]:
 
 def _whens(rounds: Sequence[Any]) -> str:
     """``before the first round, rounds 3, 5 to 15``."""
+    played = [known(round_) for round_ in rounds]
     runs: list[list[int]] = []
-    for number in (int(round_) for round_ in rounds if not pd.isna(round_) and round_):
+    for number in filter(None, played):
         if runs and number == runs[-1][-1] + 1:
             runs[-1].append(number)
         else:
             runs.append([number])
     spans = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
     numbered = [f"round{'s' if sum(map(len, runs)) > 1 else ''} {spans}"] if runs else []
-    before = [when(round_) for round_ in rounds if not pd.isna(round_) and not round_]
-    return ", ".join([*before, *numbered, *(when(round_) for round_ in rounds if pd.isna(round_))])
+    before, after = ([when(round_) for round_ in played if round_ == edge] for edge in (0, None))
+    return ", ".join([*before, *numbered, *after])
 
 
 def _described(error: Mapping[str, Any]) -> str:

@@ -37,7 +37,7 @@ class AgentProcess:
     """A team's process, over a block of games: module state persists, the agent object is made anew each game.
 
     Once the agent is over a budget or its process is gone, it plays on as bids of 0 and is started again for the next
-    game. Use it as a context, so that no process outlives the organiser's interest in it.
+    game. Use it as a context manager, so that its process ends with the block.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class AgentProcess:
             self._process.channel.send(protocol.WALLS, body)
 
     def load(self) -> Answer:
-        """Have the submission imported: the first load of a process counts for itself, later ones for their game.
+        """Import the submission in the process; only later loads of a process are charged to their game.
 
         Raises:
             StartError: the process cannot raise its walls.
@@ -180,9 +180,11 @@ class AgentProcess:
         process.settle()
 
     def _ask(self, kind: int, body: bytes, limit: float, *, look: bool = False) -> Answer:
-        """Ask, wait for the answer and stop the process; one that gives none within its budget is ended.
+        """Ask the agent, wait for its answer and stop the process; a process without an answer in its budget is killed.
 
         Args:
+            kind: The kind of the request, see `protocol`.
+            body: The content of the request.
             limit: Seconds of CPU time for this answer.
             look: Whether to check the budget even after an answer that took no time.
         """

@@ -26,9 +26,9 @@ class Limits(NamedTuple):
     """CPU time of all that an agent does in a game; the import too, if it had to be started again."""
     memory_limit_mb: int = 256
     output_limit_kb: int = 16
-    """Of what it prints in a game, as far as it is kept; the rest is read and dropped."""
+    """How much of its output in a game is kept; the rest is read and dropped."""
     raised_limit_kb: int = 4
-    """Of the texts of its errors in a game, each text counted once."""
+    """How much of the texts of its errors in a game is kept, each text counted once."""
 
     @property
     def game_wall_seconds(self) -> float:
@@ -40,7 +40,7 @@ DEFAULT_LIMITS = Limits()
 
 
 class GameBudget:
-    """What is left to an agent in a game: CPU time, wall time, printed bytes and bytes of error texts."""
+    """What an agent may still use in a game: CPU time, wall time, printed bytes and bytes of error texts."""
 
     def __init__(self, limits: Limits) -> None:
         """Grant a first game within `limits`."""

@@ -39,9 +39,10 @@ class Meter:
     """The clocks of one question to a process."""
 
     def __init__(self, process: Process, cpu: float, wall: float, what: str) -> None:
-        """Count from now on, and what CPU time it has used since the last answer: it should have used none.
+        """Start the clocks now; CPU time since the last answer counts too, as the process should have used none.
 
         Args:
+            process: The process that is asked.
             cpu: The limit of CPU time in seconds.
             wall: The limit of wall time in seconds, waiting for a CPU not counted.
             what: What the limits are for; it is said to the team.

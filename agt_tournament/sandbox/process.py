@@ -11,7 +11,6 @@ import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from agt_tournament.sandbox.channel import Channel
 from agt_tournament.sandbox.printed import Printed
@@ -32,10 +31,10 @@ _SCHED_CLOCK = 2  # of a process: clock_getcpuclockid(3)
 
 
 class Process:
-    """A process that runs `agents.runner`; `channel` leads to it, `folder` is where it finds its submission."""
+    """A process that runs `inside.runner`; `channel` leads to it, `folder` is where it finds its submission."""
 
     def __init__(self, sandbox: Sandbox, submission: Path, memory_limit_mb: int, printed: Printed) -> None:
-        """Start it, without waiting until it runs.
+        """Start the process without waiting until it runs.
 
         Raises:
             OSError: it cannot be started.
@@ -47,7 +46,9 @@ class Process:
         self._group = ControlGroup.create(memory_limit_mb << 20) if sandbox.walled else None
         self._pid, self._pidfd, self._schedule, self._state = 0, -1, -1, -1
         self._stopped = False
-        self._cpu_seconds = self._waited_seconds = 0.0
+        self._waited_seconds = 0.0
+        self.counted_seconds = 0.0
+        """CPU time as `cpu_seconds` last said."""
         self._information, outside = os.pipe()
         ours, its = zip(*(socket.socketpair() for _ in range(3)), strict=True)
         try:
@@ -74,14 +75,11 @@ class Process:
         with suppress(OSError):  # if memory runs out, the kernel shall end an agent and not the organiser
             Path(f"/proc/{self._executed.pid}/oom_score_adj").write_text("1000")
         self.channel = Channel(ours, printed)
-        self._plan = partial(sandbox.plan, submission, memory_limit_mb, self._executed.pid)
-
-    def plan(self) -> dict[str, Any]:
-        """Return what it has to give up before it may know the submission (`walls.raise_walls`)."""
-        return self._plan()
+        self.plan = partial(sandbox.plan, submission, memory_limit_mb, self._executed.pid)
+        """Returns what it has to give up before it may know the submission (`walls.raise_walls`)."""
 
     def identify(self) -> None:
-        """Get hold of the process that runs the agent: a descriptor, as its number may be another's one day."""
+        """Open a descriptor of the process that runs the agent, as its id may be given to another process later."""
         if self._information < 0:
             return
         try:
@@ -110,17 +108,17 @@ class Process:
     # --- its turns -------------------------------------------------------------------------------------
 
     def resume(self) -> None:
-        """Let it run: it is its turn."""
+        """Let the process run its turn."""
         if self._stopped:
             self.send_signal(signal.SIGCONT)
             self._stopped = False
 
     def rest(self) -> None:
-        """Stop it after its turn, unless it waits for the channel.
+        """Stop the process after its turn, unless it waits for the channel.
 
         The filter of system calls leaves nothing else to wait for, and only the organiser wakes it by writing to the
-        channel or reading from it. So who does as expected is spared the two signals, a third of a turn's time. What
-        anybody uses of the CPU between turns is counted with the next one (`Meter`).
+        channel or reading from it. A process that waits is therefore spared the two signals, a third of a turn's time.
+        CPU time that a process uses between turns is counted with the next turn (`Meter`).
         """
         if self._sandbox.walled and not self._waits():
             os.sched_yield()  # it has just answered, and is about to
@@ -128,19 +126,19 @@ class Process:
                 self.stop()
 
     def stop(self) -> None:
-        """Stop it, whatever it waits for."""
+        """Stop the process, whatever it waits for."""
         if self._sandbox.walled:
             self.send_signal(signal.SIGSTOP)
             self._stopped = True
 
     def _waits(self) -> bool:
-        """Whether it sleeps; False where the kernel does not say."""
+        """Whether the process sleeps; False where the kernel does not say."""
         with suppress(OSError):
             return self._state >= 0 and os.pread(self._state, 1024, 0).rpartition(b") ")[2].startswith(b"S")
         return False
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send it a signal; one that has ended gets none."""
+        """Send the process a signal, unless it has ended."""
         if self._pidfd >= 0:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, number)
@@ -149,20 +147,15 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its number; 0 before it has been identified."""
+        """The process id; 0 before the process has been identified."""
         return self._pid
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time so far; what was last known once it has ended."""
+        """Return the CPU time so far in seconds; of a process that has ended, what was last known."""
         if self._pid:
             with suppress(OSError):
-                self._cpu_seconds = time.clock_gettime(~self._pid << 3 | _SCHED_CLOCK)
-        return self._cpu_seconds
-
-    @property
-    def counted_seconds(self) -> float:
-        """CPU time as `cpu_seconds` last said."""
-        return self._cpu_seconds
+                self.counted_seconds = time.clock_gettime(~self._pid << 3 | _SCHED_CLOCK)
+        return self.counted_seconds
 
     def waited_seconds(self) -> float | None:
         """Return the time for which it was ready to run and had no CPU; None where the kernel does not say."""
@@ -197,7 +190,7 @@ class Process:
         return "crash", f"the process was ended by {named.get(-status, f'signal {-status}')}"
 
     def kill(self) -> None:
-        """End it with all that it started in its session; its channel can still be read."""
+        """End the process and all that it started in its session; its channel can still be read."""
         self.identify()
         self.send_signal(signal.SIGKILL)
         if self._pidfd >= 0:
@@ -213,7 +206,7 @@ class Process:
         self._clean()
 
     def _clean(self) -> None:
-        """Remove what was made for it."""
+        """Remove the control group and the copy of the submission."""
         if self._group:
             self._group.remove()
         if self._copy:

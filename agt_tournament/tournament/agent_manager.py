@@ -35,6 +35,10 @@ def load_agent(
     """Start a process and import the submission at `file_path` in it; ask `validate_agent` whether that went well.
 
     Args:
+        file_path: The folder of the submission, or the bidding_agent.py in it.
+        team_id: The name of its team, used in messages.
+        limits: What the process may use.
+        seed: Of its random numbers during the import.
         sandbox: The walls around it; None for the highest that hold on this machine.
 
     Raises:
@@ -59,9 +63,11 @@ def validate_agent(agent: AgentProcess) -> bool:
 def execute_bid_with_timeout(
     agent: AgentProcess, item_id: str, timeout: float = DEFAULT_LIMITS.bid_timeout_seconds
 ) -> float:
-    """Ask the agent, which a game was started for, what it bids for `item_id`.
+    """Ask the agent, for which a game was started, what it bids for `item_id`.
 
     Args:
+        agent: The agent, in a game.
+        item_id: The item that is sold.
         timeout: Seconds of CPU time within which the bid must come; twice that and a second of wall time.
 
     Returns:

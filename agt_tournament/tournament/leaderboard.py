@@ -1,4 +1,4 @@
-"""The standings of a stage: who is ranked where, by which criterion, and how sure that is."""
+"""The standings of a stage: the rank of each team, the criterion that decided it, and how certain it is."""
 
 from __future__ import annotations
 

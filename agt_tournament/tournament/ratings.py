@@ -1,7 +1,7 @@
-"""How sure the standings are: intervals, chances of being first, ratings, who beats whom.
+"""How certain the standings are: intervals, chances of being first, ratings, pairwise comparisons.
 
-All of it takes scores (games, teams) of one arena, which are utilities unless the rules weigh more, and what it says
-holds for these teams under these rules.
+Every function takes scores (games, teams) of one arena, which are utilities unless the rules weigh more. The results
+hold for these teams under these rules.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ LEVEL = 0.95
 def uncertainty(scores: np.ndarray, seed: int, draws: int = DRAWS, ranked: np.ndarray | None = None) -> pd.DataFrame:
     """Return per team the mean, the ends of its percentile bootstrap interval, and the chance of being first.
 
-    First is who has the highest total of the teams in the mask `ranked`, by default all.
+    The first team is the one with the highest total among those in the mask `ranked`, by default all.
 
-    Whole games are drawn with replacement, the same for all teams: who is first depends on all of them. Of a single
-    game nothing can be drawn, and the columns are NaN. Within a block agents may learn from game to game; the
-    bootstrap takes games for independent all the same.
+    Whole games are drawn with replacement, the same for all teams: who is first depends on all of them. With a
+    single game nothing can be drawn, and the columns are NaN. Agents may learn from game to game within a block; the
+    bootstrap nevertheless takes games for independent.
     """
     games, teams = scores.shape
     columns = {"mean_score": scores.mean(axis=0)}
@@ -52,12 +52,14 @@ def uncertainty(scores: np.ndarray, seed: int, draws: int = DRAWS, ranked: np.nd
 def top_shares(scores: np.ndarray) -> np.ndarray:
     """Give 1 to the highest of each row, shared by equal ones: (rows, teams)."""
     top = scores == scores.max(axis=1, keepdims=True)
-    return top / top.sum(axis=1, keepdims=True)
+    shares: np.ndarray = top / top.sum(axis=1, keepdims=True)
+    return shares
 
 
 def win_rate(scores: np.ndarray) -> np.ndarray:
     """Return the share of games in which a team has the highest score; equal ones share."""
-    return top_shares(scores).mean(axis=0)
+    rates: np.ndarray = top_shares(scores).mean(axis=0)
+    return rates
 
 
 def skill(scores: np.ndarray) -> pd.DataFrame:
@@ -80,7 +82,12 @@ def skill(scores: np.ndarray) -> pd.DataFrame:
 
 
 def pairwise(scores: np.ndarray, teams: Sequence[str]) -> pd.DataFrame:
-    """team, rival, games, share of them that team ended above rival (half for equal), and its 95 % Wilson interval."""
+    """Compare each ordered pair of teams over the games of `scores`.
+
+    Returns:
+        Columns team_id, rival_id, games, ahead (the share of games in which the team ended above its rival; equal
+        scores count half), and ci_low and ci_high, its 95 % Wilson interval.
+    """
     rows = []
     for i, team in enumerate(teams):
         for j, rival in enumerate(teams):

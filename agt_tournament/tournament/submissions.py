@@ -20,7 +20,7 @@ _COMPILED = (".pyc", ".pyo", ".pyd", ".so", ".dll", ".dylib")
 
 
 class SubmissionError(RequestError):
-    """What lies at a path was handed in, and cannot play as it is."""
+    """A submission exists at a path, but cannot play as it is."""
 
 
 class Ignored(NamedTuple):

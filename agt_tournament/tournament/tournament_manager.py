@@ -34,7 +34,7 @@ class Arena:
 
     @property
     def arena_id(self) -> str:
-        """``arena_1`` …"""
+        """The name of the arena's folder: ``arena_1``."""
         return f"arena_{self.number}"
 
 
@@ -183,7 +183,7 @@ def open_agents(
 
 
 def is_played(run_dir: Path, folder: Path, shard: Shard) -> bool:
-    """Whether the block is marked and its files are as they were marked."""
+    """Whether the block has a completion record, and its files have the digests in that record."""
     mark = completion_of(folder, shard.key)
     return mark is not None and mark.get("files") == block_digests(run_dir, shard)
 
@@ -196,9 +196,10 @@ def damaged_games(run_dir: Path, folder: Path, shard: Shard) -> list[DamagedFile
 
 
 def unplayed(run_dir: Path, folder: Path, shards: Iterable[Shard]) -> list[Shard]:
-    """Return the blocks to play; damaged files are named, and their block's completion record is removed.
+    """Return the blocks to play; print each damaged file, and remove the completion record of its block.
 
-    Raises `RequestError` for a game that is another than was played: it is not played over.
+    Raises:
+        RequestError: A game file is whole, but is not the one that was played; it is not played over.
     """
     out = []
     for shard in shards:

@@ -1,15 +1,16 @@
-"""What cost nothing in a trial, and may in the competition: warnings."""
+"""Warnings: what did no harm in a trial, and may do harm in the competition."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from operator import attrgetter
 from statistics import fmean
 
 from agt_tournament.tournament.submissions import AGENT_FILE
 from agt_tournament.validation import hints
 from agt_tournament.validation.problems import Finding, printable
-from agt_tournament.validation.trial import Asked, Trial
+from agt_tournament.validation.trial import Trial
 
 _SLOW_BID, _SLOW_START, _SLOW_GAME = 1 / 4, 1 / 2, 1 / 2
 """Of the limit of CPU time. Another machine may be as much slower."""
@@ -70,7 +71,7 @@ def _out_of_time(trial: Trial) -> Finding | None:
 def _slow_start(trial: Trial) -> Finding | None:
     limit = trial.rules.load_timeout_seconds
     starts = [asked for asked in trial.asked if asked.round == 0 and not asked.answer.error]
-    slowest = max(starts, key=_seconds, default=None)
+    slowest = max(starts, key=attrgetter("seconds"), default=None)
     if slowest is None or slowest.seconds <= _SLOW_START * limit:
         return None
     what, where = (slowest.method, f"before {slowest.game}") if slowest.game else ("the import", "before any game")
@@ -83,7 +84,7 @@ def _slow_bids(trial: Trial) -> Finding | None:
     slow = [asked for asked in bids if asked.seconds > _SLOW_BID * limit]
     if not slow:
         return None
-    what = f"slow bids: the slowest took {max(map(_seconds, slow)):.2f} s of {limit:g} s"
+    what = f"slow bids: the slowest took {max(asked.seconds for asked in slow):.2f} s of {limit:g} s"
     return Finding(what, f"{slow[0].game}, round {slow[0].round}", "slow", hints.SLOW_BID, count=len(slow))
 
 
@@ -98,10 +99,6 @@ def _slow_game(trial: Trial) -> Finding | None:
     if slowest <= _SLOW_GAME * limit:
         return None
     return Finding(f"slow: a game took {slowest:.1f} s of {limit:g} s", where, "slow", hints.SLOW_GAME)
-
-
-def _seconds(asked: Asked) -> float:
-    return asked.seconds
 
 
 def _bids(trial: Trial) -> Iterator[tuple[str, float, float]]:

@@ -249,7 +249,7 @@ def _crash(mistake: Mistake) -> str:
     if name == "AttributeError" and any(reason.endswith(f"no attribute {base!r}") for base in _BASE_NAMES):
         return f"Derive the class from BiddingAgent, and begin its __init__ with {_SUPER}."
     if name == "AttributeError" and "object has no attribute" in reason and "NoneType" not in reason:
-        if near := _near(reason.rsplit("'", 2)[1], [*_BASE_NAMES, *_attributes(mistake.text)]):
+        if near := _near(reason.rsplit("'", 2)[1], [*_BASE_NAMES, *_ATTRIBUTE.findall(mistake.text)]):
             return f"Nothing of that name was set: is self.{near} meant?"
         return "Nothing of that name was set: set it in __init__, for each game has a new object; check the spelling."
     if name == "NameError" and (module := _module_meant(reason)):
@@ -293,6 +293,7 @@ def misspelt(method: str, text: str) -> str:
 
 _METHOD = re.compile(r"^[ \t]+(?:async\s+)?def\s+(\w+)", re.MULTILINE)
 _ATTRIBUTE = re.compile(r"\bself\.(\w+)\s*(?::[^=\n]+)?=(?!=)")
+"""A name that a module sets on self."""
 _SHORT = {"np": "import numpy as np", "sp": "import scipy as sp", "stats": "from scipy import stats"}
 _NEAR = 0.75  # of `difflib`: helpr is .91 to helper, torch .60 to struct
 
@@ -300,11 +301,6 @@ _NEAR = 0.75  # of `difflib`: helpr is .91 to helper, torch .60 to struct
 def _near(name: str, names: Iterable[str]) -> str:
     """Return the one of `names` that `name` may be a misspelling of; empty if none is near."""
     return next(iter(difflib.get_close_matches(name, sorted({*names} - {name}), n=1, cutoff=_NEAR)), "")
-
-
-def _attributes(text: str) -> list[str]:
-    """Return the names that a module sets on self."""
-    return _ATTRIBUTE.findall(text)
 
 
 def _module_meant(reason: str) -> str:

@@ -74,7 +74,7 @@ class PlayedGame(NamedTuple):
 
 
 class _EnoughError(Exception):
-    """There is no use in going on; the message says what was not played."""
+    """Raised to end a trial early; the message says what was not played."""
 
 
 class Trial:
@@ -177,7 +177,7 @@ class Trial:
         return GameSeeds(self._seed, 0, 1, number, self.rules.valuations_per)
 
     def keep(self, asked: Asked) -> None:
-        """Note an answer; raises `_EnoughError` where the rest would show no more, or would take too long."""
+        """Record an answer; raise `_EnoughError` where further games would show no more, or would take too long."""
         if asked.answer.seconds is None:
             return  # it was not asked: it is out of this game
         if asked.answer.update_failed:

@@ -20,7 +20,7 @@ from agt_tournament import report
 from agt_tournament.game.auction_engine import NOBODY, Answer
 from agt_tournament.game.game_files import game_files, place_of_game
 from agt_tournament.game.game_manager import Game
-from agt_tournament.game.record import Failure, GameResult, RoundRecord, TeamGameResult
+from agt_tournament.game.record import Failure, GameResult, RoundRecord, TeamGameResult, when
 from agt_tournament.game.seeding import GameSeeds
 from agt_tournament.report import Load, Results, generate_analytics_report, staff, write_team_folders
 from agt_tournament.report.measures import (
@@ -28,10 +28,10 @@ from agt_tournament.report.measures import (
     budgets_left,
     conduct,
     economy_of,
+    known,
     mean_estimate,
     mean_estimates,
     no_formula,
-    when,
 )
 from agt_tournament.report.team_folders import COLUMNS, SHOWN_GAMES, own_parts, steps
 from agt_tournament.tournament.leaderboard import generate_stage_leaderboard
@@ -522,7 +522,7 @@ def test_the_gist_of_an_error_is_its_last_line() -> None:
     assert staff.gist("Traceback:\n  File\nValueError: no\n") == "ValueError: no"
     assert staff.gist("") == ""
     assert len(staff.gist("x" * 5000)) == 160
-    assert [when(round_) for round_ in (0, 3, None, pd.NA)] == [
+    assert [when(known(round_)) for round_ in (0, 3, None, pd.NA)] == [
         "before the first round",
         "round 3",
         "after the last round",

@@ -18,7 +18,7 @@ from agt_tournament.sandbox.probe.walk import Walked, walk
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 
 _SHARE = 6
-"""One in so many of this machine's paths is tried, beside those that matter most; `make walls` tries all."""
+"""One of this many paths of the machine is tried, besides those that matter most; `make walls` tries all."""
 _WIDTH = 80
 _NO = Text("no", style="red")
 

@@ -26,7 +26,7 @@ _numbers = count()
 
 
 class ControlGroup:
-    """One group; whoever is added to it, and all that they start, share the limits."""
+    """A control group: the processes added to it, and all that they start, share its limits."""
 
     def __init__(self, folders: dict[str, Path]) -> None:
         """`folders` has the group's folder by controller; under version 2 all controllers share one."""
@@ -57,7 +57,7 @@ class ControlGroup:
         return tuple(self._folders)
 
     def add(self, pid: int) -> None:
-        """Put the process in; one that has ended is none."""
+        """Add the process to the group; one that has ended is ignored."""
         for folder in set(self._folders.values()):
             with suppress(OSError):
                 (folder / "cgroup.procs").write_text(str(pid))
@@ -122,7 +122,10 @@ def _delegated(subtree: Path) -> list[str]:
 
 
 def _limits_groups(subtree: Path, controllers: list[str]) -> bool:
-    """Have groups in `subtree` limited; False while processes stand beside them. The root alone may have both."""
+    """Switch on the limits of groups in `subtree`; return False while processes stand beside them.
+
+    Only the root may have both.
+    """
     try:
         (subtree / "cgroup.subtree_control").write_text(" ".join(f"+{controller}" for controller in controllers))
     except OSError as error:

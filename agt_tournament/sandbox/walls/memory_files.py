@@ -28,14 +28,6 @@ _numbers = count()
 _held: Path | None = None
 
 
-def hold() -> None:
-    """Copy all that agents may read to memory, for as long as this process lives; nothing is done twice.
-
-    Where there is no room in a tmpfs or a copy fails, agents read the files of the machine, and `held` stays None.
-    """
-    _hold()
-
-
 def held() -> Path | None:
     """Return the folder of the copies, in which each has its own absolute path; None without copies."""
     return _held
@@ -60,7 +52,11 @@ def own_copy(submission: Path) -> Path | None:
 
 
 @cache
-def _hold() -> None:
+def hold() -> None:
+    """Copy all that agents may read to memory, for as long as this process lives; nothing is done twice.
+
+    Where there is no room in a tmpfs or a copy fails, agents read the files of the machine, and `held` stays None.
+    """
     global _held
     _clear()
     if reason := why_not():

@@ -14,11 +14,14 @@ import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
+from typing import TypeVar
 
 from agt_tournament.base_agent import BiddingAgent
 
 KNOWN = importlib.import_module("known").KNOWN
+Value = TypeVar("Value")
 MOST_SHOWN = 150
 MOST_READ = 1 << 16  # bytes of a file below /proc and /sys
 COUNTERS = ("/proc/", "/sys/")
@@ -42,11 +45,12 @@ def succeeds(attempt: Callable[..., object], *arguments: object) -> bool:
 
 
 def opened(path: str, flags: int) -> None:
+    """Open and close `path`."""
     os.close(os.open(path, flags))
 
 
 def reachable(roots: Iterable[str]) -> Iterator[str]:
-    """Every path below `roots`, as far as folders may be listed; of installed packages the top level."""
+    """Yield every path below `roots`, as far as folders may be listed; of installed packages only the top level."""
     packages = {prefix for prefix, name in KNOWN["prefixes"] if name == "{packages}"}
     folders = list(roots)
     while folders:
@@ -154,25 +158,26 @@ class Paths:
 # --- what tells of the machine ---------------------------------------------------------------------------
 
 
-def contents(paths: Iterable[str]) -> dict[str, int]:
-    """A hash of each file's content, as far as it can be read without waiting."""
+def answered(names: Iterable[str], read: Callable[[str], Value]) -> dict[str, Value]:
+    """Return what `read` returns of each of `names`, without those that the system refuses."""
     found = {}
-    for path in paths:
-        try:
-            descriptor = os.open(path, READING)
-        except OSError:
-            continue
-        try:
-            found[path] = hash(os.read(descriptor, MOST_READ))
-        except OSError:
-            pass
-        finally:
-            os.close(descriptor)
+    for name in names:
+        with suppress(OSError):
+            found[name] = read(name)
     return found
 
 
+def content(path: str) -> int:
+    """Return a hash of a file's content, as far as it can be read without waiting."""
+    descriptor = os.open(path, READING)
+    try:
+        return hash(os.read(descriptor, MOST_READ))
+    finally:
+        os.close(descriptor)
+
+
 def statuses(paths: Iterable[str]) -> dict[str, tuple[int, ...] | None]:
-    """What stat tells of each path; None for what is not there."""
+    """Return what stat tells of each path; None for a path that does not exist."""
     found: dict[str, tuple[int, ...] | None] = {}
     for path in paths:
         try:
@@ -183,21 +188,18 @@ def statuses(paths: Iterable[str]) -> dict[str, tuple[int, ...] | None]:
 
 
 def file_systems(paths: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Free blocks and files of each file system, by one path on it."""
+    """Return the free blocks and files of each file system, by one path on it."""
     found: dict[int, str] = {}
     for path in paths:
-        try:
+        with suppress(OSError):
             found.setdefault(os.stat(path).st_dev, path)
-        except OSError:
-            continue
-    values: dict[str, tuple[int, ...]] = {}
-    for path in found.values():
-        try:
-            s = os.statvfs(path)
-        except OSError:
-            continue
-        values[path] = (s.f_bfree, s.f_bavail, s.f_ffree, s.f_files)
-    return values
+    return answered(found.values(), free_space)
+
+
+def free_space(path: str) -> tuple[int, ...]:
+    """Return free blocks and files of the file system that `path` is on."""
+    s = os.statvfs(path)
+    return (s.f_bfree, s.f_bavail, s.f_ffree, s.f_files)
 
 
 _MEMORY = ("totalram", "freeram", "sharedram", "bufferram", "totalswap", "freeswap")
@@ -214,7 +216,7 @@ class _Sysinfo(ctypes.Structure):
 
 
 def system_counters() -> dict[str, object]:
-    """What system calls tell of the machine, beside the clocks."""
+    """Return what system calls other than the clocks tell of the machine."""
     libc, said = ctypes.CDLL(None, use_errno=True), _Sysinfo()
     found: dict[str, object] = {}
     if libc.sysinfo(ctypes.byref(said)) == 0:
@@ -230,38 +232,27 @@ def system_counters() -> dict[str, object]:
         "getrusage children": lambda: resource.getrusage(resource.RUSAGE_CHILDREN),
     }
     readings |= {f"fstat {number}": partial(described, number) for number in range(64)}
-    for name, read in readings.items():
-        try:
-            found[name] = read()
-        except OSError:
-            continue
-    return found
+    return found | answered(readings, lambda name: readings[name]())
 
 
 def described(file: str | int) -> tuple[int, ...]:
-    """What stat tells of a path or a descriptor: size, links and times."""
+    """Return what stat tells of a path or a descriptor: size, links and times."""
     s = os.stat(file)
     return (s.st_size, s.st_nlink, s.st_blocks, s.st_atime_ns, s.st_mtime_ns, s.st_ctime_ns)
 
 
 def clocks() -> dict[str, float]:
-    """Seconds of everything that may be a clock, by libc, which may ask the vDSO and not the kernel."""
+    """Return the seconds of everything that may be a clock, read by libc, which may ask the vDSO and not the kernel."""
     readings: dict[str, Callable[[], float]] = {"times": lambda: os.times().elapsed, "time": time.time}
     readings |= {f"clock_gettime {number}": partial(time.clock_gettime, number) for number in range(12)}
-    found = {}
-    for name, read in readings.items():
-        try:
-            found[name] = read()
-        except OSError:
-            continue
-    return found
+    return answered(readings, lambda name: readings[name]())
 
 
 # --- what is printed -------------------------------------------------------------------------------------
 
 
 def named(path: str) -> str:
-    """`path` with what differs between machines and processes replaced."""
+    """Replace the parts of `path` that differ between machines and processes."""
     for prefix, name in KNOWN["prefixes"]:
         if path == prefix:
             return str(name)
@@ -275,7 +266,7 @@ def named(path: str) -> str:
 
 
 def targets(paths: Iterable[str]) -> list[str]:
-    """What each path leads to: the walls refuse to read links, but stat tells which file is behind one."""
+    """Return what each path leads to: the walls refuse to read links, but stat tells which file is behind one."""
     paths = list(paths)
     known = (*(prefix for prefix, _ in KNOWN["prefixes"]), *(path for path in paths if not os.path.islink(path)))
     files = {file: path for path in known if (file := identity(path))}
@@ -283,7 +274,7 @@ def targets(paths: Iterable[str]) -> list[str]:
 
 
 def identity(path: str) -> tuple[int, int] | None:
-    """Device and number of the file behind a path; None where stat is refused."""
+    """Return device and inode of the file behind a path; None where stat is refused."""
     try:
         s = os.stat(path)
     except OSError:
@@ -292,14 +283,14 @@ def identity(path: str) -> tuple[int, int] | None:
 
 
 def leads_to(link: str, files: Mapping[tuple[int, int], str]) -> str:
-    """The path of the file behind `link`; one that leads from what may be read to something else is named as a link."""
+    """Return the path of the file behind `link`; a link out of what may be read to another file is named as a link."""
     if (file := identity(link)) and file in files:
         return files[file]
     return f"link {link}" if named(link).startswith("{") else link
 
 
 def summary(paths: Iterable[str]) -> dict[str, int]:
-    """How many paths by name; where there are many, those of a folder together as ``folder/**``."""
+    """Count the paths by name; where there are many, count those of a folder together as ``folder/**``."""
     names = [named(path) for path in paths]
     found = Counter(names)
     deepest = max((name.count("/") for name in found), default=0)
@@ -310,6 +301,7 @@ def summary(paths: Iterable[str]) -> dict[str, int]:
 
 
 def shortened(name: str, depth: int) -> str:
+    """Replace what lies more than `depth` folders deep by ``**``."""
     parts = name.split("/")
     kept = parts[: depth + 1]
     return name if len(parts) <= depth + 1 or kept[-1] == "**" else "/".join((*kept, "**"))
@@ -323,13 +315,14 @@ class Walk:
         self.paths = Paths(dict.fromkeys((*listed, *KNOWN["paths"])))
         told = [path for path in self.paths.readable if path.startswith(COUNTERS)]
         self._counter_files = [path for path in told if not path.startswith(KERNEL_LOGS)]
-        self._contents = contents(self._counter_files)
+        self._contents = answered(self._counter_files, content)
         self._file_systems = file_systems(self.paths.seen)
         self._statuses = statuses(self.paths.seen)
         self._system = system_counters()
         self._clocks = clocks()
 
     def report(self) -> dict[str, object]:
+        """Return what is open, and what has changed since the agent was loaded."""
         moved = self._moved()  # first, before this process has used its own time
         return {
             "tried": self.paths.tried,
@@ -342,7 +335,7 @@ class Walk:
         }
 
     def _moved(self) -> dict[str, dict[str, int]]:
-        """What is not as it was; the clocks first, as they stand still only while this process is stopped."""
+        """Name what has changed; the clocks are read first, as only a stopped process tells a clock of the machine."""
         clocks_now = clocks()
         run = [name for name, before in self._clocks.items() if clocks_now[name] - before > KNOWN["stopped"] / 2]
         system = differing(self._system, system_counters())
@@ -351,13 +344,13 @@ class Walk:
             "clock": dict.fromkeys(run, 1),
             "moving counter": dict.fromkeys(system, 1),
             "moving file system": summary(free),
-            "moving content": summary(differing(self._contents, contents(self._counter_files))),
+            "moving content": summary(differing(self._contents, answered(self._counter_files, content))),
             "moving status": summary(differing(self._statuses, statuses(self.paths.seen))),
         }
 
 
 def differing(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
-    """The keys whose values differ."""
+    """Return the keys whose values differ."""
     return [key for key, value in before.items() if after.get(key) != value]
 
 
@@ -371,4 +364,5 @@ class Probe(BiddingAgent):
         print(json.dumps({"report": WALK.report()}), flush=True)
 
     def bidding_function(self, item_id: str) -> float:
+        """Bid nothing."""
         return 0.0
