@@ -33,6 +33,7 @@ class Experiment:
 
     @property
     def run_dir(self) -> Path:
+        """The run directory."""
         return Path(self.config.run_dir)
 
 

@@ -39,6 +39,7 @@ def group_means(
 
     Args:
         images: rows with columns scenario, sample and `score`.
+        score: the name of the column to average.
         group: the group of each row, int (rows,), from 0.
         groups: how many groups there are.
         seed: of the bootstrap.

@@ -51,6 +51,7 @@ class Scores:
 
     @property
     def scenarios(self) -> list[Hashable]:
+        """The scenarios of the table, numbers before words."""
         return list(self.rows["scenario"].unique())
 
     def of(self, scenario: Hashable) -> pd.DataFrame:

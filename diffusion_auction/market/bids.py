@@ -76,11 +76,21 @@ def experiment_bids(config: ExperimentConfig, n_agents: int) -> list[Bids]:
 
 
 def check_agents(key: str, value: object, found: int, n_agents: int, what: str) -> None:
+    """Check that there is one of `what` per agent.
+
+    Raises:
+        RequestError: `found` is not `n_agents`; the line names `key` and `value`.
+    """
     if found != n_agents:
         raise RequestError(key, value, f"{n_agents} {what}, one per agent of the prompts")
 
 
 def check_numbers(key: str, vector: list[float]) -> None:
+    """Check that every bid of `vector` is finite and not negative.
+
+    Raises:
+        RequestError: one is not; the line names `key` and its index.
+    """
     for i, bid in enumerate(vector):
         if not (math.isfinite(bid) and bid >= 0):
             raise RequestError(f"{key}[{i}]", bid, "a finite number that is not negative")

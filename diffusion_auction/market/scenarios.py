@@ -36,6 +36,7 @@ class Scenario:
 
     @property
     def n_agents(self) -> int:
+        """The number n of agents."""
         return len(self.agent_prompts)
 
     @property

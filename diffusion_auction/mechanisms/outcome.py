@@ -46,7 +46,7 @@ class Outcomes:
 
     @property
     def revenue(self) -> np.ndarray:
-        """(D, B)"""
+        """The sum of the payments of each auction, (D, B)."""
         return self.payments.sum(axis=2)
 
 

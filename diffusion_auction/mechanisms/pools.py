@@ -66,6 +66,7 @@ class CandidatePool:
 
     @property
     def n_agents(self) -> int:
+        """The number n of agents."""
         return self.ratios.shape[1]
 
     def drawn(self, draws: np.ndarray) -> CandidatePool:

@@ -107,7 +107,8 @@ class FluxPipelineAuction(FluxPipeline):
             bids: b_1…b_n (non-negative, finite), or one such list per scenario, as lists, arrays or tensors; all zero
                 means base prompt only.
             composition: name of a composition, or a function from bids to coalition weights (`weights_of`).
-            height, width: pixels; default, what the autoencoder was made for.
+            height: pixels; default, the size that the autoencoder was made for.
+            width: pixels; default, the size that the autoencoder was made for.
             num_inference_steps: Euler steps; the paper takes 5.
             schedule: "flux", σ = linspace(1, 1/steps), or "paper", σ = linspace(1, σ_min), as the authors ran it:
                 its last step, from σ_min = 0.001, changes next to nothing.
@@ -115,20 +116,28 @@ class FluxPipelineAuction(FluxPipeline):
             num_images_per_prompt: k candidates per scenario.
             generator: one, or one per image (scenario-major); CPU generators give the same noise on every device.
             latents: packed noise (images, tokens, channels) instead of the generator's.
-            output_type, return_dict, callback_on_step_end, callback_on_step_end_tensor_inputs: as in `FluxPipeline`;
-                a callback's `prompt_embeds` are those of the P distinct prompts.
+            output_type: "pil", "np", "pt" or "latent", as in `FluxPipeline`.
+            return_dict: whether to return a `FluxPipelineOutput` instead of a tuple.
+            callback_on_step_end: called after each step, as in `FluxPipeline`; returns a dict of tensors to replace.
+            callback_on_step_end_tensor_inputs: the names of the tensors that the callback receives, as in
+                `FluxPipeline`; its `prompt_embeds` are those of the P distinct prompts.
             joint_attention_kwargs: as in `FluxPipeline`; its `scale` is that of LoRA layers, of the text encoders too.
             max_sequence_length: T5 tokens; default, what the tokenizer says, at most 256.
             max_branches: sample passes in one transformer call; default, all of them.
             branches: what `encode_branches` made, in the place of base prompt, agents' prompts, bids and composition:
                 no text encoder is needed.
-            prompt_embeds, pooled_prompt_embeds: prompts already encoded, (B, L, D) and (B, D'), in the same place: one
-                prompt per image, composed with no other.
-            negative_prompt, negative_prompt_embeds, negative_pooled_prompt_embeds, true_cfg_scale: as in
-                `FluxPipeline`, against the composed velocity: v_neg + scale · (v_b − v_neg); one negative prompt per
-                scenario, or one for all.
-            ip_adapter_image, ip_adapter_image_embeds, negative_ip_adapter_image, negative_ip_adapter_image_embeds: as
-                in `FluxPipeline`; an image goes into every branch.
+            prompt_embeds: T5 sequences (B, L, D) instead of `base_prompt`: one prompt per image, composed with no
+                other.
+            pooled_prompt_embeds: the pooled CLIP embeddings (B, D') of the same prompts.
+            negative_prompt: what to steer away from, one per scenario or one for all.
+            negative_prompt_embeds: T5 sequences of the negative prompts, instead of `negative_prompt`.
+            negative_pooled_prompt_embeds: their pooled CLIP embeddings.
+            true_cfg_scale: scale of true classifier-free guidance against the composed velocity,
+                v_neg + scale · (v_b − v_neg).
+            ip_adapter_image: an image prompt, as in `FluxPipeline`; it goes into every branch.
+            ip_adapter_image_embeds: embeddings of image prompts, one tensor per IP-Adapter.
+            negative_ip_adapter_image: the image prompt of the negative pass.
+            negative_ip_adapter_image_embeds: embeddings of it, one tensor per IP-Adapter.
             sigmas: noise levels in the place of `schedule`'s.
 
         Returns:
@@ -271,8 +280,12 @@ class FluxPipelineAuction(FluxPipeline):
             images = [pipe(branches=each).images for each in branches]
 
         Args:
-            base_prompt, agent_prompts, bids, composition, max_sequence_length: as in `__call__`.
-            lora_scale: of the LoRA layers of the text encoders.
+            base_prompt: the base prompt c, or one per scenario of the batch.
+            agent_prompts: c_1…c_n, or one such list per scenario.
+            bids: b_1…b_n (non-negative, finite), or one such list per scenario.
+            composition: name of a composition, or a function from bids to coalition weights.
+            max_sequence_length: T5 tokens; default, what the tokenizer says, at most 256.
+            lora_scale: scale of the LoRA layers of the text encoders.
 
         Returns:
             The branches of one sample per scenario.

@@ -66,6 +66,7 @@ class ClipAlignment(Alignment):
 
     @torch.no_grad()
     def embed(self, images: Sequence[Image.Image]) -> Tensor:
+        """Return unit embeddings of RGB `images`, float32 (N, D)."""
         batch = torch.stack([self._preprocess(image) for image in images]).to(self._device)
         return self._model.encode_image(batch, normalize=True).float()
 
@@ -87,6 +88,7 @@ class PickScore(Alignment):
 
     @torch.no_grad()
     def embed(self, images: Sequence[Image.Image]) -> Tensor:
+        """Return unit embeddings of RGB `images`, float32 (N, D)."""
         inputs = self._processor(images=list(images), return_tensors="pt").to(self._model.device)
         return F.normalize(self._model.get_image_features(**inputs).pooler_output.float(), dim=-1)
 

@@ -41,6 +41,7 @@ class TwoPrompts:
         self._alignment, self._prompts = alignment, (good, bad)
 
     def __call__(self, images: Sequence[Image.Image], embeddings: Tensor, base_prompts: Sequence[str]) -> np.ndarray:
+        """Return the log-odds of the good prompt, float64 (N,)."""
         good, bad = self._alignment.similarities(embeddings, self._prompts).T
         return self._alignment.logit_scale * (good - bad)
 
@@ -49,6 +50,7 @@ class PaperScore(TwoPrompts):
     """The paper's (section 3.5): P(good | image) of a softmax of the raw cosines, without logit scale; about a half."""
 
     def __call__(self, images: Sequence[Image.Image], embeddings: Tensor, base_prompts: Sequence[str]) -> np.ndarray:
+        """Return the probability of the good prompt, float64 (N,), 0 to 1."""
         good, bad = self._alignment.similarities(embeddings, self._prompts).T
         return two_way_softmax(good, bad, scale=1)
 
@@ -61,6 +63,7 @@ class Aesthetic:
 
     @torch.no_grad()
     def __call__(self, images: Sequence[Image.Image], embeddings: Tensor, base_prompts: Sequence[str]) -> np.ndarray:
+        """Return the predicted rating of each image, float64 (N,), about 1 to 10."""
         return self._head(self._clip.embed(images))[:, 0].cpu().double().numpy()
 
 
@@ -71,6 +74,7 @@ class Preference:
         self._model = model
 
     def __call__(self, images: Sequence[Image.Image], embeddings: Tensor, base_prompts: Sequence[str]) -> np.ndarray:
+        """Return the preference logit of each image for its base prompt, float64 (N,)."""
         own = self._model.embed(images)
         cosines = [
             self._model.similarities(row[None], [text])[0, 0] for row, text in zip(own, base_prompts, strict=True)
@@ -98,6 +102,7 @@ class AestheticMLP(nn.Module):
         )
 
     def forward(self, embeddings: Tensor) -> Tensor:
+        """Predict a rating (N, 1) from unit embeddings (N, `size`)."""
         return self.layers(embeddings)
 
 

@@ -69,6 +69,7 @@ class ClipLoss:
         self._prompts = tokenize([*OBJECTS.values(), *SCENES.values(), *QUALITY_PROMPTS])
 
     def __call__(self, model: Any, step: int, generator: torch.Generator) -> Tensor:
+        """Return the loss, a scalar, of `model` on a batch drawn with `generator`."""
         device = next(model.parameters()).device
         index = torch.randint(len(self._pixels), (self._batch,), generator=generator)
         images = self._pixels[index].permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -104,6 +104,7 @@ class FlowLoss:
         self._latents, self._tokens, self._batch = latents, tokens, batch
 
     def __call__(self, model: nn.Module, step: int, generator: torch.Generator) -> Tensor:
+        """Return the loss, a scalar, of `model` on a batch drawn with `generator`."""
         device = next(model.parameters()).device
         index = torch.randint(len(self._latents), (self._batch,), generator=generator)
         clean = self._latents[index].float()

@@ -23,6 +23,7 @@ class Snapshot:
 
     @property
     def folder(self) -> Path:
+        """The folder of the snapshot in the cache."""
         return self._cache / "snapshots" / self.commit
 
     @property
