@@ -97,7 +97,7 @@ def _choose(repository: str, sources: Sequence[Source]) -> Snapshot:
     return Snapshot(repository, commit, list(chosen.values()))
 
 
-def _exclusive() -> AbstractContextManager:
+def _exclusive() -> AbstractContextManager[object]:
     """Wait until no other process fetches into this cache, and keep others out while the context lasts."""
     lock = FileLock(Path(constants.HF_HUB_CACHE) / ".locks" / "fetch.lock")
     Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)

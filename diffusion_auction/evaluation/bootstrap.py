@@ -109,7 +109,9 @@ def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Return the quotient; NaN where the denominator is not positive."""
-    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0)
+    quotient = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    return quotient
 
 
 def estimate(mean: float, low: float, high: float, n: float) -> Mean:

@@ -42,7 +42,8 @@ class _Auctions:
     def settled(self, mechanism: Mechanism) -> np.ndarray:
         """Return which of them both `mechanism` and the reference have every pool for: bool (B,)."""
         runs = (each.run(self.bids, self.pools) for each in (mechanism, REFERENCE))
-        return np.logical_and.reduce([np.isfinite(outcomes.payments[0]).all(axis=1) for outcomes in runs])
+        both: np.ndarray = np.logical_and(*(np.isfinite(outcomes.payments[0]).all(axis=1) for outcomes in runs))
+        return both
 
 
 _Held = tuple[Hashable, dict[str, np.ndarray]]

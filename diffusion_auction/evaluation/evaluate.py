@@ -100,4 +100,5 @@ def evaluate(
     if "quality" in scores.rows and scores.rows["quality"].notna().any():
         metrics["quality"] = quality(scores.rows, seed)
     metrics["left_out"] = [asdict(item) for item in scores.left_out]
-    return metrics
+    whole: Metrics = metrics
+    return whole

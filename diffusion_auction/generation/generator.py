@@ -103,7 +103,7 @@ class Generator:
 
     def _make(self, rows: Sequence[dict[str, Any]], composition: str) -> list[Image.Image]:
         config = self._config
-        return self._pipe(
+        images: list[Image.Image] = self._pipe(
             base_prompt=[row["base_prompt"] for row in rows],
             agent_prompts=[row["agent_prompts"] for row in rows],
             bids=[row["bids"] for row in rows],
@@ -118,6 +118,7 @@ class Generator:
             max_branches=config.max_branches,
             return_dict=False,
         )[0]
+        return images
 
 
 def unfinished(shards: list[Shard], run_dir: Path) -> list[Shard]:

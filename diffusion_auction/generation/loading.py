@@ -33,7 +33,7 @@ def load_pipeline(config: ModelConfig, stage_dir: str | None = None) -> FluxPipe
         folder = _pipeline_folder(config.weights)
         if stage_dir is not None and config.weights != "tiny_flux":
             folder = staged(folder, stage_dir, _files(config.weights, folder))
-        pipe = FluxPipelineAuction.from_pretrained(folder, dtype=getattr(torch, config.dtype))
+        pipe: FluxPipelineAuction = FluxPipelineAuction.from_pretrained(folder, dtype=getattr(torch, config.dtype))
     pipe.set_progress_bar_config(disable=True)
     if config.offload:
         pipe.enable_model_cpu_offload(device=device)

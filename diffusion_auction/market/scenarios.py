@@ -89,7 +89,7 @@ def parse_scenarios(entries: object, where: str) -> list[Scenario]:
     return scenarios
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """A JSON object that remembers a field given twice."""
 
     def __init__(self, pairs: list[tuple[str, object]]) -> None:

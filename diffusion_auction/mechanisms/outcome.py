@@ -37,17 +37,17 @@ class Outcomes:
     @property
     def values(self) -> np.ndarray:
         """b_i·α_i(I*), as if every bid were true: (D, B, n)."""
-        return self.bids * self.sold.alignments
+        return np.asarray(self.bids * self.sold.alignments)
 
     @property
     def utilities(self) -> np.ndarray:
         """Values less payments: (D, B, n)."""
-        return self.values - self.payments
+        return np.asarray(self.values - self.payments)
 
     @property
     def revenue(self) -> np.ndarray:
         """The sum of the payments of each auction, (D, B)."""
-        return self.payments.sum(axis=2)
+        return np.asarray(self.payments.sum(axis=2))
 
 
 class Mechanism(Protocol):

@@ -29,7 +29,7 @@ class Allocation:
     @cached_property
     def alignments(self) -> np.ndarray:
         """α_i of the image, (D, B, n)."""
-        images = self.pools.alignments[self.block, self.place]
+        images: np.ndarray = self.pools.alignments[self.block, self.place]
         images[self.block < 0] = np.nan
         return images
 
@@ -67,7 +67,7 @@ class CandidatePool:
     @property
     def n_agents(self) -> int:
         """The number n of agents."""
-        return self.ratios.shape[1]
+        return int(self.ratios.shape[1])
 
     def drawn(self, draws: np.ndarray) -> CandidatePool:
         """Return the same images under other `draws`, bool (D, k)."""
@@ -79,7 +79,8 @@ class CandidatePool:
 
     def of_bids(self, bids: np.ndarray) -> np.ndarray:
         """Return the blocks of P(b) for each row of `bids` (B, n): bool (B, E); none where that pool is missing."""
-        return np.logical_and.reduce(shares(bids)[:, None, :] == self.ratios, axis=2)
+        same: np.ndarray = shares(bids)[:, None, :] == self.ratios
+        return np.asarray(same.all(axis=2))
 
     def of_all(self, vectors: Iterable[Bids]) -> np.ndarray:
         """Return the blocks of ∪ P(b) over `vectors`: bool (E,); none if a single pool is missing."""
@@ -137,7 +138,7 @@ def welfare(alignments: np.ndarray, bids: np.ndarray) -> np.ndarray:
 
     Summed agent by agent, so that a figure does not change in its last digit with what it is computed beside.
     """
-    total = alignments[..., 0] * bids[..., 0]
+    total: np.ndarray = alignments[..., 0] * bids[..., 0]
     for i in range(1, bids.shape[-1]):
         total = total + alignments[..., i] * bids[..., i]
     return total

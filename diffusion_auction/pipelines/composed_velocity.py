@@ -45,7 +45,7 @@ def composed_velocity(
     """
     composed = torch.zeros_like(hidden_states, dtype=torch.float32)
     count = len(branches.sample)
-    for number, rows in enumerate(torch.arange(count).split(max_branches or count)):
+    for number, rows in enumerate(torch.split(torch.arange(count), max_branches or count)):
         sample, prompt = branches.sample[rows], branches.prompt[rows]
         with transformer.cache_context(f"{context} {number}"):
             velocity = transformer(

@@ -62,7 +62,8 @@ class FluxPipelineAuction(FluxPipeline):
         """Load as `FluxPipeline` does; "tiny_flux" is the embedded model unless a folder has that name."""
         embedded = str(pretrained_model_name_or_path) == "tiny_flux" and not os.path.isdir("tiny_flux")
         place = WEIGHTS / "flux" if embedded else pretrained_model_name_or_path
-        return super().from_pretrained(place, **kwargs)
+        loaded: Self = super().from_pretrained(place, **kwargs)
+        return loaded
 
     @torch.no_grad()
     def __call__(
@@ -82,7 +83,7 @@ class FluxPipelineAuction(FluxPipeline):
         output_type: str = "pil",
         return_dict: bool = True,
         joint_attention_kwargs: dict[str, Any] | None = None,
-        callback_on_step_end: Callable | None = None,
+        callback_on_step_end: Callable[..., Any] | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         max_sequence_length: int | None = None,
         max_branches: int | None = None,
@@ -98,7 +99,7 @@ class FluxPipelineAuction(FluxPipeline):
         negative_ip_adapter_image: PipelineImageInput | None = None,
         negative_ip_adapter_image_embeds: list[Tensor] | None = None,
         sigmas: list[float] | None = None,
-    ) -> FluxPipelineOutput | tuple:
+    ) -> FluxPipelineOutput | tuple[Any]:
         """Generate images whose denoiser is composed by bid.
 
         Args:
@@ -339,7 +340,8 @@ class FluxPipelineAuction(FluxPipeline):
         length = branches.prompt_embeds.shape[1]
         if embeds is None:
             self._check_text_encoders("negative_prompt", "negative_prompt_embeds")
-            return self.encode_prompt(prompt, max_sequence_length=length, lora_scale=lora_scale)[:2]
+            embeds, pooled, _ = self.encode_prompt(prompt, max_sequence_length=length, lora_scale=lora_scale)
+            return embeds, pooled
         embeds, pooled = check_embeds("negative_prompt_embeds", embeds, pooled, *self._embedding_channels)
         if embeds.shape[1:] != branches.prompt_embeds.shape[1:]:
             raise ValueError(
@@ -379,13 +381,14 @@ class FluxPipelineAuction(FluxPipeline):
             config.get("max_shift", 1.15),
         )
         sigmas = None if config.get("use_flow_sigmas") else sigmas
+        timesteps: Tensor
         timesteps, _ = retrieve_timesteps(self.scheduler, steps, latents.device, sigmas=sigmas, mu=shift)
         self._num_timesteps = len(timesteps)
         return timesteps
 
     def _sigmas(self, schedule: str, steps: int) -> list[float]:
         last = 1 / steps if schedule == "flux" else float(self.scheduler.sigma_min)
-        return np.linspace(1.0, last, steps).tolist()
+        return [float(sigma) for sigma in np.linspace(1.0, last, steps)]
 
     def _image_embeds(
         self, image: Any, embeds: list[Tensor] | None, *, black: bool, size: tuple[int, int], count: int
@@ -395,7 +398,8 @@ class FluxPipelineAuction(FluxPipeline):
             if not black:
                 return None
             image = [np.zeros((*size, 3), dtype=np.uint8)] * self.transformer.encoder_hid_proj.num_ip_adapters
-        return self.prepare_ip_adapter_image_embeds(image, embeds, self._execution_device, count)
+        prepared: list[Tensor] = self.prepare_ip_adapter_image_embeds(image, embeds, self._execution_device, count)
+        return prepared
 
     def _decoded(self, latents: Tensor, height: int, width: int, output_type: str) -> Any:
         """Return the images of packed `latents`, as `output_type` wants them."""

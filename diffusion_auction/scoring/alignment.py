@@ -31,7 +31,7 @@ class Alignment(ABC):
     @property
     def logit_scale(self) -> float:
         """What the model was trained to multiply cosines by before a softmax; 100 in OpenAI's CLIP."""
-        return self._model.logit_scale.detach().exp().item()
+        return float(self._model.logit_scale.detach().exp())
 
     @abstractmethod
     def embed(self, images: Sequence[Image.Image]) -> Tensor:
@@ -68,12 +68,14 @@ class ClipAlignment(Alignment):
     def embed(self, images: Sequence[Image.Image]) -> Tensor:
         """Return unit embeddings of RGB `images`, float32 (N, D)."""
         batch = torch.stack([self._preprocess(image) for image in images]).to(self._device)
-        return self._model.encode_image(batch, normalize=True).float()
+        embeddings: Tensor = self._model.encode_image(batch, normalize=True).float()
+        return embeddings
 
     @torch.no_grad()
     def _embed_text(self, text: str) -> Tensor:
         tokens = self._tokenize([text]).to(self._device)
-        return self._model.encode_text(tokens, normalize=True).float()[0]
+        embeddings: Tensor = self._model.encode_text(tokens, normalize=True).float()
+        return embeddings[0]
 
 
 class PickScore(Alignment):
@@ -137,7 +139,7 @@ def load_pickscore(group: str, weights: str, processor: str, device: str) -> Pic
 
 def two_way_softmax(cosines: np.ndarray, others: np.ndarray, scale: float) -> np.ndarray:
     """Return P(first | image) float64 in [0, 1] of two texts from their cosines with the image, each times `scale`."""
-    return expit(scale * (cosines - others))
+    return np.asarray(expit(scale * (cosines - others)))
 
 
 def alignments(cosines: np.ndarray, measure: str, scale: float) -> np.ndarray:

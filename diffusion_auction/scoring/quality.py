@@ -43,7 +43,7 @@ class TwoPrompts:
     def __call__(self, images: Sequence[Image.Image], embeddings: Tensor, base_prompts: Sequence[str]) -> np.ndarray:
         """Return the log-odds of the good prompt, float64 (N,)."""
         good, bad = self._alignment.similarities(embeddings, self._prompts).T
-        return self._alignment.logit_scale * (good - bad)
+        return np.asarray(self._alignment.logit_scale * (good - bad))
 
 
 class PaperScore(TwoPrompts):
@@ -64,7 +64,7 @@ class Aesthetic:
     @torch.no_grad()
     def __call__(self, images: Sequence[Image.Image], embeddings: Tensor, base_prompts: Sequence[str]) -> np.ndarray:
         """Return the predicted rating of each image, float64 (N,), about 1 to 10."""
-        return self._head(self._clip.embed(images))[:, 0].cpu().double().numpy()
+        return np.asarray(self._head(self._clip.embed(images))[:, 0].cpu().double())
 
 
 class Preference:
@@ -103,7 +103,8 @@ class AestheticMLP(nn.Module):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Predict a rating (N, 1) from unit embeddings (N, `size`)."""
-        return self.layers(embeddings)
+        ratings: Tensor = self.layers(embeddings)
+        return ratings
 
 
 def aesthetic_head(state: dict[str, Tensor]) -> tuple[nn.Module, int]:
@@ -160,4 +161,5 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a `.safetensors` or a torch file; nothing else in it is unpickled."""
     if path.suffix == ".safetensors":
         return safetensors.torch.load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state

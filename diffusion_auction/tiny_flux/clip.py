@@ -94,7 +94,8 @@ class ClipLoss:
         same = (own[:, None] == own[None]).all(dim=-1)  # equal captions are all right answers
         targets = same.float() / same.sum(dim=1, keepdim=True)
         contrast = F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)
-        return 20 * regression + 0.05 * contrast
+        loss: Tensor = 20 * regression + 0.05 * contrast
+        return loss
 
 
 def degrade(images: Tensor, shares: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
