@@ -52,7 +52,18 @@ def normalized(bids: Sequence[float]) -> Bids:
 
 
 def experiment_bids(config: ExperimentConfig, n_agents: int) -> list[Bids]:
-    """Return the distinct bid vectors in the order asked for. Raises `RequestError` naming the vector that is wrong."""
+    """Return the bid vectors that a configuration asks for.
+
+    Args:
+        config: the configuration; its section `bids` lists vectors, a grid, or points of the simplex.
+        n_agents: the number n of agents of the prompts.
+
+    Returns:
+        The distinct bid vectors, each of n bids ≥ 0, in the order of the configuration.
+
+    Raises:
+        RequestError: a vector has another length, or a bid is negative or not finite.
+    """
     section = config.bids
     if isinstance(section, GridBids):
         check_agents("bids.axes", f"{len(section.axes)} axes", len(section.axes), n_agents, "axes")

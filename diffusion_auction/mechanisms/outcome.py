@@ -58,10 +58,18 @@ class Mechanism(Protocol):
         """As in the configuration and in auctions.parquet."""
 
     def required_bids(self, bids: Bids) -> list[Bids]:
-        """Return the bid vectors whose compositions an auction at `bids` needs; a plan is their union."""
+        """Return the bid vectors whose candidate pools an auction at `bids` needs; a plan is their union."""
 
     def run(self, bids: np.ndarray, pools: CandidatePool) -> Outcomes:
-        """Hold an auction at each row of `bids` (B, n), under every draw of `pools`."""
+        """Hold an auction at each bid vector, under every draw of the samples.
+
+        Args:
+            bids: bid vectors (B, n), finite and ≥ 0.
+            pools: the candidate images of one scenario, under D draws.
+
+        Returns:
+            The images sold, (D, B), and the payments, (D, B, n).
+        """
 
 
 def without(bids: np.ndarray, agent: int) -> np.ndarray:

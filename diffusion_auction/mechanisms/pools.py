@@ -52,7 +52,15 @@ class CandidatePool:
 
     @classmethod
     def of(cls, blocks: Iterable[tuple[Bids, np.ndarray]], samples: np.ndarray | None = None) -> CandidatePool:
-        """Build pools of (bids, alignments (k, n)) pairs; `samples` are 0…k−1 unless given. One draw of all."""
+        """Build pools from pairs of bids and alignments.
+
+        Args:
+            blocks: bids (n,) and the alignments (k, n) of the k images composed by them.
+            samples: the sample index of each image, ascending; default, 0…k−1.
+
+        Returns:
+            The pools, with all samples in a single draw.
+        """
         ordered = sorted(((normalized(bids), images) for bids, images in blocks), key=lambda block: block[0])
         ratios = np.array([ratio for ratio, _ in ordered], dtype=float)
         alignments = np.array([images for _, images in ordered], dtype=float)

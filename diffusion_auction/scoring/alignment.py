@@ -103,7 +103,11 @@ class PickScore(Alignment):
 
 
 def load_alignment(config: AlignmentConfig, device: str) -> Alignment:
-    """Load the configured model on `device`. Raises `RequestError` if it cannot be had."""
+    """Load the configured alignment model on `device`.
+
+    Raises:
+        RequestError: its weights cannot be loaded.
+    """
     if isinstance(config, PickscoreAlignmentConfig):
         return load_pickscore("alignment", config.weights, config.processor, device)
     return load_clip("alignment", config.model, config.pretrained, device)
