@@ -1,4 +1,4 @@
-"""The candidate images of one scenario, and the one question that mechanisms ask of them: which is worth most?"""
+"""The candidate images of one scenario, and the choice of the one with the highest welfare."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ class CandidatePool:
 def _first_there(draws: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Find the first column r of each row of `order` (B, k) with draws[:, order[:, r]]: int (D, B), −1 for none.
 
-    Rank by rank, and only for those not yet found: a draw with replacement holds two thirds of the samples, so few
-    ranks are asked for. One look at all (D, B, k) would cost twenty times as much.
+    The search goes rank by rank, over the entries that are not found yet. A draw with replacement holds two thirds of
+    the samples, so few ranks are needed; a search over all (D, B, k) at once takes twenty times as long.
     """
     rank = np.full(len(draws) * len(order), -1)
     pending = np.arange(len(rank))

@@ -23,12 +23,10 @@ from diffusion_auction.pipelines.composed_velocity import check_caches, composed
 from diffusion_auction.pipelines.inputs import (
     check_embeds,
     check_latents,
-    check_number,
     check_returned,
     check_settings,
     check_size,
     check_source,
-    check_whole,
     negative_branches,
     scenarios_and_bids,
 )
@@ -228,7 +226,7 @@ class FluxPipelineAuction(FluxPipeline):
         timesteps = self._timesteps(num_inference_steps, sigmas, latents)
         guidance = None
         if self.transformer.config.guidance_embeds:
-            check_number("guidance_scale", guidance_scale)
+            check_settings(guidance_scale=guidance_scale)
             guidance = torch.full([len(branches)], guidance_scale, device=device, dtype=torch.float32)
         adapted = partial(self._image_embeds, size=(width, height), count=len(branches))
         negative_given = negative_ip_adapter_image is not None or negative_ip_adapter_image_embeds is not None
@@ -296,8 +294,7 @@ class FluxPipelineAuction(FluxPipeline):
                 words.
         """
         scenarios, vectors = scenarios_and_bids(base_prompt, agent_prompts, bids)
-        if max_sequence_length is not None:
-            check_whole("max_sequence_length", max_sequence_length)
+        check_settings(max_sequence_length=max_sequence_length)
         weights = [weights_of(composition, vector) for vector in vectors]
         self._check_text_encoders("base_prompt", "branches")
         length = max_sequence_length or min(256, self.tokenizer_2.model_max_length)

@@ -113,14 +113,11 @@ def aesthetic_head(state: dict[str, Tensor]) -> tuple[nn.Module, int]:
     `layers.0.weight` … is an `AestheticMLP`; `weight` and `bias` are the older linear head
     (github.com/LAION-AI/aesthetic-predictor). Raises an error if it is neither.
     """
-    if "layers.0.weight" in state:
-        size = state["layers.0.weight"].shape[1]
-        head: nn.Module = AestheticMLP(size)
-    elif "weight" in state:
-        size = state["weight"].shape[1]
-        head = nn.Linear(size, 1)
-    else:
+    first = next((name for name in ("layers.0.weight", "weight") if name in state), None)
+    if first is None:
         raise ValueError("it has neither layers.0.weight nor weight")
+    size = state[first].shape[1]
+    head = nn.Linear(size, 1) if first == "weight" else AestheticMLP(size)
     head.load_state_dict(state)
     return head.eval(), size
 
