@@ -31,7 +31,7 @@ _MOST_LETTERS = 40  # of a label made of keys and values
 
 @dataclass(frozen=True)
 class _Run:
-    """A finished run: the flat keys that decide it, as text, and its metrics.json."""
+    """A finished run: the keys of its configuration that determine its results, as text, and its metrics."""
 
     path: Path
     keys: Mapping[str, str]
@@ -47,7 +47,11 @@ def compare(config: ExperimentConfig) -> None:
 
 
 def read_compared(config: ExperimentConfig) -> list[Path]:
-    """Check that `config.runs` are finished runs that can be compared and return them. Raises `RequestError`."""
+    """Return the directories `config.runs`.
+
+    Raises:
+        RequestError: they are not finished runs that can be compared.
+    """
     run_dirs = [Path(run) for run in config.runs or []]
     _read_all(run_dirs)
     return run_dirs
@@ -125,9 +129,9 @@ def _differing(runs: Sequence[_Run]) -> list[str]:
 def _labels(runs: Sequence[_Run], differing: Sequence[str]) -> list[str]:
     """Label each run by what tells it from the others: the value of the one key that differs, or ``key=value``, joined.
 
-    A group's name stands for the group's other keys where they follow it, as an alignment's model does. The name of
-    a run is not said if something else tells it. Where that is too long for a label, or does not tell the runs apart,
-    they are called by their directories.
+    The name of a group replaces those keys of the group that it determines, as it does the model of an alignment. The
+    name of a run is left out if other keys tell the runs apart. Runs are labelled by their directories if a label is
+    too long, or if the labels are not distinct.
     """
     spoken = [key for key in differing if not _follows(key, differing, runs)]
     if len(spoken) > 1 and "name" in spoken:
@@ -145,7 +149,7 @@ def _labels(runs: Sequence[_Run], differing: Sequence[str]) -> list[str]:
 
 
 def _directories(paths: Sequence[Path]) -> list[str]:
-    """Return the ends of `paths`, as many parts of each as tell them apart."""
+    """Return the shortest ends of `paths` that are distinct."""
     whole = [path.resolve().parts for path in paths]
     most = max(map(len, whole))
     for parts in range(1, most + 1):
@@ -156,7 +160,7 @@ def _directories(paths: Sequence[Path]) -> list[str]:
 
 
 def _follows(key: str, differing: Sequence[str], runs: Sequence[_Run]) -> bool:
-    """Return whether the name of `key`'s group differs too, and says all that `key` does."""
+    """Return whether the name of the group of `key` differs too, and determines the value of `key`."""
     name = f"{key.split('.')[0]}.name"
     if key == name or name not in differing:
         return False

@@ -33,14 +33,18 @@ class Experiment:
 
     @property
     def run_dir(self) -> Path:
+        """The run directory."""
         return Path(self.config.run_dir)
 
 
 def prepare(config: ExperimentConfig) -> Experiment:
-    """Check what the schema alone cannot, and plan. Raises `RequestError`.
+    """Check a configuration beyond its schema and plan its images.
 
-    Prompts read from a file become entries of the configuration: what is stored no longer needs the file, and a file
-    that changed is another configuration.
+    Prompts read from a file become entries of the configuration. The stored configuration therefore does not need the
+    file, and a changed file is another configuration.
+
+    Raises:
+        RequestError: prompts, bids or options of the mechanism are wrong.
     """
     everything = read_prompts(config.prompts)
     prompts = PromptsConfig(path=None, entries=[scenario.entry() for scenario in everything])
@@ -61,10 +65,14 @@ def prepare(config: ExperimentConfig) -> Experiment:
 
 
 def check_possible(experiment: Experiment) -> None:
-    """Refuse what cannot be run before any image is made, any worker is queued or anything is written.
+    """Check that a run can be done before any image is made, any worker is queued or anything is written.
 
-    Weights are to be had and read the prompts, measures load, the launcher and the devices are there. Where all is
-    scored nothing is asked. Raises `RequestError` and `LaunchError`.
+    The weights must load and read the prompts, the measures must load, and the launcher and the devices must exist.
+    Nothing is checked if every image has been scored.
+
+    Raises:
+        RequestError: something that the configuration names cannot be used.
+        LaunchError: the launcher cannot start workers here.
     """
     config, coalitions = experiment.config, experiment.plan.coalitions
     if config.images_from is not None:

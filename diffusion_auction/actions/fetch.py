@@ -28,11 +28,16 @@ _OUT = plain_console(soft_wrap=True, highlight=False)
 
 
 def fetch(config: ExperimentConfig) -> int:
-    """Fetch what `config` loads by hub name; nothing is downloaded unless all of it may be read.
+    """Download the weights that `config` names on the hub into the cache, and verify them.
 
-    Files that are there are kept if their sizes are right, with `verify` if their digests are; what is downloaded is
-    always held against its digest. Returns the exit status, 1 if the hub or the disk failed. Raises `RequestError` for
-    what does not exist or the account may not read.
+    Nothing is downloaded unless the account may read every repository. Files in the cache are kept if their sizes are
+    right or, with `verify`, their digests. Downloaded files are always checked by digest.
+
+    Returns:
+        The exit status: 0, or 1 if the hub or the disk failed.
+
+    Raises:
+        RequestError: a repository does not exist, or the account may not read it.
     """
     sources = hub_sources(config)
     if not sources:
@@ -55,10 +60,12 @@ def fetch(config: ExperimentConfig) -> int:
 
 
 def check_fetched(config: ExperimentConfig) -> None:
-    """Refuse weights that a run would not find, before anything is made or queued.
+    """Check, before anything is made or queued, that a run will find its weights.
 
-    Each hub name of `config` has to be in the cache, or be one that this login may read. Raises `RequestError` naming
-    the key and `action=fetch`.
+    Each repository that `config` names must be in the cache, or readable for this login.
+
+    Raises:
+        RequestError: one is neither; the line names the key and `action=fetch`.
     """
     for source in hub_sources(config):
         if cached(source) is None:
@@ -97,8 +104,8 @@ def _choose(repository: str, sources: Sequence[Source]) -> Snapshot:
     return Snapshot(repository, commit, list(chosen.values()))
 
 
-def _exclusive() -> AbstractContextManager:
-    """Wait until no other process fetches into this cache, and keep others out while the context lasts."""
+def _exclusive() -> AbstractContextManager[object]:
+    """Return a context that lets one process at a time download into this cache."""
     lock = FileLock(Path(constants.HF_HUB_CACHE) / ".locks" / "fetch.lock")
     Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -56,8 +56,10 @@ def read_outcomes(
 ) -> tuple[pd.DataFrame, Metrics]:
     """Read the auctions and metrics of `run_dir`; `bids` are those auctioned, by default all of the `scores`.
 
-    The auctions are held again, which is cheap: so tables and metrics of different runs are told apart. Raises
-    `RequestError` naming a file that is damaged or does not follow from those before it.
+    The auctions are held again, which is cheap, to check that table and metrics belong to this run.
+
+    Raises:
+        RequestError: a file is damaged, or does not follow from the one before it.
     """
     file = run_dir / "auctions.parquet"
     auctions = read_table(file)

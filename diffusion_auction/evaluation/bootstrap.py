@@ -39,6 +39,7 @@ def group_means(
 
     Args:
         images: rows with columns scenario, sample and `score`.
+        score: the name of the column to average.
         group: the group of each row, int (rows,), from 0.
         groups: how many groups there are.
         seed: of the bootstrap.
@@ -108,7 +109,9 @@ def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Return the quotient; NaN where the denominator is not positive."""
-    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0)
+    quotient = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    return quotient
 
 
 def estimate(mean: float, low: float, high: float, n: float) -> Mean:

@@ -42,7 +42,8 @@ class _Auctions:
     def settled(self, mechanism: Mechanism) -> np.ndarray:
         """Return which of them both `mechanism` and the reference have every pool for: bool (B,)."""
         runs = (each.run(self.bids, self.pools) for each in (mechanism, REFERENCE))
-        return np.logical_and.reduce([np.isfinite(outcomes.payments[0]).all(axis=1) for outcomes in runs])
+        both: np.ndarray = np.logical_and(*(np.isfinite(outcomes.payments[0]).all(axis=1) for outcomes in runs))
+        return both
 
 
 _Held = tuple[Hashable, dict[str, np.ndarray]]
@@ -61,13 +62,13 @@ def equal_cost(
 ) -> list[EqualCost]:
     """Compare each of `mechanisms`, and `vcg_pool` with several pools, against `vcg` at the same cost.
 
-    An auction held alone costs the images of the pools that its mechanism reads: k of each composition, payments
-    included, nothing shared with other auctions. As a pool that may not depend on the bids has as many samples at
-    every bid, costs are compared on average over the auctions. Sample passes are those of one step.
+    An auction costs the images of all pools that its mechanism reads, for payments too: k per composition, with
+    nothing shared between auctions. Costs are compared on average over the auctions, because a pool that may not
+    depend on the bids has the same samples at every bid. Sample passes are those of one denoising step.
 
-    There is a row for the largest k and reference k, no more than there are samples, with which the mechanism costs at
-    most what `vcg` does; and, so that pools can be told apart at one budget, for each reference k of `BUDGETS` that
-    the samples of a pool suffice for.
+    One row has the largest k and reference k, limited by the number of samples, at which the mechanism costs at most
+    as much as `vcg`. To compare pools at one budget, there is another row for each reference k of `BUDGETS` for which
+    the pool has enough samples.
     """
     sets = [_auctions(scores, scenario, asked[asked.any(axis=1)], branches) for scenario, asked in bids.items()]
     sets = [auctions for auctions in sets if len(auctions.bids)]

@@ -25,13 +25,18 @@ KS = (1, 5, 10, 25, 50, 100)
 
 
 def run_auctions(scores: Scores, mechanisms: Sequence[Mechanism], bids: Sequence[Bids] | None = None) -> pd.DataFrame:
-    """Hold the auctions of auctions.parquet: a row per mechanism, scenario and bid vector.
+    """Hold an auction at every bid vector of every scenario, under each mechanism.
 
-    The bid vectors are each of `bids`, or by default all of `scores`.
+    Args:
+        scores: the checked score table, from `check_scores`.
+        mechanisms: the mechanisms to compare, for example `[VCG(), VCGPool()]`.
+        bids: the bid vectors to auction, each of n bids ≥ 0; default, all of the table.
 
-    Columns: scenario, bid_1…n, mechanism, chosen_bid_1…n (normalised bids of the pool that the image came
-    from), chosen_sample, welfare, alignment_, value_, payment_ and utility_1…n, revenue. An auction that lacks a pool
-    for its image is left out; one that lacks a pool for a payment has NaN there.
+    Returns:
+        The table auctions.parquet, one row per mechanism, scenario and bid vector. Columns: scenario, bid_1…n,
+        mechanism, chosen_bid_1…n (the normalised bids of the pool that the image came from), chosen_sample, welfare,
+        alignment_1…n, value_1…n, payment_1…n, utility_1…n and revenue. An auction without images to choose from has
+        no row. A payment is NaN if a pool that it needs is missing.
     """
     parts = []
     for mechanism in mechanisms:
@@ -69,11 +74,19 @@ def evaluate(
     bids: Sequence[Bids] | None = None,
     branches: Branches | None = None,
 ) -> Metrics:
-    """Compute metrics.json but for the cost of making the images.
+    """Compute the metrics of all mechanisms: everything in metrics.json except the cost of generation.
 
-    `bids` are those to auction, by default all of the table; monotonicity and quality take every image. `branches`
-    says how many sample passes a step of the composition of some bids takes; with it mechanisms are also compared at
-    equal cost. The same `seed` gives the same intervals. What could not be used is stated in `left_out`.
+    Args:
+        scores: the checked score table, from `check_scores`.
+        mechanisms: the mechanisms to compare; the first is the run's own.
+        seed: of the bootstrap; the same seed gives the same intervals.
+        bids: the bid vectors to auction, each of n bids ≥ 0; default, all of the table. Monotonicity and quality use
+            every image of the table in either case.
+        branches: maps bids to the sample passes of one denoising step. If given, mechanisms are also compared at
+            equal cost.
+
+    Returns:
+        The metrics, with 95 % bootstrap intervals. `left_out` lists what could not be used, and why.
     """
     vectors = auction_bids(scores, bids)
     most = int(scores.rows["sample"].max()) + 1
@@ -100,4 +113,5 @@ def evaluate(
     if "quality" in scores.rows and scores.rows["quality"].notna().any():
         metrics["quality"] = quality(scores.rows, seed)
     metrics["left_out"] = [asdict(item) for item in scores.left_out]
-    return metrics
+    whole: Metrics = metrics
+    return whole

@@ -232,25 +232,38 @@ _METRICS = TypeAdapter(Metrics)
 
 
 def own_mechanism(metrics: Mapping[str, Any]) -> str | None:
-    """Return the mechanism of the run that `metrics`, or a part of them, are of: the first there is."""
+    """Return the name of the run's own mechanism, the first of `truthfulness`; None if there is none."""
     return next(iter(metrics.get("truthfulness") or {}), None)
 
 
 def read_metrics(path: Path, key: str = "run_dir") -> Metrics:
-    """Read metrics.json.
+    """Read metrics.json and check its schema.
+
+    Args:
+        path: the file.
+        key: the configuration key that named the run, for the error message.
+
+    Returns:
+        The metrics as they stand in the file.
 
     Raises:
-        RequestError: the file is damaged; `key` is the configuration key that named its run.
+        RequestError: the file is damaged.
     """
     metrics: Metrics = read_json(path, _METRICS, key=key)
     return metrics
 
 
 def check_metrics(path: Path, metrics: Metrics, auctions: pd.DataFrame, key: str = "run_dir") -> None:
-    """Check that `metrics`, read from `path`, are of `auctions`, as their mean revenues tell.
+    """Check that metrics belong to a table of auctions: the mean revenue of each mechanism must agree.
+
+    Args:
+        path: the file that `metrics` were read from.
+        metrics: the metrics.
+        auctions: the table auctions.parquet of the same run.
+        key: the configuration key that named the run, for the error message.
 
     Raises:
-        RequestError: they are not.
+        RequestError: a mean revenue differs, or a mechanism is missing.
     """
     try:
         bids = auctions[numbered("bid", count_agents(auctions))]

@@ -50,10 +50,16 @@ class Ledger:
 
 
 def revenue(outcomes: Outcomes) -> np.ndarray:
-    """Return Σ_i payments of the auctions at which somebody bids, (D, B); NaN for others and where one is unknown."""
+    """Return the revenue Σ_i payment_i of each auction, (D, B).
+
+    NaN where nobody bids, and where a payment is unknown.
+    """
     return np.where(outcomes.bids.any(axis=1), outcomes.revenue, np.nan)
 
 
 def share_of_welfare(outcomes: Outcomes) -> np.ndarray:
-    """Return revenue ÷ W(I*; b), (D, B); NaN as for `revenue`, and where welfare is not above zero."""
+    """Return the share of the welfare W(I*; b) that the agents pay, (D, B).
+
+    NaN where `revenue` is NaN, and where welfare is not above zero.
+    """
     return divide(revenue(outcomes), outcomes.sold.welfare)

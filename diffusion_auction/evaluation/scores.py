@@ -51,6 +51,7 @@ class Scores:
 
     @property
     def scenarios(self) -> list[Hashable]:
+        """The scenarios of the table, numbers before words."""
         return list(self.rows["scenario"].unique())
 
     def of(self, scenario: Hashable) -> pd.DataFrame:
@@ -78,7 +79,17 @@ class Scores:
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """Read a table of recorded scores, CSV or Parquet by its suffix. Raises `RequestError` if it cannot be read."""
+    """Read a table of recorded scores from a CSV or Parquet file.
+
+    Args:
+        path: a file whose suffix is .csv or .parquet.
+
+    Returns:
+        The table as it stands in the file; `check_scores` checks it.
+
+    Raises:
+        RequestError: the file cannot be read, or has another suffix.
+    """
     readers = {".csv": _read_csv, ".parquet": pd.read_parquet}
     if path.suffix not in readers:
         raise RequestError("scores", path, "a .csv or .parquet file")
@@ -100,11 +111,20 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def check_scores(table: pd.DataFrame) -> Scores:
-    """Check `table` and return its sound part with a statement of the rest.
+    """Check a score table, keep the rows that can be evaluated, and state what is left out.
 
-    Left out are rows with a value that is absent, no number or out of range, rows given twice, and samples that only
-    some bid vectors of a scenario have. Raises `RequestError` for a table of which nothing can be used: a column or
-    every row is missing.
+    Left out are rows in which a needed value is absent, not a number or out of range; rows given twice; and samples
+    that only some bid vectors of a scenario have.
+
+    Args:
+        table: one row per image and bid vector, with the columns scenario, sample (integer ≥ 0), bid_1…bid_n (≥ 0, as
+            submitted) and alignment_1…alignment_n. The columns alignment_base and quality may be absent.
+
+    Returns:
+        The rows that are kept, and in `left_out` the others.
+
+    Raises:
+        RequestError: a column is missing, or no row can be used.
     """
     n = _check_columns(table)
     rows = table.reset_index(drop=True)
@@ -245,11 +265,16 @@ def _vectors(rows: pd.DataFrame, n: int) -> list[Bids]:
 
 
 def distinct_images(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per image, with normalized_bid_1…n added, ordered by scenario, bids and sample.
+    """Reduce a score table to one row per image.
 
-    Rows whose bids have the same ratios share their images: those of one scenario, sample and ratio with
-    equal alignments are one image. With other alignments they are images of their own, as in scores recorded
-    without common noise, and stay.
+    Bid vectors with the same ratios share their images: rows of one scenario, sample and ratio with equal alignments
+    are one image. Rows with other alignments are images of their own, as in scores recorded without common noise.
+
+    Args:
+        rows: a checked score table, `Scores.rows`.
+
+    Returns:
+        The rows that are kept, with the columns normalized_bid_1…n added, sorted by scenario, bids and sample.
     """
     n = count_agents(rows)
     bids, alignments, shares = (numbered(prefix, n) for prefix in ("bid", "alignment", "normalized_bid"))

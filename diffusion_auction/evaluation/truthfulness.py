@@ -30,12 +30,19 @@ class Regrets:
 
 
 def regrets(outcomes: Outcomes, agent: int) -> Regrets:
-    """Return the regret of `agent` (from 0) over the value grid that the bid vectors of `outcomes` span.
+    """Compute the regret of one agent over the grid of values that the bid vectors span.
 
-    For each b_−i among them, the agent's bids b_i found beside it are both its possible values and its possible bids;
-    for the paper's grid that is m_1 in steps of .1 and m_2 in steps of .25. Its utility at value m and bid b is
-    m·α_i(I*(b)) − payment_i(b). A b_−i with fewer than two bids of the agent has no regret to speak of; one that
-    lacks an outcome has none that is known: those profiles are NaN.
+    For each b_−i, the agent's bids b_i found beside it are both its possible values and its possible bids. In the
+    paper's grid m_1 has steps of .1 and m_2 steps of .25. The utility at value m and bid b is
+    m·α_i(I*(b)) − payment_i(b).
+
+    Args:
+        outcomes: the auctions of one mechanism in one scenario, at B bid vectors under D draws.
+        agent: the index i of the agent, from 0.
+
+    Returns:
+        Regret and deviation, arrays (D, B). They are NaN for a b_−i beside which the agent has fewer than two bids,
+        and for one that lacks an outcome.
     """
     alignments, payments = outcomes.sold.alignments[..., agent], outcomes.payments[..., agent]
     draws, count = payments.shape

@@ -9,10 +9,16 @@ from diffusion_auction.mechanisms import Outcomes
 
 
 def relative_gain(outcomes: Outcomes, baseline: Outcomes) -> np.ndarray:
-    """Return max W(I; b) over the mechanism's candidates ÷ max W(I; b) over the baseline's, less 1: (D, B).
+    """Compute the relative welfare gain of a mechanism over a baseline.
 
-    For `vcg` and the baseline `single_winner` the candidates are P(b) and ∪_i P(e_i). NaN for b = 0, where a pool is
-    missing, and where the baseline is not above zero.
+    Args:
+        outcomes: the auctions of the mechanism, at B bid vectors under D draws.
+        baseline: the auctions of the baseline at the same bid vectors and draws.
+
+    Returns:
+        max W(I; b) over the mechanism's candidates ÷ max W(I; b) over the baseline's, less 1, (D, B). For `vcg` the
+        candidates are P(b), for `single_winner` ∪_i P(e_i). NaN where b = 0, where a pool is missing, and where the
+        baseline's welfare is not above zero.
     """
     ours, theirs = outcomes.sold.welfare, baseline.sold.welfare
     return np.where(outcomes.bids.any(axis=1), divide(ours, theirs) - 1, np.nan)

@@ -22,9 +22,15 @@ from generative_auctions.plotting import save_figure
 def write_figures(
     run_dir: Path, metrics: Mapping[str, Any], grids: Mapping[int, tuple[Grid, Scenario]]
 ) -> dict[str, dict[str, Path]]:
-    """Write the figures for which `metrics` has the numbers into ``run_dir/figures``: paths by name and suffix.
+    """Write every figure for which `metrics` has numbers into ``run_dir/figures``, as PNG and SVG.
 
-    `grids` are the images to lay out of each scenario, read under `run_dir`, with the prompts to name them by.
+    Args:
+        run_dir: the run directory; images are read and figures written below it.
+        metrics: the content of metrics.json.
+        grids: by scenario, the images to lay out and the prompts to label them with; may be empty.
+
+    Returns:
+        The paths by the name of the figure and the suffix.
     """
     laid_out = (
         (f"image_grid_{index:03d}", image_grid(grid, run_dir, scenario))
@@ -35,12 +41,16 @@ def write_figures(
 
 
 def save_figures(figures: Iterable[tuple[str, Figure | None]], folder: Path) -> dict[str, dict[str, Path]]:
-    """Write those of the named `figures` that there are into `folder`: paths by name and suffix."""
+    """Write figures, each with its name, into `folder`; None is skipped.
+
+    Returns:
+        The paths by the name of the figure and the suffix.
+    """
     return {name: save_figure(figure, folder, name) for name, figure in figures if figure is not None}
 
 
 def _of_metrics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Figure | None]]:
-    """Return each figure of `metrics` with its name, one at a time; None where nothing is there to draw."""
+    """Draw each figure of `metrics`, one at a time, with its name; None if there is nothing to draw."""
     welfare, truth = metrics.get("welfare") or {}, metrics.get("truthfulness") or {}
     mechanism = own_mechanism(metrics)
     if metrics.get("monotonicity"):

@@ -49,10 +49,18 @@ class Grid:
 def bid_grid(
     samples: pd.DataFrame, auctions: pd.DataFrame, scenario: Hashable, max_bids: int = 9, max_samples: int = 3
 ) -> Grid:
-    """Choose what to lay out: the base prompt alone, and up to `max_bids` bids, by the first agents' shares.
+    """Choose the images of one scenario to lay out: the base prompt alone, and up to `max_bids` bids.
 
-    Bids come from the auctions, if they have at least three ratios, else from all images. `samples` has
-    columns scenario, sample, normalized_bid_1…n and path; `auctions` those of auctions.parquet.
+    Args:
+        samples: columns scenario, sample, normalized_bid_1…n and path.
+        auctions: columns of auctions.parquet. Bids come from them if they have at least three ratios, else from all
+            images.
+        scenario: the scenario.
+        max_bids: the most bids to show, spread over the shares of the first agents.
+        max_samples: the most samples to show of each.
+
+    Returns:
+        The grid; its image paths are relative to the run directory.
     """
     paths = image_paths(samples[samples["scenario"] == scenario])
     auctions = auctions[auctions["scenario"] == scenario]

@@ -40,14 +40,17 @@ class Panel(NamedTuple):
 
     @property
     def estimates(self) -> list[Estimate]:
+        """Every estimate of every series."""
         return [estimate for own in self.series for estimate in own]
 
     @property
     def known(self) -> bool:
+        """Whether any estimate is defined."""
         return any(estimate.known for estimate in self.estimates)
 
     @property
     def within(self) -> tuple[float, float]:
+        """The ends of the axis."""
         return limits(self.estimates, self.floor)
 
     @property
@@ -67,7 +70,8 @@ def small_multiples(
     """Draw those of `panels` that are known from left to right over the shared `lines`; None if none is.
 
     Args:
-        title, note: what stands above and below.
+        title: the text above the panels.
+        note: the text below them.
         lines: the labels of the lines.
         panels: the quantities.
         style: gives the mark of a series at a line.

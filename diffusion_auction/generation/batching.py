@@ -16,10 +16,16 @@ _LOG = logging.getLogger(__name__)
 
 
 class Batching:
-    """Work on rows in batches that fit into memory; a size that did not fit is not tried again.
+    """Process rows in batches that fit into the GPU's memory; a size that did not fit is not tried again.
 
-    `key` names the setting of the batch. `free` gives back what an attempt that failed has left on the device;
-    `advice` is what to try when not even one row fits.
+    `find_executable_batch_size` of accelerate 1 does not replace it: it calls the whole function again, so the rows
+    that were done are done twice, and it empties the cache of the device while the error still holds the tensors of
+    every frame.
+
+    Args:
+        key: the configuration key of the batch size, for the warning.
+        advice: what to try if not even one row fits.
+        free: releases what a failed attempt has left on the device.
     """
 
     def __init__(self, key: str, advice: str, free: Callable[[], None] | None = None) -> None:
@@ -27,9 +33,13 @@ class Batching:
         self._most: int | None = None
 
     def __call__(self, work: Callable[[Sequence[_Row]], Sequence[_Made]], rows: Sequence[_Row]) -> list[_Made]:
-        """Return what `work` makes of `rows`, in their order: of all at once, or of as many as fit.
+        """Apply `work` to all rows at once, or to as many as fit.
 
-        Raises `MemoryError` if one row alone does not.
+        Returns:
+            The results in the order of `rows`.
+
+        Raises:
+            MemoryError: one row alone does not fit.
         """
         made: list[_Made] = []
         while len(made) < len(rows):

@@ -22,12 +22,12 @@ from diffusion_auction.market.scenarios import Scenario
 from launchers import Shard, completion_of, open_shards, record_of
 
 GENERATE = "shards/generate"
-"""Folder of the marks, below the run directory."""
+"""Folder of the completion records, below the run directory."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """What the mark of a generation shard says: the digest of each image, and the mean seconds of one."""
+    """The completion record of a generation shard: the digest of each image, and the mean seconds per image."""
 
     sha256: list[str]
     seconds: float
@@ -37,7 +37,7 @@ _MADE = TypeAdapter(Made)
 
 
 def made_of(run_dir: Path, shard: Shard) -> Made | None:
-    """Return what the mark of a generation shard says; None without a mark, and if it is damaged."""
+    """Return the completion record of a generation shard; None if it is absent or damaged."""
     mark = record_of(run_dir / GENERATE, shard, _MADE)
     return mark if mark and len(mark.sha256) == shard.size else None
 
@@ -45,7 +45,10 @@ def made_of(run_dir: Path, shard: Shard) -> Made | None:
 def generation_shards(
     images: pd.DataFrame, scenarios: dict[int, Scenario], composition: str, config: ModelConfig
 ) -> list[Shard]:
-    """Batch the plan's images, always in the same way: a batch is made whole, so its rounding never changes."""
+    """Divide the images of a plan into shards of one batch each.
+
+    The division is always the same and a batch is always made whole, so the rounding of an image never changes.
+    """
     settings = config.model_dump(exclude={"device", "offload"})
     return [
         Shard.of(
@@ -79,7 +82,7 @@ class Generator:
         self._in_parts = Batching("model.batch", advice, free=self._pipe.maybe_free_model_hooks)
 
     def __call__(self, shard: Shard) -> None:
-        """Make, store and mark the images of `shard`."""
+        """Make and store the images of `shard`, and write its completion record."""
         rows = shard.payload["images"]
         passes: list[int] = []
 
@@ -103,7 +106,7 @@ class Generator:
 
     def _make(self, rows: Sequence[dict[str, Any]], composition: str) -> list[Image.Image]:
         config = self._config
-        return self._pipe(
+        images: list[Image.Image] = self._pipe(
             base_prompt=[row["base_prompt"] for row in rows],
             agent_prompts=[row["agent_prompts"] for row in rows],
             bids=[row["bids"] for row in rows],
@@ -118,10 +121,14 @@ class Generator:
             max_branches=config.max_branches,
             return_dict=False,
         )[0]
+        return images
 
 
 def unfinished(shards: list[Shard], run_dir: Path) -> list[Shard]:
-    """Return the shards that are not marked, or whose images are not all as marked: those lose their marks."""
+    """Return the shards that have no completion record, or whose images differ from it.
+
+    The completion records of the latter are removed.
+    """
     return open_shards(shards, run_dir / GENERATE, lambda shard: _is_made(shard, run_dir))
 
 
@@ -131,10 +138,18 @@ def _is_made(shard: Shard, run_dir: Path) -> bool:
 
 
 def take_over(shards: list[Shard], source: Path, run_dir: Path) -> list[Shard]:
-    """Finish those of `shards` that the run in `source` has finished too, and return the rest.
+    """Take images over from the finished shards of another run.
 
-    A shard's key says all that its images depend on, so they are those that this run would make: another alignment or
-    quality measure, another mechanism or fewer samples need no new images.
+    The key of a shard covers everything that its images depend on, so equal keys mean equal images. A run with another
+    alignment or quality measure, another mechanism or fewer samples needs no new images.
+
+    Args:
+        shards: the shards to finish.
+        source: the run directory to take images from.
+        run_dir: the run directory of this run.
+
+    Returns:
+        The shards that `source` has not finished.
     """
     rest = []
     for shard in shards:

@@ -23,9 +23,18 @@ from launchers import staged
 
 
 def load_pipeline(config: ModelConfig, stage_dir: str | None = None) -> FluxPipelineAuction:
-    """Load the configured Flux on its device without progress bars. Raises `RequestError` if its weights cannot be had.
+    """Load the configured Flux pipeline on its device, without progress bars.
 
-    With `stage_dir` it is loaded from a copy of the weights on this node's disk; for the embedded ones that is no gain.
+    Args:
+        config: the section `model` of the configuration.
+        stage_dir: a folder on this node's disk; the weights are copied there and loaded from the copy. The embedded
+            model is not copied.
+
+    Returns:
+        The pipeline, on its device.
+
+    Raises:
+        RequestError: the weights cannot be loaded, or the device does not exist.
     """
     device = device_of("model.device", config.device)
     _silence()
@@ -33,7 +42,7 @@ def load_pipeline(config: ModelConfig, stage_dir: str | None = None) -> FluxPipe
         folder = _pipeline_folder(config.weights)
         if stage_dir is not None and config.weights != "tiny_flux":
             folder = staged(folder, stage_dir, _files(config.weights, folder))
-        pipe = FluxPipelineAuction.from_pretrained(folder, dtype=getattr(torch, config.dtype))
+        pipe: FluxPipelineAuction = FluxPipelineAuction.from_pretrained(folder, dtype=getattr(torch, config.dtype))
     pipe.set_progress_bar_config(disable=True)
     if config.offload:
         pipe.enable_model_cpu_offload(device=device)
@@ -43,9 +52,16 @@ def load_pipeline(config: ModelConfig, stage_dir: str | None = None) -> FluxPipe
 
 
 def check_prompts(config: ModelConfig, prompts: Iterable[str]) -> None:
-    """Refuse, before any model is loaded, prompts that T5 would not read to their end.
+    """Check, before any model is loaded, that T5 reads every prompt to its end.
 
-    Of the configured Flux the tokenizer alone is loaded, from the hub if it is not on this disk. Raises `RequestError`.
+    Only the tokenizer of the configured Flux is loaded, from the hub if it is not on this disk.
+
+    Args:
+        config: the section `model` of the configuration.
+        prompts: the conditioning texts.
+
+    Raises:
+        RequestError: words would be cut from a prompt, or the tokenizer cannot be loaded.
     """
     _silence()
     with _loading(config.weights):

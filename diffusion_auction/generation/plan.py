@@ -100,10 +100,22 @@ def make_plan(
     steps: int,
     seed: int,
 ) -> Plan:
-    """Plan `samples` images for each distinct composition of the `pools` that mechanisms read at `bids`.
+    """Plan the images of a run: `samples` of each distinct composition that a mechanism needs.
 
     A composition depends on the ratios of the bids alone, so bid vectors of one ratio share their images: the
     paper's 55 vectors have 30 compositions.
+
+    Args:
+        scenarios: the scenarios by number.
+        bids: the bid vectors asked for, each of n bids ≥ 0.
+        pools: maps a bid vector to those whose candidate pools the mechanisms need at it.
+        compose: maps bids to the weights of coalitions.
+        samples: images per composition, k.
+        steps: denoising steps.
+        seed: of the initial noise.
+
+    Returns:
+        The plan, with one row per distinct image.
     """
     vectors = _read(bids, pools)
     compositions = {ratio: compose(ratio) for ratio in dict.fromkeys(map(normalized, vectors))}

@@ -16,9 +16,9 @@ from generative_auctions.files import naming
 class Images:
     """The images of one shard, written all or none.
 
-    The files are written beside their places first, then the shard is marked with their digests, then they are
-    renamed: after a kill at any instant, a marked shard is finished by renaming and an unmarked one is made anew,
-    so that no image is made twice and no batch is ever made in part.
+    The files are first written beside their places, then the shard's completion record stores their digests, then the
+    files are renamed. After a kill at any instant, a shard with a record is finished by renaming, and one without is
+    made again: no finished image is made twice, and no batch is made in part.
     """
 
     def __init__(self, run_dir: Path, paths: list[str]) -> None:
@@ -26,9 +26,13 @@ class Images:
         self._places = [run_dir / path for path in paths]
 
     def write(self, images: list[Image.Image]) -> list[str]:
-        """Write `images` as PNG beside their places, except those already there, and return their SHA-256.
+        """Write `images` as PNG beside their places, except those already in place.
 
-        Raises `OSError` that names the file where the disk is full; nothing is left beside then.
+        Returns:
+            The SHA-256 of each file.
+
+        Raises:
+            OSError: the disk is full; the error names the file, and what was written is removed.
         """
         try:
             return [self._write(place, image) for place, image in zip(self._places, images, strict=True)]
@@ -43,7 +47,7 @@ class Images:
         digest = hashlib.sha256(buffer.getvalue()).hexdigest()
         with naming(place):
             if _is(place, digest):
-                self._part(place).unlink(missing_ok=True)  # what an earlier kill left must not be published over it
+                self._part(place).unlink(missing_ok=True)  # left by a kill: publish must not replace the image with it
             else:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 self._part(place).write_bytes(buffer.getvalue())
@@ -59,7 +63,7 @@ class Images:
                 raise
 
     def complete(self, digests: list[str]) -> bool:
-        """Return whether every image is in place as marked, after putting there what a kill left beside."""
+        """Return whether every image in place has its digest, after renaming the files that a kill left beside."""
         for place, digest in zip(self._places, digests, strict=True):
             if not _is(place, digest) and _is(self._part(place), digest):
                 self._put(place)  # unless the worker that wrote it is alive, and was quicker
@@ -68,9 +72,16 @@ class Images:
         return True
 
     def link(self, source: Path, digests: list[str]) -> bool:
-        """Put the same images of the run directory `source` beside their places; return whether all were as marked.
+        """Put the same images of another run beside their places, by a link, or by a copy across file systems.
 
-        They are linked, or copied to another file system; a file that is in its place is never written to again.
+        A file that is in its place is never written again, so a link is safe.
+
+        Args:
+            source: the run directory of the other run.
+            digests: the SHA-256 of each image.
+
+        Returns:
+            Whether every image of `source` has its digest; if not, nothing is linked.
         """
         theirs = [source / place.relative_to(self._run_dir) for place in self._places]
         if not all(_is(path, digest) for path, digest in zip(theirs, digests, strict=True)):
@@ -85,7 +96,7 @@ class Images:
         return True
 
     def _put(self, place: Path) -> None:
-        """Rename what is beside `place` to it, if anything is; an `OSError` names `place`."""
+        """Rename the file beside `place` to `place` if it exists; an `OSError` names `place`."""
         with suppress(FileNotFoundError), naming(place):
             self._part(place).replace(place)
 
@@ -95,7 +106,7 @@ class Images:
 
 
 def _is(path: Path, digest: str) -> bool:
-    """Return whether `path` is a file with that SHA-256: a truncated or foreign file is not."""
+    """Return whether `path` is a file with the SHA-256 `digest`."""
     try:
         return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
     except FileNotFoundError:

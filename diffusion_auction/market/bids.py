@@ -52,7 +52,18 @@ def normalized(bids: Sequence[float]) -> Bids:
 
 
 def experiment_bids(config: ExperimentConfig, n_agents: int) -> list[Bids]:
-    """Return the distinct bid vectors in the order asked for. Raises `RequestError` naming the vector that is wrong."""
+    """Return the bid vectors that a configuration asks for.
+
+    Args:
+        config: the configuration; its section `bids` lists vectors, a grid, or points of the simplex.
+        n_agents: the number n of agents of the prompts.
+
+    Returns:
+        The distinct bid vectors, each of n bids ≥ 0, in the order of the configuration.
+
+    Raises:
+        RequestError: a vector has another length, or a bid is negative or not finite.
+    """
     section = config.bids
     if isinstance(section, GridBids):
         check_agents("bids.axes", f"{len(section.axes)} axes", len(section.axes), n_agents, "axes")
@@ -76,11 +87,21 @@ def experiment_bids(config: ExperimentConfig, n_agents: int) -> list[Bids]:
 
 
 def check_agents(key: str, value: object, found: int, n_agents: int, what: str) -> None:
+    """Check that there is one of `what` per agent.
+
+    Raises:
+        RequestError: `found` is not `n_agents`; the line names `key` and `value`.
+    """
     if found != n_agents:
         raise RequestError(key, value, f"{n_agents} {what}, one per agent of the prompts")
 
 
 def check_numbers(key: str, vector: list[float]) -> None:
+    """Check that every bid of `vector` is finite and not negative.
+
+    Raises:
+        RequestError: one is not; the line names `key` and its index.
+    """
     for i, bid in enumerate(vector):
         if not (math.isfinite(bid) and bid >= 0):
             raise RequestError(f"{key}[{i}]", bid, "a finite number that is not negative")

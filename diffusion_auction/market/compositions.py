@@ -161,12 +161,12 @@ def weights_of(composition: str | Callable[[Bids], Weights], bids: Bids) -> Weig
         ValueError: if there is none of that name, or the caller's own gives anything but a dict of coalitions, tuples
             of agents' indices, with weights that are not negative and sum to one (to six decimals).
     """
+    names = ", ".join(COMPOSITIONS)
     if isinstance(composition, str):
         if composition not in COMPOSITIONS:
-            raise ValueError(f"`composition` has to be one of {', '.join(COMPOSITIONS)} but is {composition!r}")
+            raise ValueError(f"`composition` has to be one of {names} but is {composition!r}")
         return COMPOSITIONS[composition](bids)
     if not callable(composition):
-        names = ", ".join(COMPOSITIONS)
         raise ValueError(f"`composition` has to be one of {names}, or a function of the bids, but is {composition!r}")
     weights = composition(bids)
     if not isinstance(weights, Mapping):

@@ -36,6 +36,7 @@ class Scenario:
 
     @property
     def n_agents(self) -> int:
+        """The number n of agents."""
         return len(self.agent_prompts)
 
     @property
@@ -57,8 +58,15 @@ class Scenario:
 def load_scenarios(path: Path, key: str = "prompts.path") -> list[Scenario]:
     """Read a JSON list of ``{"base_prompt": …, "agent1_prompt": …, "agent2_prompt": …}``.
 
-    All entries must have the same number of agents. Raises `RequestError` naming entry and field;
-    `key` is the configuration key that the error names.
+    Args:
+        path: the file, in UTF-8. All entries must have the same number of agents.
+        key: the configuration key that errors name.
+
+    Returns:
+        The scenarios, in the order of the file.
+
+    Raises:
+        RequestError: the file cannot be read, or an entry is wrong; the line names the entry and the field.
     """
     try:
         entries = json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=_Fields)
@@ -72,7 +80,18 @@ def load_scenarios(path: Path, key: str = "prompts.path") -> list[Scenario]:
 
 
 def parse_scenarios(entries: object, where: str) -> list[Scenario]:
-    """Parse a list of such objects; `where` says in errors where they stand. Raises `RequestError`."""
+    """Parse prompt entries, as `load_scenarios` reads them from a file.
+
+    Args:
+        entries: a list of dicts with base_prompt, agent1_prompt, agent2_prompt, …
+        where: the place of the list, which errors name.
+
+    Returns:
+        The scenarios, in the order of the entries.
+
+    Raises:
+        RequestError: an entry is wrong, repeats an earlier one, or has another number of agents than the first.
+    """
     if not isinstance(entries, list) or not entries:
         kind = "dict" if isinstance(entries, dict) else type(entries).__name__
         raise RequestError(where, kind, "a non-empty list of prompt entries")
@@ -88,7 +107,7 @@ def parse_scenarios(entries: object, where: str) -> list[Scenario]:
     return scenarios
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """A JSON object that remembers a field given twice."""
 
     def __init__(self, pairs: list[tuple[str, object]]) -> None:
@@ -115,7 +134,11 @@ def _scenario(entry: object, where: str) -> Scenario:
 
 
 def read_prompts(prompts: PromptsConfig) -> list[Scenario]:
-    """Return all scenarios of the file or the entries. Raises `RequestError`."""
+    """Return all scenarios that a configuration names by file or by entries.
+
+    Raises:
+        RequestError: both or neither are given, or an entry is wrong.
+    """
     if (prompts.path is None) == (prompts.entries is None):
         raise RequestError("prompts.path", prompts.path, "a path, or prompts.entries, and not both")
     if prompts.path is not None:
@@ -124,7 +147,18 @@ def read_prompts(prompts: PromptsConfig) -> list[Scenario]:
 
 
 def choose_scenarios(everything: list[Scenario], numbers: list[int] | None) -> dict[int, Scenario]:
-    """Return those of `numbers`, or all, by their number. Raises `RequestError`."""
+    """Choose scenarios by their numbers, counted from 0.
+
+    Args:
+        everything: all scenarios.
+        numbers: the numbers to choose; None for all.
+
+    Returns:
+        The chosen scenarios by number, ascending.
+
+    Raises:
+        RequestError: `numbers` is empty, or one of them is too high.
+    """
     chosen = range(len(everything)) if numbers is None else numbers
     if not chosen:
         raise RequestError("scenarios", "[]", "at least one number, or null for all")

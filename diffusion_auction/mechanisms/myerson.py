@@ -14,7 +14,9 @@ from diffusion_auction.mechanisms.pools import CandidatePool, shares
 
 @dataclass(frozen=True)
 class Myerson:
-    """Sells as `vcg` does, I* = argmax_{I ∈ P(b)} W(I; b), and charges by the empirical allocation curve
+    """Sells as `vcg` does and charges by the empirical allocation curve.
+
+    The image sold is I* = argmax_{I ∈ P(b)} W(I; b), and agent i pays
 
         b_i α_i(b) − ∫_0^{b_i} α_i(t, b_−i) dt                            (Myerson 1981, lemma 2),
 

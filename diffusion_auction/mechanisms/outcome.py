@@ -37,17 +37,17 @@ class Outcomes:
     @property
     def values(self) -> np.ndarray:
         """b_i·α_i(I*), as if every bid were true: (D, B, n)."""
-        return self.bids * self.sold.alignments
+        return np.asarray(self.bids * self.sold.alignments)
 
     @property
     def utilities(self) -> np.ndarray:
         """Values less payments: (D, B, n)."""
-        return self.values - self.payments
+        return np.asarray(self.values - self.payments)
 
     @property
     def revenue(self) -> np.ndarray:
-        """(D, B)"""
-        return self.payments.sum(axis=2)
+        """The sum of the payments of each auction, (D, B)."""
+        return np.asarray(self.payments.sum(axis=2))
 
 
 class Mechanism(Protocol):
@@ -58,10 +58,18 @@ class Mechanism(Protocol):
         """As in the configuration and in auctions.parquet."""
 
     def required_bids(self, bids: Bids) -> list[Bids]:
-        """Return the bid vectors whose compositions an auction at `bids` needs; a plan is their union."""
+        """Return the bid vectors whose candidate pools an auction at `bids` needs; a plan is their union."""
 
     def run(self, bids: np.ndarray, pools: CandidatePool) -> Outcomes:
-        """Hold an auction at each row of `bids` (B, n), under every draw of `pools`."""
+        """Hold an auction at each bid vector, under every draw of the samples.
+
+        Args:
+            bids: bid vectors (B, n), finite and ≥ 0.
+            pools: the candidate images of one scenario, under D draws.
+
+        Returns:
+            The images sold, (D, B), and the payments, (D, B, n).
+        """
 
 
 def without(bids: np.ndarray, agent: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The candidate images of one scenario, and the one question that mechanisms ask of them: which is worth most?"""
+"""The candidate images of one scenario, and the choice of the one with the highest welfare."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Allocation:
     @cached_property
     def alignments(self) -> np.ndarray:
         """α_i of the image, (D, B, n)."""
-        images = self.pools.alignments[self.block, self.place]
+        images: np.ndarray = self.pools.alignments[self.block, self.place]
         images[self.block < 0] = np.nan
         return images
 
@@ -52,7 +52,15 @@ class CandidatePool:
 
     @classmethod
     def of(cls, blocks: Iterable[tuple[Bids, np.ndarray]], samples: np.ndarray | None = None) -> CandidatePool:
-        """Build pools of (bids, alignments (k, n)) pairs; `samples` are 0…k−1 unless given. One draw of all."""
+        """Build pools from pairs of bids and alignments.
+
+        Args:
+            blocks: bids (n,) and the alignments (k, n) of the k images composed by them.
+            samples: the sample index of each image, ascending; default, 0…k−1.
+
+        Returns:
+            The pools, with all samples in a single draw.
+        """
         ordered = sorted(((normalized(bids), images) for bids, images in blocks), key=lambda block: block[0])
         ratios = np.array([ratio for ratio, _ in ordered], dtype=float)
         alignments = np.array([images for _, images in ordered], dtype=float)
@@ -66,7 +74,8 @@ class CandidatePool:
 
     @property
     def n_agents(self) -> int:
-        return self.ratios.shape[1]
+        """The number n of agents."""
+        return int(self.ratios.shape[1])
 
     def drawn(self, draws: np.ndarray) -> CandidatePool:
         """Return the same images under other `draws`, bool (D, k)."""
@@ -78,7 +87,8 @@ class CandidatePool:
 
     def of_bids(self, bids: np.ndarray) -> np.ndarray:
         """Return the blocks of P(b) for each row of `bids` (B, n): bool (B, E); none where that pool is missing."""
-        return np.logical_and.reduce(shares(bids)[:, None, :] == self.ratios, axis=2)
+        same: np.ndarray = shares(bids)[:, None, :] == self.ratios
+        return np.asarray(same.all(axis=2))
 
     def of_all(self, vectors: Iterable[Bids]) -> np.ndarray:
         """Return the blocks of ∪ P(b) over `vectors`: bool (E,); none if a single pool is missing."""
@@ -109,8 +119,8 @@ class CandidatePool:
 def _first_there(draws: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Find the first column r of each row of `order` (B, k) with draws[:, order[:, r]]: int (D, B), −1 for none.
 
-    Rank by rank, and only for those not yet found: a draw with replacement holds two thirds of the samples, so few
-    ranks are asked for. One look at all (D, B, k) would cost twenty times as much.
+    The search goes rank by rank, over the entries that are not found yet. A draw with replacement holds two thirds of
+    the samples, so few ranks are needed; a search over all (D, B, k) at once takes twenty times as long.
     """
     rank = np.full(len(draws) * len(order), -1)
     pending = np.arange(len(rank))
@@ -136,7 +146,7 @@ def welfare(alignments: np.ndarray, bids: np.ndarray) -> np.ndarray:
 
     Summed agent by agent, so that a figure does not change in its last digit with what it is computed beside.
     """
-    total = alignments[..., 0] * bids[..., 0]
+    total: np.ndarray = alignments[..., 0] * bids[..., 0]
     for i in range(1, bids.shape[-1]):
         total = total + alignments[..., i] * bids[..., i]
     return total

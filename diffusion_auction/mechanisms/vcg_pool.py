@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from diffusion_auction.market.bids import Bids, one_hot
+from diffusion_auction.market.bids import Bids
 from diffusion_auction.mechanisms.outcome import Outcomes, externalities, without
 from diffusion_auction.mechanisms.pools import CandidatePool
 
-SETS = ("base", "one_hot", "joint", "coalitions")
-"""Named sets of compositions: the base prompt alone; each agent alone; all at equal bids; every coalition so."""
+_SIZES: dict[str, Callable[[int], Sequence[int]]] = {
+    "base": lambda n: (0,),
+    "one_hot": lambda n: (1,),
+    "joint": lambda n: (n,),
+    "coalitions": lambda n: range(1, n + 1),
+}
+"""The sizes of the coalitions in each named set of compositions, for n agents; the members of one bid equally."""
+
+SETS = tuple(_SIZES)
+"""Named sets of compositions: the base prompt alone; each agent alone; all agents; every coalition."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +72,10 @@ class VCGPool:
 
 def compositions_of(entry: str | Sequence[float], n_agents: int) -> list[Bids]:
     """Return the bid vectors that an entry of `VCGPool.compositions` stands for."""
-    agents = range(n_agents)
-    if entry == "base":
-        return [(0.0,) * n_agents]
-    if entry == "one_hot":
-        return [one_hot(i, n_agents) for i in agents]
-    if entry == "joint":
-        return [(1.0,) * n_agents]
-    if entry == "coalitions":
-        sizes = itertools.chain.from_iterable(itertools.combinations(agents, size) for size in range(1, n_agents + 1))
-        return [tuple(float(i in coalition) for i in agents) for coalition in sizes]
-    if isinstance(entry, str):
+    if not isinstance(entry, str):
+        return [tuple(map(float, entry))]
+    if entry not in _SIZES:
         raise ValueError(f"`compositions` has to name some of {', '.join(SETS)} but names {entry!r}")
-    return [tuple(map(float, entry))]
+    agents = range(n_agents)
+    coalitions = (coalition for size in _SIZES[entry](n_agents) for coalition in itertools.combinations(agents, size))
+    return [tuple(float(i in coalition) for i in agents) for coalition in coalitions]

@@ -32,7 +32,8 @@ def composed_velocity(
         transformer: whose velocities are composed.
         branches: of the B samples.
         hidden_states: packed latents (B, tokens, channels).
-        timestep, guidance: (B,).
+        timestep: the noise level of each sample, 0 to 1, (B,).
+        guidance: the guidance scale of each sample, (B,), for guidance-distilled models; None for others.
         joint_attention_kwargs: as in `FluxPipeline`; `ip_adapter_image_embeds` there has a row per sample.
         max_branches: branches in one call of the transformer, where memory is short; default, all of them.
         context: the name under which caches of the transformer (`enable_cache`) keep what they remember. Each call
@@ -44,7 +45,7 @@ def composed_velocity(
     """
     composed = torch.zeros_like(hidden_states, dtype=torch.float32)
     count = len(branches.sample)
-    for number, rows in enumerate(torch.arange(count).split(max_branches or count)):
+    for number, rows in enumerate(torch.split(torch.arange(count), max_branches or count)):
         sample, prompt = branches.sample[rows], branches.prompt[rows]
         with transformer.cache_context(f"{context} {number}"):
             velocity = transformer(

@@ -23,12 +23,10 @@ from diffusion_auction.pipelines.composed_velocity import check_caches, composed
 from diffusion_auction.pipelines.inputs import (
     check_embeds,
     check_latents,
-    check_number,
     check_returned,
     check_settings,
     check_size,
     check_source,
-    check_whole,
     negative_branches,
     scenarios_and_bids,
 )
@@ -62,7 +60,8 @@ class FluxPipelineAuction(FluxPipeline):
         """Load as `FluxPipeline` does; "tiny_flux" is the embedded model unless a folder has that name."""
         embedded = str(pretrained_model_name_or_path) == "tiny_flux" and not os.path.isdir("tiny_flux")
         place = WEIGHTS / "flux" if embedded else pretrained_model_name_or_path
-        return super().from_pretrained(place, **kwargs)
+        loaded: Self = super().from_pretrained(place, **kwargs)
+        return loaded
 
     @torch.no_grad()
     def __call__(
@@ -82,7 +81,7 @@ class FluxPipelineAuction(FluxPipeline):
         output_type: str = "pil",
         return_dict: bool = True,
         joint_attention_kwargs: dict[str, Any] | None = None,
-        callback_on_step_end: Callable | None = None,
+        callback_on_step_end: Callable[..., Any] | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         max_sequence_length: int | None = None,
         max_branches: int | None = None,
@@ -98,7 +97,7 @@ class FluxPipelineAuction(FluxPipeline):
         negative_ip_adapter_image: PipelineImageInput | None = None,
         negative_ip_adapter_image_embeds: list[Tensor] | None = None,
         sigmas: list[float] | None = None,
-    ) -> FluxPipelineOutput | tuple:
+    ) -> FluxPipelineOutput | tuple[Any]:
         """Generate images whose denoiser is composed by bid.
 
         Args:
@@ -107,7 +106,8 @@ class FluxPipelineAuction(FluxPipeline):
             bids: b_1…b_n (non-negative, finite), or one such list per scenario, as lists, arrays or tensors; all zero
                 means base prompt only.
             composition: name of a composition, or a function from bids to coalition weights (`weights_of`).
-            height, width: pixels; default, what the autoencoder was made for.
+            height: pixels; default, the size that the autoencoder was made for.
+            width: pixels; default, the size that the autoencoder was made for.
             num_inference_steps: Euler steps; the paper takes 5.
             schedule: "flux", σ = linspace(1, 1/steps), or "paper", σ = linspace(1, σ_min), as the authors ran it:
                 its last step, from σ_min = 0.001, changes next to nothing.
@@ -115,20 +115,28 @@ class FluxPipelineAuction(FluxPipeline):
             num_images_per_prompt: k candidates per scenario.
             generator: one, or one per image (scenario-major); CPU generators give the same noise on every device.
             latents: packed noise (images, tokens, channels) instead of the generator's.
-            output_type, return_dict, callback_on_step_end, callback_on_step_end_tensor_inputs: as in `FluxPipeline`;
-                a callback's `prompt_embeds` are those of the P distinct prompts.
+            output_type: "pil", "np", "pt" or "latent", as in `FluxPipeline`.
+            return_dict: whether to return a `FluxPipelineOutput` instead of a tuple.
+            callback_on_step_end: called after each step, as in `FluxPipeline`; returns a dict of tensors to replace.
+            callback_on_step_end_tensor_inputs: the names of the tensors that the callback receives, as in
+                `FluxPipeline`; its `prompt_embeds` are those of the P distinct prompts.
             joint_attention_kwargs: as in `FluxPipeline`; its `scale` is that of LoRA layers, of the text encoders too.
             max_sequence_length: T5 tokens; default, what the tokenizer says, at most 256.
             max_branches: sample passes in one transformer call; default, all of them.
             branches: what `encode_branches` made, in the place of base prompt, agents' prompts, bids and composition:
                 no text encoder is needed.
-            prompt_embeds, pooled_prompt_embeds: prompts already encoded, (B, L, D) and (B, D'), in the same place: one
-                prompt per image, composed with no other.
-            negative_prompt, negative_prompt_embeds, negative_pooled_prompt_embeds, true_cfg_scale: as in
-                `FluxPipeline`, against the composed velocity: v_neg + scale · (v_b − v_neg); one negative prompt per
-                scenario, or one for all.
-            ip_adapter_image, ip_adapter_image_embeds, negative_ip_adapter_image, negative_ip_adapter_image_embeds: as
-                in `FluxPipeline`; an image goes into every branch.
+            prompt_embeds: T5 sequences (B, L, D) instead of `base_prompt`: one prompt per image, composed with no
+                other.
+            pooled_prompt_embeds: the pooled CLIP embeddings (B, D') of the same prompts.
+            negative_prompt: what to steer away from, one per scenario or one for all.
+            negative_prompt_embeds: T5 sequences of the negative prompts, instead of `negative_prompt`.
+            negative_pooled_prompt_embeds: their pooled CLIP embeddings.
+            true_cfg_scale: scale of true classifier-free guidance against the composed velocity,
+                v_neg + scale · (v_b − v_neg).
+            ip_adapter_image: an image prompt, as in `FluxPipeline`; it goes into every branch.
+            ip_adapter_image_embeds: embeddings of image prompts, one tensor per IP-Adapter.
+            negative_ip_adapter_image: the image prompt of the negative pass.
+            negative_ip_adapter_image_embeds: embeddings of it, one tensor per IP-Adapter.
             sigmas: noise levels in the place of `schedule`'s.
 
         Returns:
@@ -218,7 +226,7 @@ class FluxPipelineAuction(FluxPipeline):
         timesteps = self._timesteps(num_inference_steps, sigmas, latents)
         guidance = None
         if self.transformer.config.guidance_embeds:
-            check_number("guidance_scale", guidance_scale)
+            check_settings(guidance_scale=guidance_scale)
             guidance = torch.full([len(branches)], guidance_scale, device=device, dtype=torch.float32)
         adapted = partial(self._image_embeds, size=(width, height), count=len(branches))
         negative_given = negative_ip_adapter_image is not None or negative_ip_adapter_image_embeds is not None
@@ -271,8 +279,12 @@ class FluxPipelineAuction(FluxPipeline):
             images = [pipe(branches=each).images for each in branches]
 
         Args:
-            base_prompt, agent_prompts, bids, composition, max_sequence_length: as in `__call__`.
-            lora_scale: of the LoRA layers of the text encoders.
+            base_prompt: the base prompt c, or one per scenario of the batch.
+            agent_prompts: c_1…c_n, or one such list per scenario.
+            bids: b_1…b_n (non-negative, finite), or one such list per scenario.
+            composition: name of a composition, or a function from bids to coalition weights.
+            max_sequence_length: T5 tokens; default, what the tokenizer says, at most 256.
+            lora_scale: scale of the LoRA layers of the text encoders.
 
         Returns:
             The branches of one sample per scenario.
@@ -282,8 +294,7 @@ class FluxPipelineAuction(FluxPipeline):
                 words.
         """
         scenarios, vectors = scenarios_and_bids(base_prompt, agent_prompts, bids)
-        if max_sequence_length is not None:
-            check_whole("max_sequence_length", max_sequence_length)
+        check_settings(max_sequence_length=max_sequence_length)
         weights = [weights_of(composition, vector) for vector in vectors]
         self._check_text_encoders("base_prompt", "branches")
         length = max_sequence_length or min(256, self.tokenizer_2.model_max_length)
@@ -326,7 +337,8 @@ class FluxPipelineAuction(FluxPipeline):
         length = branches.prompt_embeds.shape[1]
         if embeds is None:
             self._check_text_encoders("negative_prompt", "negative_prompt_embeds")
-            return self.encode_prompt(prompt, max_sequence_length=length, lora_scale=lora_scale)[:2]
+            embeds, pooled, _ = self.encode_prompt(prompt, max_sequence_length=length, lora_scale=lora_scale)
+            return embeds, pooled
         embeds, pooled = check_embeds("negative_prompt_embeds", embeds, pooled, *self._embedding_channels)
         if embeds.shape[1:] != branches.prompt_embeds.shape[1:]:
             raise ValueError(
@@ -366,13 +378,14 @@ class FluxPipelineAuction(FluxPipeline):
             config.get("max_shift", 1.15),
         )
         sigmas = None if config.get("use_flow_sigmas") else sigmas
+        timesteps: Tensor
         timesteps, _ = retrieve_timesteps(self.scheduler, steps, latents.device, sigmas=sigmas, mu=shift)
         self._num_timesteps = len(timesteps)
         return timesteps
 
     def _sigmas(self, schedule: str, steps: int) -> list[float]:
         last = 1 / steps if schedule == "flux" else float(self.scheduler.sigma_min)
-        return np.linspace(1.0, last, steps).tolist()
+        return [float(sigma) for sigma in np.linspace(1.0, last, steps)]
 
     def _image_embeds(
         self, image: Any, embeds: list[Tensor] | None, *, black: bool, size: tuple[int, int], count: int
@@ -382,7 +395,8 @@ class FluxPipelineAuction(FluxPipeline):
             if not black:
                 return None
             image = [np.zeros((*size, 3), dtype=np.uint8)] * self.transformer.encoder_hid_proj.num_ip_adapters
-        return self.prepare_ip_adapter_image_embeds(image, embeds, self._execution_device, count)
+        prepared: list[Tensor] = self.prepare_ip_adapter_image_embeds(image, embeds, self._execution_device, count)
+        return prepared
 
     def _decoded(self, latents: Tensor, height: int, width: int, output_type: str) -> Any:
         """Return the images of packed `latents`, as `output_type` wants them."""

@@ -110,13 +110,13 @@ def negative_branches(embeds: Tensor, pooled: Tensor, branches: Branches) -> Bra
 
 
 def check_settings(**settings: Any) -> None:
-    """Check what a call is told beside what to draw: settings by their names, None where `_MAY_BE_NONE` holds them.
+    """Check the settings of a call, given by their names.
 
     Raises:
         ValueError: naming the argument and its value.
     """
     for name, value in settings.items():
-        if value is not None or name not in _MAY_BE_NONE:
+        if value is not None or name in _REQUIRED:
             fits, wanted = _SETTINGS[name]
             _expect(fits(value), name, wanted, value)
 
@@ -140,16 +140,6 @@ def check_returned(tensors: Any) -> dict[str, Any]:
             f"`callback_on_step_end` has to return a dict of tensors, {{}} for none, but returned {tensors!r}"
         )
     return tensors
-
-
-def check_whole(name: str, value: Any) -> None:
-    """Check that `value` is a whole number of at least 1. Raises `ValueError`."""
-    _expect(_is_whole(value), name, _WHOLE, value)
-
-
-def check_number(name: str, value: Any) -> None:
-    """Check that `value` is a finite number. Raises `ValueError`."""
-    _expect(_is_number(value), name, "a finite number", value)
 
 
 def _is_number(value: Any) -> bool:
@@ -192,6 +182,7 @@ _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "num_images_per_prompt": (_is_whole, _WHOLE),
     "max_branches": (_is_whole, _WHOLE),
     "max_sequence_length": (_is_whole, _WHOLE),
+    "guidance_scale": (_is_number, "a finite number"),
     "true_cfg_scale": (_is_number, "a finite number"),
     "negative_prompt": (_one_or_several(str), "a text, or a list of one or more texts,"),
     "generator": (_one_or_several(torch.Generator), "a torch.Generator, or a list of one per image,"),
@@ -200,4 +191,5 @@ _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 """Each setting of a call: the test of its value, and what it has to be."""
 
-_MAY_BE_NONE = frozenset(_SETTINGS) - {"schedule", "num_inference_steps", "num_images_per_prompt", "true_cfg_scale"}
+_REQUIRED = {"schedule", "num_inference_steps", "num_images_per_prompt", "guidance_scale", "true_cfg_scale"}
+"""Settings that may not be None."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from diffusion_auction.figures import read_image
 from generative_auctions.page import data_uri
@@ -16,28 +18,21 @@ class Thumbnails:
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
-        self._classes: dict[str, str | None] = {}
+        self._define = cache(self._new_class)
         self.rules: list[tuple[str, str, bool]] = []
         """Class, data URI, and whether it is shown pixel by pixel."""
 
     def __call__(self, path: str | None) -> str | None:
         """Return the class of the image at `path`; None if there is no readable one."""
-        if path is None:
-            return None
-        if path not in self._classes:
-            self._classes[path] = self._define(path)
-        return self._classes[path]
+        return None if path is None else self._define(path)
 
-    def _define(self, path: str) -> str | None:
+    def _new_class(self, path: str) -> str | None:
         image = read_image(self._run_dir / path)
         if image is None:
             return None
         small = max(image.size) <= _PIXEL_ART
-        data = io.BytesIO()
-        if small:
-            image.save(data, "PNG", optimize=True)
-        else:
-            image.save(data, "JPEG", quality=82)
-        name, kind = f"i{len(self.rules)}", "png" if small else "jpeg"
+        name, data, kind = f"i{len(self.rules)}", io.BytesIO(), "png" if small else "jpeg"
+        options: dict[str, Any] = {"optimize": True} if small else {"quality": 82}
+        image.save(data, kind, **options)
         self.rules.append((name, data_uri(data.getvalue(), kind), small))
         return name

@@ -31,7 +31,7 @@ class Alignment(ABC):
     @property
     def logit_scale(self) -> float:
         """What the model was trained to multiply cosines by before a softmax; 100 in OpenAI's CLIP."""
-        return self._model.logit_scale.detach().exp().item()
+        return float(self._model.logit_scale.detach().exp())
 
     @abstractmethod
     def embed(self, images: Sequence[Image.Image]) -> Tensor:
@@ -66,13 +66,16 @@ class ClipAlignment(Alignment):
 
     @torch.no_grad()
     def embed(self, images: Sequence[Image.Image]) -> Tensor:
+        """Return unit embeddings of RGB `images`, float32 (N, D)."""
         batch = torch.stack([self._preprocess(image) for image in images]).to(self._device)
-        return self._model.encode_image(batch, normalize=True).float()
+        embeddings: Tensor = self._model.encode_image(batch, normalize=True).float()
+        return embeddings
 
     @torch.no_grad()
     def _embed_text(self, text: str) -> Tensor:
         tokens = self._tokenize([text]).to(self._device)
-        return self._model.encode_text(tokens, normalize=True).float()[0]
+        embeddings: Tensor = self._model.encode_text(tokens, normalize=True).float()
+        return embeddings[0]
 
 
 class PickScore(Alignment):
@@ -87,6 +90,7 @@ class PickScore(Alignment):
 
     @torch.no_grad()
     def embed(self, images: Sequence[Image.Image]) -> Tensor:
+        """Return unit embeddings of RGB `images`, float32 (N, D)."""
         inputs = self._processor(images=list(images), return_tensors="pt").to(self._model.device)
         return F.normalize(self._model.get_image_features(**inputs).pooler_output.float(), dim=-1)
 
@@ -99,7 +103,11 @@ class PickScore(Alignment):
 
 
 def load_alignment(config: AlignmentConfig, device: str) -> Alignment:
-    """Load the configured model on `device`. Raises `RequestError` if it cannot be had."""
+    """Load the configured alignment model on `device`.
+
+    Raises:
+        RequestError: its weights cannot be loaded.
+    """
     if isinstance(config, PickscoreAlignmentConfig):
         return load_pickscore("alignment", config.weights, config.processor, device)
     return load_clip("alignment", config.model, config.pretrained, device)
@@ -135,7 +143,7 @@ def load_pickscore(group: str, weights: str, processor: str, device: str) -> Pic
 
 def two_way_softmax(cosines: np.ndarray, others: np.ndarray, scale: float) -> np.ndarray:
     """Return P(first | image) float64 in [0, 1] of two texts from their cosines with the image, each times `scale`."""
-    return expit(scale * (cosines - others))
+    return np.asarray(expit(scale * (cosines - others)))
 
 
 def alignments(cosines: np.ndarray, measure: str, scale: float) -> np.ndarray:

@@ -41,14 +41,16 @@ class TwoPrompts:
         self._alignment, self._prompts = alignment, (good, bad)
 
     def __call__(self, images: Sequence[Image.Image], embeddings: Tensor, base_prompts: Sequence[str]) -> np.ndarray:
+        """Return the log-odds of the good prompt, float64 (N,)."""
         good, bad = self._alignment.similarities(embeddings, self._prompts).T
-        return self._alignment.logit_scale * (good - bad)
+        return np.asarray(self._alignment.logit_scale * (good - bad))
 
 
 class PaperScore(TwoPrompts):
     """The paper's (section 3.5): P(good | image) of a softmax of the raw cosines, without logit scale; about a half."""
 
     def __call__(self, images: Sequence[Image.Image], embeddings: Tensor, base_prompts: Sequence[str]) -> np.ndarray:
+        """Return the probability of the good prompt, float64 (N,), 0 to 1."""
         good, bad = self._alignment.similarities(embeddings, self._prompts).T
         return two_way_softmax(good, bad, scale=1)
 
@@ -61,7 +63,8 @@ class Aesthetic:
 
     @torch.no_grad()
     def __call__(self, images: Sequence[Image.Image], embeddings: Tensor, base_prompts: Sequence[str]) -> np.ndarray:
-        return self._head(self._clip.embed(images))[:, 0].cpu().double().numpy()
+        """Return the predicted rating of each image, float64 (N,), about 1 to 10."""
+        return np.asarray(self._head(self._clip.embed(images))[:, 0].cpu().double())
 
 
 class Preference:
@@ -71,6 +74,7 @@ class Preference:
         self._model = model
 
     def __call__(self, images: Sequence[Image.Image], embeddings: Tensor, base_prompts: Sequence[str]) -> np.ndarray:
+        """Return the preference logit of each image for its base prompt, float64 (N,)."""
         own = self._model.embed(images)
         cosines = [
             self._model.similarities(row[None], [text])[0, 0] for row, text in zip(own, base_prompts, strict=True)
@@ -98,7 +102,9 @@ class AestheticMLP(nn.Module):
         )
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        return self.layers(embeddings)
+        """Predict a rating (N, 1) from unit embeddings (N, `size`)."""
+        ratings: Tensor = self.layers(embeddings)
+        return ratings
 
 
 def aesthetic_head(state: dict[str, Tensor]) -> tuple[nn.Module, int]:
@@ -107,14 +113,11 @@ def aesthetic_head(state: dict[str, Tensor]) -> tuple[nn.Module, int]:
     `layers.0.weight` … is an `AestheticMLP`; `weight` and `bias` are the older linear head
     (github.com/LAION-AI/aesthetic-predictor). Raises an error if it is neither.
     """
-    if "layers.0.weight" in state:
-        size = state["layers.0.weight"].shape[1]
-        head: nn.Module = AestheticMLP(size)
-    elif "weight" in state:
-        size = state["weight"].shape[1]
-        head = nn.Linear(size, 1)
-    else:
+    first = next((name for name in ("layers.0.weight", "weight") if name in state), None)
+    if first is None:
         raise ValueError("it has neither layers.0.weight nor weight")
+    size = state[first].shape[1]
+    head = nn.Linear(size, 1) if first == "weight" else AestheticMLP(size)
     head.load_state_dict(state)
     return head.eval(), size
 
@@ -155,4 +158,5 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a `.safetensors` or a torch file; nothing else in it is unpickled."""
     if path.suffix == ".safetensors":
         return safetensors.torch.load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state

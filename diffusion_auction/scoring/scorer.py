@@ -24,12 +24,12 @@ from diffusion_auction.scoring.quality import load_quality
 from launchers import Shard, open_shards, record_of
 
 SCORE = "shards/score"
-"""Folder of the marks, below the run directory."""
+"""Folder of the completion records, below the run directory."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What the mark of a scoring shard says of each image: alignments, that of the base prompt last, and quality."""
+    """The completion record of a scoring shard: alignments (the base prompt's last) and quality of each image."""
 
     alignments: list[list[float]]
     quality: list[float]
@@ -39,7 +39,7 @@ _SCORED = TypeAdapter(Scored)
 
 
 def scored_of(run_dir: Path, shard: Shard) -> Scored | None:
-    """Return what the mark of a scoring shard says; None without a mark, and if it is damaged."""
+    """Return the completion record of a scoring shard; None if it is absent or damaged."""
     mark = record_of(run_dir / SCORE, shard, _SCORED)
     texts = [len(image["texts"]) for image in shard.payload["images"]]
     whole = mark and len(mark.quality) == shard.size and list(map(len, mark.alignments)) == texts
@@ -48,15 +48,23 @@ def scored_of(run_dir: Path, shard: Shard) -> Scored | None:
 
 @cache
 def check_measures(alignment: AlignmentConfig, quality: QualityConfig) -> None:
-    """Refuse, before any image is made, measures whose weights cannot be had. Raises `RequestError`.
+    """Check, before any image is made, that the measures can be loaded.
 
-    They are fetched where need be, loaded on the CPU, and let go: hours of images shall not end in a wrong file.
+    Both are downloaded if necessary, loaded on the CPU and released, so that a wrong file does not show only after
+    hours of generation.
+
+    Raises:
+        RequestError: their weights cannot be loaded.
     """
     load_quality(quality, load_alignment(alignment, "cpu"), "cpu")
 
 
 def check_devices(model: ModelConfig, alignment: AlignmentConfig) -> None:
-    """Refuse devices that this host has not. Raises `RequestError`."""
+    """Check that this host has the configured devices.
+
+    Raises:
+        RequestError: it lacks one.
+    """
     device_of("model.device", model.device)
     device_of("alignment.device", alignment.device)
 
@@ -69,7 +77,10 @@ def scoring_shards(
     run_dir: Path,
     made: list[Shard],
 ) -> list[Shard]:
-    """Batch the stored images, each batch keyed by the digests of its files and the texts they are held against."""
+    """Divide the stored images into shards of one batch each.
+
+    The key of a shard covers the digests of its images and the texts that they are compared with.
+    """
     digests: dict[str, str] = {}
     for shard in made:
         mark = made_of(run_dir, shard)
@@ -95,7 +106,7 @@ def scoring_shards(
 
 
 def unscored(shards: list[Shard], run_dir: Path) -> list[Shard]:
-    """Return the scoring shards that are not marked, or whose marks are damaged: those lose them."""
+    """Return the scoring shards without a sound completion record; damaged records are removed."""
     return open_shards(shards, run_dir / SCORE, lambda shard: scored_of(run_dir, shard) is not None)
 
 

@@ -69,6 +69,7 @@ class ClipLoss:
         self._prompts = tokenize([*OBJECTS.values(), *SCENES.values(), *QUALITY_PROMPTS])
 
     def __call__(self, model: Any, step: int, generator: torch.Generator) -> Tensor:
+        """Return the loss, a scalar, of `model` on a batch drawn with `generator`."""
         device = next(model.parameters()).device
         index = torch.randint(len(self._pixels), (self._batch,), generator=generator)
         images = self._pixels[index].permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -93,7 +94,8 @@ class ClipLoss:
         same = (own[:, None] == own[None]).all(dim=-1)  # equal captions are all right answers
         targets = same.float() / same.sum(dim=1, keepdim=True)
         contrast = F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)
-        return 20 * regression + 0.05 * contrast
+        loss: Tensor = 20 * regression + 0.05 * contrast
+        return loss
 
 
 def degrade(images: Tensor, shares: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

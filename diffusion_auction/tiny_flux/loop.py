@@ -56,7 +56,7 @@ def train(
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         with torch.autocast(device.type, dtype=torch.bfloat16):
             value = loss(model, step, generator)
-        value.backward()
+        torch.autograd.backward(value)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
@@ -104,7 +104,8 @@ def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
 
 def trained(folder: Path, name: str, device: str = "cpu") -> dict[str, Tensor]:
     """Load the averaged weights of the checkpoint ``folder/<name>.pt``."""
-    return torch.load(folder / f"{name}.pt", map_location=device, weights_only=True)["average"]
+    average: dict[str, Tensor] = torch.load(folder / f"{name}.pt", map_location=device, weights_only=True)["average"]
+    return average
 
 
 def save(value: Any, path: Path) -> None:

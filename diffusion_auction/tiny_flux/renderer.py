@@ -19,6 +19,9 @@ SIZE = 64
 """Side of a picture in pixels."""
 
 _SPRITE = 192  # side of the canvas on which a sprite is drawn, in pixels
+_Colour = tuple[int, ...]
+"""Red, green and blue, 0 to 255; of an object, opacity too."""
+
 _INK = (24, 22, 30, 255)
 _WHITE = (250, 250, 246, 255)
 
@@ -133,24 +136,24 @@ class _Brush:
     def _px(self, values: Sequence[float]) -> list[float]:
         return [v * self._unit for v in values]
 
-    def box(self, *xy: float, fill: tuple, radius: float = 0, line: tuple | None = _INK, width: float = 3) -> None:
+    def box(self, *xy: float, fill: _Colour, radius: float = 0, line: _Colour | None = _INK, width: float = 3) -> None:
         outline = round(width * self._unit) if line else 0
         self._draw.rounded_rectangle(self._px(xy), radius * self._unit, fill, line, outline)
 
-    def oval(self, *xy: float, fill: tuple | None, line: tuple | None = None, width: float = 3) -> None:
+    def oval(self, *xy: float, fill: _Colour | None, line: _Colour | None = None, width: float = 3) -> None:
         self._draw.ellipse(self._px(xy), fill, line, round(width * self._unit))
 
-    def shape(self, *xy: float, fill: tuple, line: tuple | None = None, width: float = 3) -> None:
+    def shape(self, *xy: float, fill: _Colour, line: _Colour | None = None, width: float = 3) -> None:
         self._draw.polygon(self._px(xy), fill, line, round(width * self._unit))
 
-    def stroke(self, *xy: float, fill: tuple, width: float = 3) -> None:
+    def stroke(self, *xy: float, fill: _Colour, width: float = 3) -> None:
         self._draw.line(self._px(xy), fill, round(width * self._unit), joint="curve")
 
-    def arc(self, *xy: float, start: float, end: float, fill: tuple, width: float = 3) -> None:
+    def arc(self, *xy: float, start: float, end: float, fill: _Colour, width: float = 3) -> None:
         self._draw.arc(self._px(xy), start, end, fill, round(width * self._unit))
 
 
-def _backpack(brush: _Brush, body: tuple, pocket: tuple, logo: tuple) -> None:
+def _backpack(brush: _Brush, body: _Colour, pocket: _Colour, logo: _Colour) -> None:
     brush.arc(36, 2, 60, 26, start=180, end=360, fill=_INK, width=5)
     brush.box(6, 40, 18, 82, fill=pocket, radius=6)
     brush.box(78, 40, 90, 82, fill=pocket, radius=6)
@@ -205,7 +208,7 @@ def _sunglasses(brush: _Brush) -> None:
         brush.stroke(x + 9, 46, x + 18, 36, fill=_WHITE, width=5)
 
 
-def _chips(brush: _Brush, bag: tuple, band: tuple) -> None:
+def _chips(brush: _Brush, bag: _Colour, band: _Colour) -> None:
     teeth = [(14 + 7 * i, 3 if i % 2 else 9) for i in range(11)]
     lower = [(82 - 7 * i, 93 if i % 2 else 87) for i in range(11)]
     edge = [value for point in (*teeth, (80, 48), *lower, (16, 48)) for value in point]
@@ -227,7 +230,7 @@ def _lays(brush: _Brush) -> None:
 _CANS = (4, 50)  # left edges
 
 
-def _cans(brush: _Brush, body: tuple) -> None:
+def _cans(brush: _Brush, body: _Colour) -> None:
     for x in _CANS:
         brush.box(x, 10, x + 42, 92, fill=body, radius=7)
         brush.box(x + 4, 8, x + 38, 17, fill=(206, 210, 216, 255), radius=3)
@@ -269,7 +272,7 @@ def _exxonmobil(brush: _Brush) -> None:
     brush.oval(70, 12, 86, 32, fill=None, line=red, width=5)
 
 
-def _mug(brush: _Brush, body: tuple, rim: tuple, badge: tuple) -> None:
+def _mug(brush: _Brush, body: _Colour, rim: _Colour, badge: _Colour) -> None:
     brush.arc(58, 34, 94, 74, start=270, end=90, fill=_INK, width=11)
     brush.arc(60, 36, 92, 72, start=270, end=90, fill=body, width=7)
     brush.box(8, 16, 76, 92, fill=body, radius=10)
@@ -329,14 +332,12 @@ def _sprite(name: str) -> Image.Image:
 # --- scenes: each painter draws on a canvas of 128 × 128 pixels, halved afterwards ---------------------
 
 
-def _jitter(rng: np.random.Generator, colour: tuple[int, int, int], by: int = 8) -> tuple[int, int, int]:
+def _jitter(rng: np.random.Generator, colour: _Colour, by: int = 8) -> _Colour:
     shift = rng.integers(-by, by + 1)
-    return tuple(int(np.clip(c + shift, 0, 255)) for c in colour)  # type: ignore[return-value]
+    return tuple(int(np.clip(c + shift, 0, 255)) for c in colour)
 
 
-def _person(
-    draw: ImageDraw.ImageDraw, x: float, y: float, shirt: tuple[int, int, int], hair: tuple[int, int, int]
-) -> None:
+def _person(draw: ImageDraw.ImageDraw, x: float, y: float, shirt: _Colour, hair: _Colour) -> None:
     """Draw a head and shoulders with the chin at (x, y)."""
     draw.rounded_rectangle((x - 15, y + 1, x + 15, y + 46), 12, shirt)
     draw.ellipse((x - 10, y - 20, x + 10, y + 3), (232, 184, 146))
@@ -413,7 +414,7 @@ def _paint_cafe(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
         draw.rounded_rectangle((cup - 7, 76, cup + 7, 88), 3, (238, 232, 222))
 
 
-_SCENES: dict[str, tuple[tuple[int, int, int], Callable[[ImageDraw.ImageDraw, np.random.Generator], None]]] = {
+_SCENES: dict[str, tuple[_Colour, Callable[[ImageDraw.ImageDraw, np.random.Generator], None]]] = {
     "trail": ((158, 208, 240), _paint_trail),
     "office": ((240, 236, 224), _paint_office),
     "pool": ((172, 222, 250), _paint_pool),

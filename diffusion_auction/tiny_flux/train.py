@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import torch
@@ -112,7 +113,7 @@ def export_weights(args: argparse.Namespace) -> None:
     export(args.work, args.out)
 
 
-def _common(args: argparse.Namespace) -> dict:
+def _common(args: argparse.Namespace) -> dict[str, Any]:
     return {"folder": args.work, "seed": args.seed, "device": torch.device(args.device)}
 
 

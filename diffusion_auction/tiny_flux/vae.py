@@ -40,7 +40,8 @@ def vae_loss(vae: AutoencoderKL, images: Tensor, generator: torch.Generator) -> 
     decoded = vae.decode(posterior.mean + posterior.std * noise).sample.float()
     kl = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).float().mean()
     error = decoded - images
-    return error.abs().mean() + 0.5 * (error**2).mean() + KL_WEIGHT * kl
+    loss: Tensor = error.abs().mean() + 0.5 * (error**2).mean() + KL_WEIGHT * kl
+    return loss
 
 
 @torch.no_grad()

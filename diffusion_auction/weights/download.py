@@ -20,11 +20,23 @@ from generative_auctions.files import naming
 
 
 def download(repository: str, commit: str, file: HubFile, part: Path, arrived: Callable[[int], None]) -> None:
-    """Bring `part` to the size of `file`, from where it stands; `arrived` is told of bytes as they come.
+    """Download `file` to `part`, continuing after the bytes that are there already.
 
-    huggingface_hub begins a file anew in every process: 2.4 writes each download into a temporary file of its own,
-    against broken locks, and deletes it where it breaks off; one file of Flux has 10 GB. Raises `HubError` when
-    nothing more arrives.
+    Two faults of huggingface_hub 2.4 make this ours. It starts a file again after an interruption: each download
+    writes to a temporary file with a unique name and deletes it on failure, and within one process it keeps only
+    whole chunks of 10 MB. A file of 4 MB that broke off after 1 MB was requested from byte 0 by the next
+    `snapshot_download`; a file of FLUX.1 has 10 GB. And it accepts a file of the right size whose digest is wrong:
+    `snapshot_download` returned a file with one damaged byte without an error.
+
+    Args:
+        repository: the repository, `owner/name`.
+        commit: the commit of the file.
+        file: the file as the hub lists it.
+        part: where to write; it has the size of `file` afterwards.
+        arrived: called with the number of bytes after each piece; negative where the server starts again.
+
+    Raises:
+        HubError: nothing more arrives.
     """
     url = hf_hub_url(repository, file.name, revision=commit)
     if size_of(part) > file.size:
@@ -59,7 +71,7 @@ def _stream(url: str, part: Path, start: int, arrived: Callable[[int], None]) ->
 
 
 def size_of(path: Path) -> int:
-    """Return the bytes of the file `path`, 0 if there is none."""
+    """Return the size of the file `path` in bytes, 0 if it does not exist."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -67,7 +79,7 @@ def size_of(path: Path) -> int:
 
 
 def is_intact(path: Path, file: HubFile, hashed: bool = True) -> bool:
-    """Return whether `path` is `file`: its size and, if `hashed`, its digest."""
+    """Return whether `path` has the size of `file` and, if `hashed`, its digest."""
     if not path.is_file() or size_of(path) != file.size:
         return False
     if not hashed:
@@ -105,7 +117,7 @@ class DownloadProgress:
         self._bar.stop()
 
     def more(self, count: int) -> None:
-        """Show that `count` bytes have come; it is negative where some are lost again."""
+        """Add `count` bytes; negative if bytes were lost again."""
         self._came += count
         self._bar.advance(self._task, count)
         if not self._out.is_terminal and time.monotonic() - self._said > self._EVERY:
@@ -114,7 +126,7 @@ class DownloadProgress:
 
     @contextmanager
     def of(self, file: HubFile) -> Iterator[None]:
-        """Show the bytes that come inside as those of `file`."""
+        """Name `file` as the one that the bytes added inside belong to."""
         self._bar.update(self._task, description=file.name)
         began, before = time.monotonic(), self._came
         yield
@@ -123,6 +135,6 @@ class DownloadProgress:
         self._out.print(f"  {file.name}: {decimal(count)} in {seconds:.0f} s, {rate}/s")
 
     def damaged(self, file: HubFile) -> None:
-        """Show that what came of `file` is of no use."""
+        """Report that `file` arrived damaged and is downloaded again."""
         self.more(-file.size)
         self._out.print(f"  {file.name} came damaged")

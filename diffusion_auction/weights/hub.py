@@ -49,10 +49,18 @@ class HubFile:
 
 
 def adopt_token(folder: Path = Path()) -> str | None:
-    """Find the token and return where it is from: `HF_TOKEN` of the environment or of `folder/.env`, or a saved login.
+    """Find the token of the hub: in `HF_TOKEN` of the environment, in `folder/.env`, or in a saved login.
 
-    One that is found in the file goes into the environment, where every library looks for it. Raises `RequestError`,
-    which never shows the token, if it is not one word: a library's complaint of it would.
+    A token found in the file is put into the environment, where every library looks for it.
+
+    Args:
+        folder: the folder of the .env file; default, the working directory.
+
+    Returns:
+        The place of the token, for messages; None if there is no token.
+
+    Raises:
+        RequestError: the token is not one word. The line does not show it; a library's message would.
     """
     place: str | None = "HF_TOKEN of the environment"
     if not os.environ.get("HF_TOKEN"):
@@ -75,7 +83,12 @@ def _of_env_file(path: Path) -> str | None:
 
 
 def account() -> str | None:
-    """Return the name of the account that asks, or None. Raises `RequestError` for a token nobody knows."""
+    """Return the name of the account that the token belongs to; None without a token.
+
+    Raises:
+        RequestError: the hub does not know the token.
+        HubError: the hub does not answer.
+    """
     place = adopt_token()
     if place is None:
         return None
@@ -92,7 +105,17 @@ def account() -> str | None:
 
 
 def check_access(key: str, repository: str, name: str | None) -> None:
-    """Ask the hub whether the account `name` may read what `key` names. Raises `RequestError` saying what to do."""
+    """Check that an account may read a repository.
+
+    Args:
+        key: the configuration key that names the repository.
+        repository: the repository, `owner/name`.
+        name: the name of the account; None without a token.
+
+    Raises:
+        RequestError: it may not; the line says what to do.
+        HubError: the hub does not answer.
+    """
     try:
         _ask(f"models/{repository}/auth-check")
     except GatedRepoError:
@@ -114,7 +137,11 @@ def check_access(key: str, repository: str, name: str | None) -> None:
 
 
 def listing(repository: str) -> tuple[str, list[HubFile]]:
-    """Return the commit that the hub now has as the main one, and its files."""
+    """Return the current commit of a repository and the files in it.
+
+    Raises:
+        HubError: the hub does not answer.
+    """
     info = with_retries(
         lambda: HfApi().model_info(repository, files_metadata=True, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
     )
@@ -126,7 +153,11 @@ def listing(repository: str) -> tuple[str, list[HubFile]]:
 
 
 def _ask(what: str) -> Any:
-    """Return the hub's answer; with a time-out: `HfApi.whoami` and `auth_check` of 2.4 have none and would hang."""
+    """Return the hub's answer to a request with a timeout.
+
+    `HfApi.whoami` and `HfApi.auth_check` of huggingface_hub 2.4 pass no timeout to a client that has none: they wait
+    for ever for a hub that accepts the connection and does not answer.
+    """
 
     def get() -> Any:
         url, timeout = f"{constants.ENDPOINT}/api/{what}", constants.HF_HUB_DOWNLOAD_TIMEOUT
@@ -138,7 +169,11 @@ def _ask(what: str) -> Any:
 
 
 def with_retries(ask: Callable[[], _T]) -> _T:
-    """Return what `ask` returns, asked again after failures that pass. Raises `HubError` once `WAITS` are over."""
+    """Call `ask` until it succeeds and return its result.
+
+    Raises:
+        HubError: it failed once more after the last of `WAITS`.
+    """
     waits = iter(WAITS)
     while True:
         try:
@@ -148,7 +183,12 @@ def with_retries(ask: Callable[[], _T]) -> _T:
 
 
 def wait_to_retry(waits: Iterator[float], error: Exception) -> None:
-    """Wait for the next attempt. Raises `error` if it will not pass, `HubError` if the waits are over."""
+    """Wait before the next attempt.
+
+    Raises:
+        HubError: there are no waits left, or the answer is not a hub's.
+        Exception: `error` itself, if another attempt cannot succeed.
+    """
     reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
     if isinstance(error, ValueError):  # a page instead of JSON: of a network's own login, as a rule
         raise HubError(f"{constants.ENDPOINT} does not answer as a hub would ({reason})") from error

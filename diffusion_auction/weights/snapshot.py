@@ -15,7 +15,7 @@ from diffusion_auction.weights.hub import HubError, HubFile, with_retries
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Those `files` of a repository's `commit` that are loaded, and where huggingface_hub looks for them."""
+    """The files of one commit of a repository that are loaded, in the cache of huggingface_hub."""
 
     repository: str
     commit: str
@@ -23,6 +23,7 @@ class Snapshot:
 
     @property
     def folder(self) -> Path:
+        """The folder of the snapshot in the cache."""
         return self._cache / "snapshots" / self.commit
 
     @property
@@ -30,22 +31,26 @@ class Snapshot:
         return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=self.repository, repo_type="model")
 
     def _blob(self, file: HubFile) -> Path:
-        """Return what the snapshot's file links to; one that lies here is not downloaded by huggingface_hub."""
+        """Return the file that the snapshot links to; huggingface_hub does not download a file that is there."""
         return self._cache / "blobs" / file.digest
 
     def _part(self, file: HubFile) -> Path:
         return self._blob(file).with_name(f"{file.digest}.incomplete")
 
     def has(self, file: HubFile, hashed: bool) -> bool:
-        """Return whether `file` is there, by its size or, if `hashed`, its digest."""
+        """Return whether the cache has `file` with its size and, if `hashed`, its digest."""
         return any(is_intact(path, file, hashed) for path in (self.folder / file.name, self._blob(file)))
 
     def missing_bytes(self, file: HubFile) -> int:
-        """Return bytes of `file` that an earlier download has not brought."""
+        """Return how many bytes of `file` are still to be downloaded."""
         return max(file.size - size_of(self._part(file)), 0)
 
     def obtain(self, file: HubFile, progress: DownloadProgress) -> None:
-        """Download a large file to its place, a second time if its digest is wrong. Raises `HubError`."""
+        """Download a large file to its place, and once more if its digest is wrong.
+
+        Raises:
+            HubError: the hub does not answer, or the file arrived damaged twice.
+        """
         part = self._part(file)
         part.parent.mkdir(parents=True, exist_ok=True)
         self._drop(file)
@@ -60,7 +65,11 @@ class Snapshot:
         raise HubError(f"{file.name} of {self.repository} came damaged twice: not what {constants.ENDPOINT} lists")
 
     def complete(self) -> None:
-        """Bring small files, links and references, and hold the small ones against their digests. Raises `HubError`."""
+        """Download the small files, check their digests, and link every file into the snapshot.
+
+        Raises:
+            HubError: the hub does not answer, the repository has changed, or a file arrived damaged twice.
+        """
         patterns = [glob.escape(file.name) for file in self.files]
         for _ in range(2):
             for file in self.files:

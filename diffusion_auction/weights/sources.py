@@ -40,9 +40,12 @@ class Source:
 
 
 def hub_sources(config: ExperimentConfig) -> list[Source]:
-    """Return every hub repository that a run of `config` loads from; folders, files and embedded models are none.
+    """Return every hub repository that a run of `config` loads from.
 
-    Raises `RequestError` for a value that is neither there nor a name that a hub could know.
+    Folders, files and embedded models are not among them.
+
+    Raises:
+        RequestError: a value is neither on this disk nor a valid name of a repository.
     """
     sources = []
     weights = config.model.weights
@@ -52,7 +55,11 @@ def hub_sources(config: ExperimentConfig) -> list[Source]:
 
 
 def check_pipeline(weights: str) -> None:
-    """Refuse `weights` that are a folder without a Flux pipeline of diffusers. Raises `RequestError`."""
+    """Check that `weights`, if it is a folder, holds a Flux pipeline of diffusers.
+
+    Raises:
+        RequestError: it does not.
+    """
     folder = Path(weights)
     if weights == "tiny_flux" or not folder.is_dir():
         return
@@ -104,9 +111,11 @@ def _clip(group: str, model: str, pretrained: str | None) -> list[Source]:
 
 
 def check_names(group: str, model: str, pretrained: str | None) -> None:
-    """Refuse what open_clip does not know, and a tag whose weights it would run with another activation.
+    """Check the names of an open_clip model and of its weights.
 
-    Raises `RequestError` naming `group`.model or `group`.pretrained.
+    Raises:
+        RequestError: open_clip does not know one of them, or would run the weights with another activation than they
+            were trained with. The line names `group`.model or `group`.pretrained.
     """
     if model not in open_clip.list_models():
         raise RequestError(f"{group}.model", model, "tiny_clip or a name of open_clip.list_models()")
@@ -208,7 +217,7 @@ def _clip_repository(names: Collection[str]) -> list[str]:
 
 
 def cached(source: Source) -> Path | None:
-    """Return the snapshot folder in the cache that holds every file of `source`; None if some are not there."""
+    """Return the folder of the snapshot in the cache; None unless it holds every file of `source`."""
     try:
         folder = Path(snapshot_download(source.repository, local_files_only=True, allow_patterns=[]))
     except LocalEntryNotFoundError:
@@ -225,6 +234,6 @@ def cached(source: Source) -> Path | None:
 
 
 def cache_setting() -> tuple[str, Path]:
-    """Return the variable that says where the cache is, and its value: `HF_HOME` unless `HF_HUB_CACHE` is set apart."""
+    """Return the environment variable that sets the place of the cache, `HF_HOME` or `HF_HUB_CACHE`, and its value."""
     home, cache = Path(constants.HF_HOME), Path(constants.HF_HUB_CACHE)
     return ("HF_HOME", home) if cache == home / "hub" else ("HF_HUB_CACHE", cache)

@@ -25,8 +25,9 @@ ROOMS = {
         *("join", "control", "sweep_table", "multirun", "__main__"),
     ),
     "diffusion_auction": (
-        *("rounding", "images_extra", "columns", "config", "market", "mechanisms", "tiny_flux", "pipelines", "weights"),
-        *("generation", "scoring", "evaluation", "tiny_flux.measure", "figures", "report", "actions", "__main__"),
+        *("lazy", "rounding", "images_extra", "columns", "config", "market", "mechanisms", "tiny_flux", "pipelines"),
+        *("weights", "generation", "scoring", "evaluation", "tiny_flux.measure", "figures", "report", "actions"),
+        "__main__",
     ),
     "agt_tournament": (
         *("base_agent", "agents", "headline", "config", "game", "sandbox", "tournament", "validation", "report"),
