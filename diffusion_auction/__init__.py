@@ -4,8 +4,8 @@ The names of `__all__` are what a notebook needs: score tables, mechanisms, regr
 the package loads neither torch nor pandas.
 """
 
-from diffusion_auction.lazy import lazily
 from diffusion_auction.rounding import hold_rounding
+from generative_auctions.lazy import lazily
 
 hold_rounding()  # here, before any module of the package loads torch
 

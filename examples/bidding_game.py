@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from agt_tournament.config import TournamentConfig
 from agt_tournament.game import NOBODY, Game, GameSeeds
 from agt_tournament.tournament import examples, open_agents, read_submission, store_submission
-from generative_auctions.command_line import CONF
+from generative_auctions.config_tree import CONF
 
 MY_AGENT = '''
 from base_agent import BiddingAgent

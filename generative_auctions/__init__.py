@@ -4,25 +4,14 @@ It knows neither application. Its public names are imported when first asked for
 need Matplotlib.
 """
 
-from importlib import import_module
-from typing import Any
+from generative_auctions.lazy import lazily
 
-_HOMES = {
-    "Application": "command_line",
-    "run_application": "command_line",
-    "CommandEnd": "errors",
-    "RequestError": "errors",
-    "DamagedFileError": "files",
-    "Section": "schema",
-    "read_config": "schema",
-    "config_identity": "schema",
-}
-"""The module of each public name."""
-
-__all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__all__, __getattr__ = lazily(
+    __name__,
+    {
+        "command_line": ("Application", "run_application"),
+        "errors": ("CommandEnd", "RequestError"),
+        "files": ("DamagedFileError",),
+        "schema": ("Section", "config_identity", "read_config"),
+    },
+)

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 import agt_tournament.tournament.directory_name  # noqa: F401  (the configuration names the run directory by its resolver)
 from agt_tournament.config import CompetitionConfig, read_config
-from generative_auctions.command_line import CONF
+from generative_auctions.config_tree import CONF
 
 
 def compose(*overrides: str) -> CompetitionConfig:

@@ -1,6 +1,6 @@
 """Metrics of recorded scores: monotonicity, welfare, truthfulness, revenue, quality. Never imports torch."""
 
-from diffusion_auction.lazy import lazily
+from generative_auctions.lazy import lazily
 
 __all__, __getattr__ = lazily(
     __name__,

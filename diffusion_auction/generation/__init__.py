@@ -1,6 +1,6 @@
 """Plan the images of a run and make them."""
 
-from diffusion_auction.lazy import lazily
+from generative_auctions.lazy import lazily
 
 __all__, __getattr__ = lazily(
     __name__,

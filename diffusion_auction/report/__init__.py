@@ -1,6 +1,6 @@
 """The page of a run."""
 
-from diffusion_auction.lazy import lazily
+from generative_auctions.lazy import lazily
 
 __all__, __getattr__ = lazily(
     __name__,

@@ -1,6 +1,6 @@
 """Score images: alignment with prompts, and quality."""
 
-from diffusion_auction.lazy import lazily
+from generative_auctions.lazy import lazily
 
 __all__, __getattr__ = lazily(
     __name__,

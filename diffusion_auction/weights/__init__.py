@@ -1,6 +1,6 @@
 """Weights by their names on the hub: find them, check access, download and verify them."""
 
-from diffusion_auction.lazy import lazily
+from generative_auctions.lazy import lazily
 
 __all__, __getattr__ = lazily(
     __name__,

@@ -16,7 +16,19 @@ PACKAGES = ("generative_auctions", "launchers", "diffusion_auction", "agt_tourna
 
 ROOMS = {
     "generative_auctions": (
-        *("errors", "signals", "text", "terminal", "files", "secrets", "schema", "provenance", "plotting", "page"),
+        *(
+            "lazy",
+            "errors",
+            "signals",
+            "text",
+            "terminal",
+            "files",
+            "secrets",
+            "schema",
+            "provenance",
+            "plotting",
+            "page",
+        ),
         *("run_directory", "config_tree", "command_line", "naming"),
     ),
     "launchers": (
@@ -25,7 +37,7 @@ ROOMS = {
         *("join", "control", "sweep_table", "multirun", "__main__"),
     ),
     "diffusion_auction": (
-        *("lazy", "rounding", "images_extra", "columns", "config", "market", "mechanisms", "tiny_flux", "pipelines"),
+        *("rounding", "images_extra", "columns", "config", "market", "mechanisms", "tiny_flux", "pipelines"),
         *("weights", "generation", "scoring", "evaluation", "tiny_flux.measure", "figures", "report", "actions"),
         "__main__",
     ),
