@@ -10,12 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from omegaconf import OmegaConf
-
-from agt_tournament.config import TournamentConfig
-from agt_tournament.game import NOBODY, Game, GameSeeds
-from agt_tournament.tournament import examples, open_agents, read_submission, store_submission
-from generative_auctions.config_tree import CONF
+from agt_tournament import Game, GameSeeds, compose, examples
+from agt_tournament.game import NOBODY
+from agt_tournament.tournament import open_agents, read_submission, store_submission
 
 MY_AGENT = '''
 from base_agent import BiddingAgent
@@ -31,7 +28,7 @@ class HalfBidder(BiddingAgent):
 
 def main() -> None:
     """Play one game under the rules of the competition, and print its rounds and its result."""
-    rules = TournamentConfig(**OmegaConf.to_container(OmegaConf.load(CONF / "tournament" / "agt.yaml"), resolve=True))
+    rules = compose().tournament
     agents = {
         "adaptive": read_submission(examples()["adaptive_bidder"], "adaptive").files,
         "half": {"bidding_agent.py": MY_AGENT.encode()},

@@ -16,20 +16,8 @@ PACKAGES = ("generative_auctions", "launchers", "diffusion_auction", "agt_tourna
 
 ROOMS = {
     "generative_auctions": (
-        *(
-            "lazy",
-            "errors",
-            "signals",
-            "text",
-            "terminal",
-            "files",
-            "secrets",
-            "schema",
-            "provenance",
-            "plotting",
-            "page",
-        ),
-        *("run_directory", "config_tree", "command_line", "naming"),
+        *("lazy", "errors", "signals", "text", "terminal", "files", "secrets", "schema", "provenance", "plotting"),
+        *("page", "run_directory", "config_tree", "command_line", "naming"),
     ),
     "launchers": (
         *("shards", "errors", "config", "devices", "worker_record", "leases", "squeue", "status"),

@@ -49,16 +49,7 @@ def test_every_package_has_public_names() -> None:
     assert {*PACKAGES, *(f"agt_tournament.{room}" for room in rooms)} <= set(FACES)
 
 
-@pytest.mark.parametrize(
-    "package",
-    [
-        "generative_auctions",
-        "diffusion_auction",
-        "agt_tournament",
-        "agt_tournament.sandbox",
-        "agt_tournament.tournament",
-    ],
-)
+@pytest.mark.parametrize("package", [*PACKAGES, "agt_tournament.sandbox", "agt_tournament.tournament"])
 def test_an_unknown_name_is_an_attribute_error(package: str) -> None:
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         import_module(package).nothing  # noqa: B018
