@@ -1,15 +1,16 @@
-"""What cost nothing in a trial, and may in the competition: warnings."""
+"""Warnings: what cost nothing in a trial and may cost something in the competition."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from statistics import fmean
 
 from agt_tournament.tournament.submissions import AGENT_FILE
 from agt_tournament.validation import hints
 from agt_tournament.validation.problems import Finding, printable
-from agt_tournament.validation.trial import Asked, Trial
+from agt_tournament.validation.trial import Trial
 
 _SLOW_BID, _SLOW_START, _SLOW_GAME = 1 / 4, 1 / 2, 1 / 2
 """Of the limit of CPU time. Another machine may be as much slower."""
@@ -27,16 +28,8 @@ _DROPPED = re.compile(r"\[([\d,]+) further bytes were dropped\]\Z")
 def find_cautions(trial: Trial) -> list[Finding]:
     """Return every warning."""
     looks = (
-        _out_of_time,
-        _slow_start,
-        _slow_bids,
-        _slow_game,
-        _cut_down,
-        _no_bid,
-        _no_win,
-        _prints,
-        _misspelt,
-        _differs,
+        *(_out_of_time, _slow_start, _slow_bids, _slow_game, _cut_down),
+        *(_no_bid, _no_win, _prints, _misspelt, _differs),
     )
     return [*_ignored(trial), *(finding for look in looks if (finding := look(trial)))]
 
@@ -53,11 +46,11 @@ def _ignored(trial: Trial) -> Iterator[Finding]:
 
 def _out_of_time(trial: Trial) -> Finding | None:
     """Warn that an agent without errors was not tried in all games, as it or the machine is too slow."""
-    if not trial.out_of_time or any(asked.answer.error for asked in trial.asked):
+    if not trial.out_of_time or trial.failed:
         return None
-    waits: dict[str, list[float]] = {}
+    waits: dict[str, list[float]] = defaultdict(list)
     for asked in trial.asked:
-        waits.setdefault(asked.method, []).append((asked.answer.seconds or 0.0) - (asked.answer.waited_seconds or 0.0))
+        waits[asked.method].append((asked.answer.seconds or 0.0) - (asked.answer.waited_seconds or 0.0))
     tried = f"{len(trial.games)} of {trial.planned} games tried"
     if sum(map(sum, waits.values())) < _MACHINE * trial.seconds:
         return Finding(f"{tried}: this machine is slow, or busy", "all games", "slow", hints.BUSY)
@@ -68,9 +61,10 @@ def _out_of_time(trial: Trial) -> Finding | None:
 
 
 def _slow_start(trial: Trial) -> Finding | None:
+    """Warn of an import or a constructor that took much of its limit."""
     limit = trial.rules.load_timeout_seconds
-    starts = [asked for asked in trial.asked if asked.round == 0 and not asked.answer.error]
-    slowest = max(starts, key=_seconds, default=None)
+    starts = (asked for asked in trial.asked if asked.round == 0 and not asked.answer.error)
+    slowest = max(starts, key=lambda asked: asked.seconds, default=None)
     if slowest is None or slowest.seconds <= _SLOW_START * limit:
         return None
     what, where = (slowest.method, f"before {slowest.game}") if slowest.game else ("the import", "before any game")
@@ -78,16 +72,18 @@ def _slow_start(trial: Trial) -> Finding | None:
 
 
 def _slow_bids(trial: Trial) -> Finding | None:
+    """Warn of bids that took much of their limit."""
     limit = trial.rules.bid_timeout_seconds
-    bids = [asked for asked in trial.asked if asked.round and not asked.answer.error]
+    bids = (asked for asked in trial.asked if asked.round and not asked.answer.error)
     slow = [asked for asked in bids if asked.seconds > _SLOW_BID * limit]
     if not slow:
         return None
-    what = f"slow bids: the slowest took {max(map(_seconds, slow)):.2f} s of {limit:g} s"
+    what = f"slow bids: the slowest took {max(asked.seconds for asked in slow):.2f} s of {limit:g} s"
     return Finding(what, f"{slow[0].game}, round {slow[0].round}", "slow", hints.SLOW_BID, count=len(slow))
 
 
 def _slow_game(trial: Trial) -> Finding | None:
+    """Warn of a game whose answers together took much of their limit."""
     limit = trial.rules.game_timeout_seconds
     games = [
         (sum(entry.cpu_seconds[team] or 0.0 for entry in game.result.auction_log), game.label)
@@ -100,10 +96,6 @@ def _slow_game(trial: Trial) -> Finding | None:
     return Finding(f"slow: a game took {slowest:.1f} s of {limit:g} s", where, "slow", hints.SLOW_GAME)
 
 
-def _seconds(asked: Asked) -> float:
-    return asked.seconds
-
-
 def _bids(trial: Trial) -> Iterator[tuple[str, float, float]]:
     """Yield the valid bids of all whole games: game and round, what was asked, what was left to spend."""
     for game in trial.games:
@@ -114,6 +106,7 @@ def _bids(trial: Trial) -> Iterator[tuple[str, float, float]]:
 
 
 def _cut_down(trial: Trial) -> Finding | None:
+    """Warn of an agent that often bids more than it has left."""
     bids = list(_bids(trial))
     cut = [bid for bid in bids if bid[1] > bid[2] * (1 + 1e-9) + 1e-9]
     if len(cut) <= _OFTEN_CUT * len(bids):
@@ -124,6 +117,7 @@ def _cut_down(trial: Trial) -> Finding | None:
 
 
 def _no_bid(trial: Trial) -> Finding | None:
+    """Warn of an agent that bids nothing but 0."""
     bids = [asked for _, asked, _ in _bids(trial)]
     if not bids or max(bids) > 0:
         return None
@@ -133,9 +127,8 @@ def _no_bid(trial: Trial) -> Finding | None:
 def _no_win(trial: Trial) -> Finding | None:
     """Warn of an agent that bids without an error and wins nothing."""
     games = [game for game in trial.games if len(game.copies) < len(game.result.team_results)]
-    failed = trial.stopped or any(asked.answer.error for asked in trial.asked)
     bids = any(asked > 0 for _, asked, _ in _bids(trial))
-    if failed or not games or not bids or any(game.own.items_won for game in games):
+    if trial.stopped or trial.failed or not games or not bids or any(game.own.items_won for game in games):
         return None
     return Finding("it wins nothing from any of the examples", "all games against examples", "no_win", hints.NO_WIN)
 
