@@ -1,4 +1,4 @@
-"""The agents again, each alone: it hears what it heard in the stored games, and its bids are compared with the stored.
+"""Rerun each agent alone: it hears what it heard in the stored games, and its bids are compared with the stored ones.
 
 Its rivals do not run: their bids are those of the record, so that no agent is blamed for what another did.
 """
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from agt_tournament.config import TournamentConfig
 from agt_tournament.game import Answer, Bidder, Game, GameResult, GameSeeds, RoundRecord
+from agt_tournament.report.measures import when
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 from agt_tournament.tournament import TournamentStage, open_agents, read_submission, store_submission
 from agt_tournament.tournament.tournament_manager import Block
@@ -35,12 +36,11 @@ class Deviation(NamedTuple):
     """Rounds of the game after it with other answers, which may follow from the first."""
 
     def __str__(self) -> str:
-        when = {0: "before the first round", None: "after the last round"}.get(self.round, f"round {self.round}")
         further = f", and {self.further} more answers differ" if self.further else ""
         late = "timeout" in self.stored or "timeout" in self.now
         clock = " (a timeout depends on the clock, too)" if late else ""
         said = f"answered {self.stored}, alone again {self.now}"
-        return f"{self.file}: {self.team_id}, {when}: {said}{further}{clock}"
+        return f"{self.file}: {self.team_id}, {when(self.round)}: {said}{further}{clock}"
 
 
 def blocks_of(stage: TournamentStage, block_games: int) -> list[Shard]:

@@ -34,6 +34,8 @@ def write_results(run_dir: Path, teams: Sequence[Team], settings: Mapping[str, A
     """Write every table and page that the stored games give, and list each agent that failed.
 
     Args:
+        run_dir: Where the games are, and where tables and pages go.
+        teams: Those that played, fillers included.
         settings: The stored configuration.
 
     Returns:

@@ -84,8 +84,8 @@ class Verdict:
 
 def _game(game: PlayedGame) -> dict[str, Any]:
     """Return the first copy's result, and the slowest bid of all copies, by CPU time where that is known."""
-    bids = [(entry, team) for entry in game.result.auction_log for team in game.copies]
-    used = [(entry.cpu_seconds[team], entry.seconds[team]) for entry, team in bids]
+    log = game.result.auction_log
+    used = [(entry.cpu_seconds[team], entry.seconds[team]) for entry in log for team in game.copies]
     seconds = [wall if cpu is None else cpu for cpu, wall in used]
     return {
         "opponents": game.opponents,
@@ -93,7 +93,7 @@ def _game(game: PlayedGame) -> dict[str, Any]:
         "items_won": len(game.own.items_won),
         "budget_spent": game.own.budget_spent,
         "slowest_bid_seconds": max((s for s in seconds if s is not None), default=None),
-        "valid_bids": sum(entry.asked[game.copies[0]] is not None for entry in game.result.auction_log),
+        "valid_bids": sum(entry.asked[game.copies[0]] is not None for entry in log),
     }
 
 
