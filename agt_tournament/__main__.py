@@ -76,6 +76,7 @@ def _act(config: CompetitionConfig) -> int:
 
 
 def _report(config: CompetitionConfig) -> int:
+    """Show the game or write the pages of the competition that `config.run_dir` holds."""
     from agt_tournament.tournament.competition_directory import read_competition
 
     run_dir = Path(config.run_dir)

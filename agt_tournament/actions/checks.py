@@ -1,4 +1,4 @@
-"""The checks of a replay: each yields what is stored and does not follow from the stored bids."""
+"""The checks of a replay: each yields what is stored but does not follow from the stored bids."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def check_missing(run_dir: Path, stage: TournamentStage) -> Iterator[Remark]:
     """Name the game files that are not there, those of consecutive games together."""
     for _, arena in groupby(places_of(stage), key=lambda place: Path(place).parent):
         for there, group in groupby(arena, key=lambda place: (run_dir / place).exists()):
-            absent = [] if there else list(group)
-            if absent:
+            if not there:
+                absent = list(group)
                 what = "it" if len(absent) == 1 else "them"
                 yield Remark(_span(absent), f"missing; the command that ran the competition plays {what} again")
 
@@ -114,7 +114,7 @@ def check_digests(run: StoredRun) -> Iterator[Remark]:
 
 
 def _span(places: Sequence[str]) -> str:
-    """``stage1/arena_2/game_1.json to game_5.json``."""
+    """Name consecutive game files: ``stage1/arena_2/game_1.json to game_5.json``."""
     return places[0] if len(places) == 1 else f"{places[0]} to {Path(places[-1]).name}"
 
 
@@ -143,28 +143,28 @@ def check_results(run: StoredRun) -> Iterator[Difference]:
 
 def check_strangers(run: StoredRun, drawn: Iterable[TournamentStage]) -> Iterator[Difference | Remark]:
     """Name files among the games and submissions that are neither, and what should lie beside them."""
-    if (run.run_dir / "provenance.json").exists():
-        problem = _damaged_provenance(run.run_dir)
-    else:
-        problem = "missing"
-    if problem:
+    if problem := _provenance_problem(run.run_dir):
         yield Remark("provenance.json", f"{problem}: nothing says which versions the games were played with")
     places = {game.file for game in run.games} | {place for stage in drawn for place in places_of(stage)}
     known = {path.relative_to(run.run_dir).as_posix() for place in places for path in game_files(run.run_dir / place)}
     for team_id in run.identities():
         files = read_submission(run.submission(team_id), "run_dir").files
         known |= {f"{SUBMISSIONS}/{team_id}/{name}" for name in files}
-    derived = set() if run.is_single_game else set(_derived_files(run.run_dir))
+    if not run.is_single_game:
+        known |= set(_derived_files(run.run_dir))  # `check_results` names those that should not be there
     for file in _files(run.run_dir):
         if file.partition("/")[0] in NOT_COMPARED:
             continue
-        if file not in known and file not in derived:
+        if file not in known:
             yield Difference(file, "file", "there", "no such file")
         elif (run.run_dir / file).is_symlink():
             yield Difference(file, "file", "a link", "a file")
 
 
-def _damaged_provenance(run_dir: Path) -> str:
+def _provenance_problem(run_dir: Path) -> str:
+    """Say what is wrong with provenance.json; empty if nothing is."""
+    if not (run_dir / "provenance.json").exists():
+        return "missing"
     try:
         read_provenance(run_dir)
     except DamagedFileError as error:

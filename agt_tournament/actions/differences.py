@@ -1,4 +1,4 @@
-"""Where two stored values, or two files of tables, text and figures, differ."""
+"""Differences between two stored values, or two files of tables, text or figures."""
 
 from __future__ import annotations
 
@@ -75,12 +75,14 @@ def compare_files(file: str, stored: Path, expected: Path) -> Iterator[Differenc
 
 
 def _csv(path: Path) -> dict[str, Any]:
+    """Return the rows and the columns of a CSV file, every cell as text."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         return {"rows": list(rows), "columns": rows.fieldnames}
 
 
 def _parquet(path: Path) -> dict[str, Any]:
+    """Return the rows, the columns and their types of a Parquet file, None for what is missing."""
     table = pd.read_parquet(path)
     cells = table.astype(object).where(table.notna(), None)
     return {"rows": cells.to_dict("records"), "columns": list(table), "types": [str(kind) for kind in table.dtypes]}
@@ -89,16 +91,17 @@ def _parquet(path: Path) -> dict[str, Any]:
 def _workbook(path: Path) -> dict[str, Any]:
     """Return the text, number or formula of every cell, by sheet and place."""
     with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as parts:
-        names = parts.namelist()
-        strings = (
-            [_text(item) for item in _tree(parts, "xl/sharedStrings.xml")] if "xl/sharedStrings.xml" in names else []
-        )
+        shared = "xl/sharedStrings.xml"
+        strings = [_text(item) for item in _tree(parts, shared)] if shared in parts.namelist() else []
         titles = [sheet.get("name") for sheet in _tree(parts, "xl/workbook.xml").iter(f"{_SHEET}sheet")]
-        sheets = [f"xl/worksheets/sheet{number}.xml" for number in range(1, len(titles) + 1)]
-        return {str(title): _cells(_tree(parts, sheet), strings) for title, sheet in zip(titles, sheets, strict=True)}
+        return {
+            str(title): _cells(_tree(parts, f"xl/worksheets/sheet{number}.xml"), strings)
+            for number, title in enumerate(titles, start=1)
+        }
 
 
 def _cells(sheet: ElementTree.Element, strings: list[str]) -> dict[str, str]:
+    """Return the cells of a sheet by place; a cell of type s is the place of its text among `strings`."""
     return {
         str(cell.get("r")): strings[int(_text(cell))] if cell.get("t") == "s" else _text(cell)
         for cell in sheet.iter(f"{_SHEET}c")
@@ -106,14 +109,17 @@ def _cells(sheet: ElementTree.Element, strings: list[str]) -> dict[str, str]:
 
 
 def _tree(parts: zipfile.ZipFile, name: str) -> ElementTree.Element:
+    """Parse a part of a workbook."""
     return ElementTree.fromstring(parts.read(name))
 
 
 def _text(element: ElementTree.Element) -> str:
+    """Return all text in an element."""
     return "".join(element.itertext())
 
 
 def _lines(path: Path) -> dict[str, str]:
+    """Return the lines of a text file by number."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return {f"line {number}": line for number, line in enumerate(lines, start=1)}
 
@@ -123,7 +129,7 @@ _READERS: dict[str, Callable[[Path], Any]] = {
     ".json": lambda path: json.loads(path.read_bytes()),
     ".parquet": _parquet,
     ".xlsx": _workbook,
-    ".png": lambda path: None,  # an image has no place to name
+    ".png": lambda _: None,  # an image has no place to name
 }
 
 
@@ -136,5 +142,6 @@ def _excerpts(stored: Any, expected: Any) -> tuple[str, str]:
 
 
 def _excerpt(text: str, start: int) -> str:
-    text = f"...{text[start:]}" if start else text
+    """Return a few letters of a text from `start` on."""
+    text = text if not start else f"...{text[start:]}"
     return text if len(text) <= _LETTERS else text[: _LETTERS - 3] + "..."

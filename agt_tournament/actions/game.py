@@ -101,12 +101,8 @@ def print_game(game: GameResult, path: Path) -> None:
 def _rounds(game: GameResult, letters: int, bids: bool) -> Table:
     """Make the table of rounds; teams are numbered as in the result, and their names cut down to `letters`."""
     numbers = _numbers(game)
-    title = (
-        "Rounds: winner, price, and the bid of each team"
-        if bids
-        else "Rounds: winner and price; all bids are in the file below"
-    )
-    table = plain_table(title, "round", "item", "winner", "price", *(numbers.values() if bids else ()))
+    title = "winner, price, and the bid of each team" if bids else "winner and price; all bids are in the file below"
+    table = plain_table(f"Rounds: {title}", "round", "item", "winner", "price", *(numbers.values() if bids else ()))
     for entry in game.auction_log:
         winner = entry.winner
         named = f"{numbers[winner]} {shortened(winner, letters) if letters else ''}".strip() if winner else "–"
@@ -129,5 +125,6 @@ def _bid(entry: RoundRecord, team: str) -> str | Text:
 
 
 def _at(failure: Failure) -> str:
+    """Say what failed, in which method and when."""
     kind = in_words(failure.error, failure.text)
     return kind if kind != failure.error else f"{kind} in {failure.where or 'bidding_function'}, {when(failure.round)}"

@@ -43,9 +43,8 @@ def replay(config: CompetitionConfig) -> int:
     run = StoredRun.read(Path(config.run_dir))
     drawn = run.drawn_stages()
     missing = [remark for stage in drawn for remark in check_missing(run.run_dir, stage)]
-    outcomes = [*check_submissions(run)]
-    for game in run.games:
-        outcomes += check_game(run.run_dir, game, run.rules)
+    games = (found for game in run.games for found in check_game(run.run_dir, game, run.rules))
+    outcomes = [*check_submissions(run), *games]
     again = [*_play_again(run, config)] if config.rerun else []
     agents: list[Remark | Deviation] = [*again, *_changed_records({found.file for found in outcomes}, again)]
     seating = [found for stage in drawn for found in check_draw(stage, run.games)]
@@ -67,6 +66,7 @@ def replay(config: CompetitionConfig) -> int:
 
 
 def _show(found: Sequence[Difference | Remark | Deviation]) -> None:
+    """Print the first of what was found, and how many more there are."""
     for difference in found[:_MOST_SHOWN]:
         print(difference, file=sys.stderr)
     if len(found) > _MOST_SHOWN:
@@ -74,6 +74,7 @@ def _show(found: Sequence[Difference | Remark | Deviation]) -> None:
 
 
 def _play_again(run: StoredRun, config: CompetitionConfig) -> Iterator[Deviation]:
+    """Let each agent play the stored games again, alone, and yield its first deviation in each."""
     sandbox = walls(config, _handed_in(run))
     messages.sandbox(sandbox.name)
     games = {(game.seeds.stage, game.seeds.arena, game.seeds.game): game for game in run.games}
@@ -89,7 +90,7 @@ def _play_again(run: StoredRun, config: CompetitionConfig) -> Iterator[Deviation
 
 
 def _handed_in(run: StoredRun) -> list[Team]:
-    """Return the stored teams with their agents' paths; those of the project are recognized by their content."""
+    """Return the stored teams with their agents' paths; the project's own agents are recognized by their content."""
     bundled = {digest(read_submission(path, "run_dir").files): str(path) for path in examples().values()}
     found = []
     for team in run.teams:
@@ -100,7 +101,7 @@ def _handed_in(run: StoredRun) -> list[Team]:
 
 
 def _changed_records(changed: Iterable[str], found: Sequence[Deviation]) -> list[Remark]:
-    """Remark on edited records in arenas with deviations: agents hear prices and winners of the record."""
+    """Remark on edited game files in arenas with deviations: agents hear prices and winners of the record."""
     arenas = {Path(deviation.file).parent for deviation in found}
     text = "changed, and heard by the agents so: answers that differ in its arena may follow from that"
     return [Remark(file, text) for file in sorted(changed) if Path(file).parent in arenas]

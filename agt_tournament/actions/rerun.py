@@ -1,4 +1,4 @@
-"""Run each agent again, alone: it hears what it heard in the stored games, and its bids are compared with the stored.
+"""Rerun each agent alone: it hears what it heard in the stored games, and its bids are compared with the stored ones.
 
 Its rivals do not run: their bids are those of the record, so that no agent is blamed for what another did.
 """

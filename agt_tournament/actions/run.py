@@ -66,6 +66,7 @@ def run(config: CompetitionConfig) -> int:
 
 
 def _what(config: CompetitionConfig, sandbox: Sandbox) -> str:
+    """Describe the run for its log."""
     stages = "both stages" if config.stage is None else f"stage {config.stage}"
     return f"the run of {stages}, sandbox {sandbox.name}, launcher {config.launcher.name}"
 

@@ -23,21 +23,22 @@ def sandbox_check(memory_limit_mb: int = DEFAULT_LIMITS.memory_limit_mb) -> int:
         print(f"no tier holds: walls need Linux. {remedies({})}")
         return 1
     checked = [check(Sandbox(tier)) for tier in TIERS]
+    walled = checked[:-1]  # the last tier has no walls
     console = plain_console(highlight=False)
     console.print(promises_table(checked))
-    for result in checked[:-1]:
+    for result in walled:
         console.print(*layers_and_openings(result), sep="\n")
         console.print()
     if warning := too_little_memory(memory_limit_mb):
         console.print(warning)
-    reasons = {result.sandbox.name: result.why_not for result in checked[:-1] if result.why_not}
-    holding = [result for result in checked[:-1] if not result.why_not]
+    reasons = {result.sandbox.name: result.why_not for result in walled if result.why_not}
+    holding = [result for result in walled if not result.why_not]
     warned = [result.sandbox.name for result in holding if result.warning]
     if not holding:
         console.print(f"no tier holds. {remedies(reasons)}")
         return 1
     console.print(f"sandbox=auto is {holding[0].sandbox.name}")
     if warned:
-        tiers = " and ".join(warned)
-        console.print(f"warning: see {tiers} above; all promises hold, so runs still use {tiers}")
+        names = " and ".join(warned)
+        console.print(f"warning: see {names} above; all promises hold, so runs still use {names}")
     return 1 if warned else 0

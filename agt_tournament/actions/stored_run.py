@@ -1,4 +1,4 @@
-"""The games of a run directory as they are stored, and what should have been stored."""
+"""The games of a run directory as they are stored, and as they should have been."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class StoredRun:
         rules, teams = rules_of(settings), stored_teams(settings)
         single = settings["action"] == "game"
         stages = [] if single else read_stages(run_dir, {team.team_id: team for team in teams}, rules.scoring_weights)
-        games = list(_single_game(run_dir, settings) if single else _arena_games(run_dir, settings, rules))
+        games = [*(_single_game if single else _arena_games)(run_dir, settings["seed"], rules)]
         if not games:
             raise RequestError("run_dir", run_dir, "the directory of a competition with games in it")
         return cls(run_dir, settings, rules, teams, stages, games)
@@ -142,19 +142,21 @@ def places_of(stage: TournamentStage) -> Iterator[str]:
         yield from (place_of_game(stage.number, arena.arena_id, number) for number in range(1, stage.games + 1))
 
 
-def _single_game(run_dir: Path, settings: Mapping[str, Any]) -> Iterator[StoredGame]:
+def _single_game(run_dir: Path, seed: int, rules: TournamentConfig) -> Iterator[StoredGame]:
+    """Yield the game of `action=game`, if it was played."""
     if (run_dir / GAME_FILE).exists():
-        seeds = GameSeeds(settings["seed"], 0, 1, 1, rules_of(settings).valuations_per)
+        seeds = GameSeeds(seed, 0, 1, 1, rules.valuations_per)
         yield StoredGame(GAME_FILE, read_content(run_dir / GAME_FILE), "game", "game", seeds)
 
 
-def _arena_games(run_dir: Path, settings: Mapping[str, Any], rules: TournamentConfig) -> Iterator[StoredGame]:
+def _arena_games(run_dir: Path, seed: int, rules: TournamentConfig) -> Iterator[StoredGame]:
+    """Yield the games of both stages that are there, arena by arena."""
     for stage in (1, 2):
         for folder in arena_folders(run_dir, stage):
             arena_id, arena = folder.name, int(folder.name.removeprefix("arena_"))
             for number in range(1, max(rules.stage_games(stage), len(game_paths(folder))) + 1):
                 file = place_of_game(stage, arena_id, number)
                 if (run_dir / file).exists():
-                    seeds = GameSeeds(settings["seed"], stage, arena, number, rules.valuations_per)
+                    seeds = GameSeeds(seed, stage, arena, number, rules.valuations_per)
                     game_id = f"stage{stage}_{arena_id}_game_{number}"
                     yield StoredGame(file, read_content(run_dir / file), game_id, arena_id, seeds)

@@ -1,4 +1,4 @@
-"""Pages of a competition: for the staff, who see all, for the class, and for each team, which sees what is its own."""
+"""Pages of a competition: the staff's, with everything, the class's, and each team's, with its own results alone."""
 
 from __future__ import annotations
 

@@ -121,6 +121,7 @@ def _first(names: Sequence[str], values: Sequence[T], note: str, of: str) -> tup
 
 
 def _height(names: Sequence[str]) -> float:
+    """Return the height in inches of a dot plot with these lines."""
     return (0.3 if len(names) <= 12 else 0.2) * len(names) + 1.3
 
 
@@ -140,6 +141,7 @@ def _dots(axes: Axes, names: Sequence[str], means: Sequence[Estimate], from_zero
 
 
 def _round_axis(axes: Axes, first: int, last: int) -> None:
+    """Make the horizontal axis that of rounds `first` to `last`, and start the vertical one at 0."""
     axes.set_xlim(first - 0.4, last + 0.4)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))

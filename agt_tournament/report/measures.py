@@ -1,4 +1,4 @@
-"""What the games of an arena say of prices, budgets, efficiency and revenue, and of how its agents behaved."""
+"""Prices, budgets, efficiency and revenue of an arena's games, and how its agents answered."""
 
 from __future__ import annotations
 
@@ -193,5 +193,5 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def stage_title(number: int) -> str:
-    """Return the title of a stage."""
-    return {1: "Qualification", 2: "Championship"}.get(number, f"Stage {number}")
+    """Return the title of stage 1 or 2."""
+    return {1: "Qualification", 2: "Championship"}[number]

@@ -12,7 +12,7 @@ from agt_tournament.report.results import Results
 from agt_tournament.tournament import StageData
 from generative_auctions.files import write_atomic
 from generative_auctions.page import render
-from generative_auctions.text import count, sizes
+from generative_auctions.text import count, sizes, words
 
 PAGE = Path("public") / "standings.html"
 
@@ -51,14 +51,13 @@ def _stage(stage: StageData, board: pd.DataFrame) -> dict[str, Any]:
     """Return what the page shows of a stage: name, place and points of each team, and whether it advances."""
     columns = ["rank", "team_id", "team_name", "filler", "advances", "total_score"]
     arenas = [
-        {"label": str(arena_id).replace("_", " "), "rows": records(rows[columns])}
+        {"label": words(arena_id), "rows": records(rows[columns])}
         for arena_id, rows in board.groupby("arena_id", sort=False)
     ]
     games = sizes([len(games) for games in stage.games.values()], "game")
-    several = len(arenas) > 1
     return {
         "number": stage.number,
         "title": stage_title(stage.number),
         "arenas": arenas,
-        "extent": f"{count(len(arenas), 'arena')}, {games} in each" if several else games,
+        "extent": f"{count(len(arenas), 'arena')}, {games} in each" if len(arenas) > 1 else games,
     }

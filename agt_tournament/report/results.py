@@ -1,4 +1,4 @@
-"""What every page of a competition is made of."""
+"""The stored results from which every page of a competition is made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from agt_tournament.config import UTILITY_ALONE, ScoringWeights
-from agt_tournament.tournament import SetAside, StageData
+from agt_tournament.tournament import SetAside, StageData, Team
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class Results:
         """The stored rules; empty if `settings` are."""
         rules: Mapping[str, Any] = self.settings.get("tournament", {})
         return rules
+
+    @property
+    def teams(self) -> Mapping[str, Team]:
+        """The teams that played, by id and in the order of the stages."""
+        return {team_id: team for stage in self.stages for team_id, team in stage.teams.items()}
 
     @property
     def title(self) -> str:

@@ -28,7 +28,7 @@ from agt_tournament.tournament import StageData, Team, ratings
 from generative_auctions.files import write_atomic
 from generative_auctions.page import drawings, render
 from generative_auctions.plotting import Estimate, save_figure
-from generative_auctions.text import count, shortened, sizes
+from generative_auctions.text import count, shortened, sizes, words
 
 PAGE = Path("analytics") / "competition_report.html"
 
@@ -50,10 +50,9 @@ def generate_analytics_report(results: Results) -> Path:
     Returns:
         The path of the page.
     """
-    stages, page = results.stages, results.run_dir / PAGE
+    stages, teams, page = results.stages, results.teams, results.run_dir / PAGE
     arenas = [arena for stage in reversed(stages) for arena in _arenas(stage, results.boards[stage.number])]
     drawn = drawings(_write_figures(page.parent / "figures", arenas))
-    teams = {team_id: team for stage in stages for team_id, team in stage.teams.items()}
     rounds = pd.concat([stage.rounds[_OF_CONDUCT] for stage in stages], ignore_index=True)
     failures = pd.concat([stage.failures for stage in stages], ignore_index=True)
     load = Load.of(stages)
@@ -111,8 +110,7 @@ def _arenas(stage: StageData, board: pd.DataFrame) -> list[_Arena]:
 def _arena(stage: StageData, arena_id: str, board: pd.DataFrame) -> _Arena:
     economy = economy_of(stage.games[arena_id])
     order, key = list(board["team_id"]), f"stage{stage.number}_{arena_id}"
-    name = arena_id.replace("_", " ")
-    title = stage_title(stage.number).lower()
+    name, title = words(arena_id), stage_title(stage.number).lower()
     efficiency, revenue = mean_estimate(economy.efficiency), mean_estimate(economy.revenue)
     content = {
         "key": key,
@@ -161,12 +159,11 @@ def _section(stage: StageData, arenas: Sequence[_Arena]) -> dict[str, Any]:
     """Return what the page shows of a stage."""
     own = [arena.content for arena in arenas if arena.stage == stage.number]
     games = sizes([arena["games"] for arena in own], "game")
-    several = len(own) > 1
     return {
         "number": stage.number,
         "title": stage_title(stage.number),
         "arenas": own,
-        "games": f"{games} in each of {count(len(own), 'arena')}" if several else games,
+        "games": f"{games} in each of {count(len(own), 'arena')}" if len(own) > 1 else games,
     }
 
 
@@ -209,11 +206,10 @@ def _figures_of(arena: _Arena) -> dict[str, Any]:
 
 def _errors(failures: pd.DataFrame, teams: Mapping[str, Team]) -> list[dict[str, Any]]:
     """Return a row for each team and class of error: count, first place and text."""
-    rows = []
+    rows, places = [], {team_id: place for place, team_id in enumerate(teams)}
     kinds = [in_words(*kind) for kind in zip(failures["error"], failures["text"], strict=True)]
-    grouped = dict(iter(failures.assign(error=kinds).groupby(["team_id", "error"], sort=False)))
-    for team_id, error in sorted(grouped, key=lambda key: (list(teams).index(key[0]), key[1])):
-        own = grouped[team_id, error]
+    grouped = failures.assign(error=kinds).groupby(["team_id", "error"], sort=False)
+    for (team_id, error), own in sorted(grouped, key=lambda group: (places[group[0][0]], group[0][1])):
         first = own.iloc[0]
         place = f"stage {first['stage']}, {first['arena_id']}, game {first['game']}"
         rows.append(

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,7 @@ import pandas as pd
 
 from agt_tournament.game import TeamGameResult, in_words, when
 from agt_tournament.game.game_files import game_files, place_of_game, read_output
-from agt_tournament.report.measures import (
-    conduct,
-    known,
-    no_formula,
-    records,
-    stage_title,
-    used_seconds,
-)
+from agt_tournament.report.measures import conduct, no_formula, records, stage_title, used_seconds
 from agt_tournament.report.results import Results, score_word
 from agt_tournament.tournament import StageData, Team
 from agt_tournament.tournament.results_manager import write_csv
@@ -50,7 +45,7 @@ _MOST_PLACES = 6  # of each of them
 _MOST_OUTPUT = 400_000  # letters of output.txt, for a stage
 _MOST_TEXT = 100  # letters of an error in rounds.csv
 _MOST_BARS = 60
-_CURVE = (300, 90)  # width and height of a small curve
+_CURVE = (300, 90)  # width and height of a small curve, in pixels
 
 
 def write_team_folders(results: Results) -> None:
@@ -59,19 +54,17 @@ def write_team_folders(results: Results) -> None:
     A folder has report.html; rounds.csv with `COLUMNS`; errors.txt, if there were errors; output.txt, if the agent
     printed. The folder of a team that was set aside has set_aside.txt with the reason.
     """
-    folders, stages = results.run_dir / "teams", results.stages
+    folders, stages, teams = results.run_dir / "teams", results.stages, results.teams
     for aside in results.set_aside:
         write_atomic(folders / aside.team.team_id / "set_aside.txt", _REASON.format(aside.reason).encode())
-    parts: dict[str, list[Own]] = {}
-    printed: dict[str, list[str]] = {}
+    parts: dict[str, list[Own]] = defaultdict(list)
     for stage in stages:
         for team_id, own in own_parts(stage, results.boards[stage.number]):
-            parts.setdefault(team_id, []).append(own)
-        for team_id, text in _printed(results.run_dir, stage):
-            printed.setdefault(team_id, []).append(text)
+            parts[team_id].append(own)
+    printed = [_printed(results.run_dir, stage) for stage in stages]
     for team_id, own_stages in parts.items():
-        team = next(stage.teams[team_id] for stage in stages if team_id in stage.teams)
-        _write_folder(folders / team_id, team, own_stages, "".join(printed.get(team_id, [])), results)
+        text = "".join(texts.get(team_id, "") for texts in printed)
+        _write_folder(folders / team_id, teams[team_id], own_stages, text, results)
 
 
 # --- what is a team's own --------------------------------------------------------------------------------
@@ -98,15 +91,8 @@ class Own:
 
 
 _STANDING = (
-    "rank",
-    "advances",
-    "total_score",
-    "mean_score",
-    "ci_low",
-    "ci_high",
-    "items_won",
-    "valuation_sum",
-    "errors",
+    *("rank", "ranked", "advances", "total_score", "mean_score", "ci_low", "ci_high"),
+    *("items_won", "valuation_sum", "errors"),
 )
 """Of a leaderboard; the chance of being first, win rate and rating depend on rivals' utilities."""
 
@@ -116,10 +102,9 @@ def own_parts(stage: StageData, board: pd.DataFrame) -> Iterator[tuple[str, Own]
     rounds = dict(iter(stage.rounds.groupby("team_id", sort=False)))
     failures = dict(iter(stage.failures.groupby("team_id", sort=False)))
     ranked = board[~board["filler"]]
-    sizes = ranked["arena_id"].value_counts()
-    for row in ranked.to_dict("records"):
+    sizes = ranked["arena_id"].map(ranked["arena_id"].value_counts())
+    for row in records(ranked.assign(ranked=sizes)):
         team_id, arena_id = row["team_id"], row["arena_id"]
-        own = [game.team_results[team_id] for game in stage.games[arena_id]]
         yield (
             team_id,
             Own(
@@ -127,32 +112,28 @@ def own_parts(stage: StageData, board: pd.DataFrame) -> Iterator[tuple[str, Own]
                 arena_id=arena_id,
                 seats=tuple(stage.seats(arena_id)),
                 score=score_word(stage.weights),
-                standing={**{name: known(row[name]) for name in _STANDING}, "ranked": int(sizes[arena_id])},
-                results=own,
+                standing={name: row[name] for name in _STANDING},
+                results=[game.team_results[team_id] for game in stage.games[arena_id]],
                 rounds=rounds[team_id],
                 failures=failures.get(team_id, stage.failures.head(0)),
             ),
         )
 
 
-def _printed(run_dir: Path, stage: StageData) -> Iterator[tuple[str, str]]:
-    """Yield what each team's agent printed in an arena, each game under a heading, cut if it is too long."""
+def _printed(run_dir: Path, stage: StageData) -> dict[str, str]:
+    """Return what each team's agent printed in a stage, each game under a heading, cut if it is too long."""
+    texts: dict[str, str] = defaultdict(str)
     for arena_id, games in stage.games.items():
-        texts: dict[str, list[str]] = {}
-        lengths: dict[str, int] = {}
         for number in range(1, len(games) + 1):
             _, path = game_files(run_dir / place_of_game(stage.number, arena_id, number))
             for team_id, text in read_output(path).items():
-                heading = f"--- stage {stage.number}, {arena_id}, game {number} ---\n"
-                room = _MOST_OUTPUT - lengths.get(team_id, 0)
+                room = _MOST_OUTPUT - len(texts[team_id])
                 if room > 0:
-                    part = f"{heading}{text[:room].rstrip()}\n\n"
-                    lengths[team_id] = lengths.get(team_id, 0) + len(part)
-                    if len(text) > room or lengths[team_id] >= _MOST_OUTPUT:
-                        part += f"[what was printed after this in stage {stage.number} is left out]\n"
-                    texts.setdefault(team_id, []).append(part)
-        for team_id, own in texts.items():
-            yield team_id, "".join(own)
+                    heading = f"--- stage {stage.number}, {arena_id}, game {number} ---\n"
+                    texts[team_id] += f"{heading}{text[:room].rstrip()}\n\n"
+                    if len(text) > room or len(texts[team_id]) >= _MOST_OUTPUT:
+                        texts[team_id] += f"[what was printed after this in stage {stage.number} is left out]\n"
+    return texts
 
 
 # --- files -----------------------------------------------------------------------------------------------
@@ -194,40 +175,33 @@ def _write_or_remove(path: Path, text: str) -> None:
 
 def _errors(stages: Sequence[Own]) -> list[dict[str, Any]]:
     """Group errors by class, place in the agent and text, in the order of the first, with the places of each."""
-    found: dict[tuple[str, str, str], dict[tuple[int, str, int], list[Any]]] = {}
-    for own in stages:
-        for row in own.failures.to_dict("records"):
-            places = found.setdefault((row["error"], row["where"] or "bidding_function", row["text"]), {})
-            game = (row["stage"], row["arena_id"], row["game"])
-            places.setdefault(game, []).append(row["round"])
+    failures = pd.concat([own.failures for own in stages], ignore_index=True)
+    failures["where"] = [where or "bidding_function" for where in failures["where"]]
     return [
         {
             "error": in_words(error, text),
             "where": where,
             "text": text,
-            "count": sum(map(len, places.values())),
+            "count": len(same),
             "places": [
                 f"stage {stage}, {arena_id}, game {game}: {_whens(rounds)}"
-                for (stage, arena_id, game), rounds in places.items()
+                for (stage, arena_id, game), rounds in same.groupby(["stage", "arena_id", "game"], sort=False)["round"]
             ],
         }
-        for (error, where, text), places in found.items()
+        for (error, where, text), same in failures.groupby(["error", "where", "text"], sort=False)
     ]
 
 
-def _whens(rounds: Sequence[Any]) -> str:
-    """``before the first round, rounds 3, 5 to 15``."""
-    played = [known(round_) for round_ in rounds]
-    runs: list[list[int]] = []
-    for number in filter(None, played):
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
+def _whens(rounds: pd.Series) -> str:
+    """Say where in a game errors were: ``before the first round, rounds 3, 5 to 15``."""
+    in_order = [int(round_) for round_ in rounds.dropna()]
+    numbers = [number for number in in_order if number]
+    # Neighbouring rounds have the same distance to their places in the list.
+    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
     spans = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
-    numbered = [f"round{'s' if sum(map(len, runs)) > 1 else ''} {spans}"] if runs else []
-    before, after = ([when(round_) for round_ in played if round_ == edge] for edge in (0, None))
-    return ", ".join([*before, *numbered, *after])
+    before = [when(0)] * (len(in_order) - len(numbers))
+    after = [when(None)] * (len(rounds) - len(in_order))
+    return ", ".join([*before, *([f"round{'s' if len(numbers) > 1 else ''} {spans}"] if runs else []), *after])
 
 
 def _described(error: Mapping[str, Any]) -> str:
@@ -287,13 +261,13 @@ def _game(result: TeamGameResult, rows: pd.DataFrame, team_id: str) -> dict[str,
 
 
 def _timing(stages: Sequence[Own]) -> dict[str, Any]:
-    """Return how much CPU time the agent's answers took, and where the slowest was."""
+    """Return how much CPU time the agent's answers took, and where the slowest was, if there were any."""
     rounds = pd.concat([own.rounds for own in stages], ignore_index=True)
-    seconds = used_seconds(rounds)
-    timing = records(conduct(rounds))[0]
-    slowest = rounds.loc[seconds.idxmax()] if seconds.notna().any() else None
-    where = slowest is not None and f"stage {slowest['stage']}, game {slowest['game']}, round {slowest['round']}"
-    return {**timing, "where": where or None}
+    timing, seconds = records(conduct(rounds))[0], used_seconds(rounds)
+    if not seconds.notna().any():
+        return timing
+    slowest = rounds.loc[seconds.idxmax()]
+    return {**timing, "where": f"stage {slowest['stage']}, game {slowest['game']}, round {slowest['round']}"}
 
 
 def steps(budget: Sequence[float]) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from rich.text import Text
 
 from agt_tournament.game import in_words
-from agt_tournament.report.measures import Load
+from agt_tournament.report.measures import Load, stage_title
 from generative_auctions.terminal import plain_console, plain_table
 
 _OUT = plain_console(highlight=False)
@@ -19,7 +19,7 @@ _OUT = plain_console(highlight=False)
 
 def leaderboard(stage: int, board: pd.DataFrame) -> None:
     """Print the standings of a stage, arena by arena."""
-    title = "Stage 1: qualification" if stage == 1 else "Stage 2: championship"
+    title = f"Stage {stage}: {stage_title(stage).lower()}"
     columns = ("", "team", "total", "mean", "95 %", "first", "rating", "errors")
     for arena_id, rows in board.groupby("arena_id", sort=False):
         table = plain_table(f"{title}, {arena_id}" if stage == 1 else title, *columns)
@@ -65,4 +65,5 @@ def where(page: Path, run_dir: Path, standings: Path | None) -> None:
 
 
 def _percent(share: float) -> str:
+    """Return a share in whole percent, – where it is unknown."""
     return "–" if isnan(share) else f"{100 * share:.0f} %"

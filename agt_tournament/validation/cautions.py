@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from operator import attrgetter
 from statistics import fmean
@@ -28,16 +29,8 @@ _DROPPED = re.compile(r"\[([\d,]+) further bytes were dropped\]\Z")
 def find_cautions(trial: Trial) -> list[Finding]:
     """Return every warning."""
     looks = (
-        _out_of_time,
-        _slow_start,
-        _slow_bids,
-        _slow_game,
-        _cut_down,
-        _no_bid,
-        _no_win,
-        _prints,
-        _misspelt,
-        _differs,
+        *(_out_of_time, _slow_start, _slow_bids, _slow_game, _cut_down),
+        *(_no_bid, _no_win, _prints, _misspelt, _differs),
     )
     return [*_ignored(trial), *(finding for look in looks if (finding := look(trial)))]
 
@@ -54,11 +47,11 @@ def _ignored(trial: Trial) -> Iterator[Finding]:
 
 def _out_of_time(trial: Trial) -> Finding | None:
     """Warn that an agent without errors was not tried in all games, as it or the machine is too slow."""
-    if not trial.out_of_time or any(asked.answer.error for asked in trial.asked):
+    if not trial.out_of_time or trial.failed:
         return None
-    waits: dict[str, list[float]] = {}
+    waits: dict[str, list[float]] = defaultdict(list)
     for asked in trial.asked:
-        waits.setdefault(asked.method, []).append((asked.answer.seconds or 0.0) - (asked.answer.waited_seconds or 0.0))
+        waits[asked.method].append((asked.answer.seconds or 0.0) - (asked.answer.waited_seconds or 0.0))
     tried = f"{len(trial.games)} of {trial.planned} games tried"
     if sum(map(sum, waits.values())) < _MACHINE * trial.seconds:
         return Finding(f"{tried}: this machine is slow, or busy", "all games", "slow", hints.BUSY)
@@ -69,6 +62,7 @@ def _out_of_time(trial: Trial) -> Finding | None:
 
 
 def _slow_start(trial: Trial) -> Finding | None:
+    """Warn of an import or a constructor that took much of its limit."""
     limit = trial.rules.load_timeout_seconds
     starts = [asked for asked in trial.asked if asked.round == 0 and not asked.answer.error]
     slowest = max(starts, key=attrgetter("seconds"), default=None)
@@ -79,8 +73,9 @@ def _slow_start(trial: Trial) -> Finding | None:
 
 
 def _slow_bids(trial: Trial) -> Finding | None:
+    """Warn of bids that took much of their limit."""
     limit = trial.rules.bid_timeout_seconds
-    bids = [asked for asked in trial.asked if asked.round and not asked.answer.error]
+    bids = (asked for asked in trial.asked if asked.round and not asked.answer.error)
     slow = [asked for asked in bids if asked.seconds > _SLOW_BID * limit]
     if not slow:
         return None
@@ -89,6 +84,7 @@ def _slow_bids(trial: Trial) -> Finding | None:
 
 
 def _slow_game(trial: Trial) -> Finding | None:
+    """Warn of a game whose answers together took much of their limit."""
     limit = trial.rules.game_timeout_seconds
     games = [
         (sum(entry.cpu_seconds[team] or 0.0 for entry in game.result.auction_log), game.label)
@@ -111,6 +107,7 @@ def _bids(trial: Trial) -> Iterator[tuple[str, float, float]]:
 
 
 def _cut_down(trial: Trial) -> Finding | None:
+    """Warn of an agent that often bids more than it has left."""
     bids = list(_bids(trial))
     cut = [bid for bid in bids if bid[1] > bid[2] * (1 + 1e-9) + 1e-9]
     if len(cut) <= _OFTEN_CUT * len(bids):
@@ -121,6 +118,7 @@ def _cut_down(trial: Trial) -> Finding | None:
 
 
 def _no_bid(trial: Trial) -> Finding | None:
+    """Warn of an agent that bids nothing but 0."""
     bids = [asked for _, asked, _ in _bids(trial)]
     if not bids or max(bids) > 0:
         return None
@@ -130,9 +128,8 @@ def _no_bid(trial: Trial) -> Finding | None:
 def _no_win(trial: Trial) -> Finding | None:
     """Warn of an agent that bids without an error and wins nothing."""
     games = [game for game in trial.games if len(game.copies) < len(game.result.team_results)]
-    failed = trial.stopped or any(asked.answer.error for asked in trial.asked)
     bids = any(asked > 0 for _, asked, _ in _bids(trial))
-    if failed or not games or not bids or any(game.own.items_won for game in games):
+    if trial.stopped or trial.failed or not games or not bids or any(game.own.items_won for game in games):
         return None
     return Finding("it wins nothing from any of the examples", "all games against examples", "no_win", hints.NO_WIN)
 

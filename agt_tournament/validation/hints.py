@@ -1,4 +1,4 @@
-"""How to mend what went wrong in an agent, said to a student: one or two sentences for each kind of mistake."""
+"""Hints for students: one or two sentences on how to mend each kind of mistake in an agent."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ UNSEEDED = (
 
 
 def never_called(meant: str) -> str:
-    """Say what to do about a method whose name is not quite `meant`."""
+    """Say what to do about a method whose name is nearly `meant`."""
     return f"The game calls {meant} and nothing else: rename it, if that is meant."
 
 
@@ -103,7 +103,7 @@ class Mistake(NamedTuple):
 
 
 def problem(mistake: Mistake) -> str:
-    """Say how to mend `mistake`."""
+    """Return one or two sentences on how to mend `mistake`."""
     if mistake.error == "crash":
         return _crash(mistake)
     if mistake.error == "invalid":
@@ -132,6 +132,7 @@ _WAITS = re.compile(r"\bwith\s+[\w.]*lock\b|\.(?:acquire|wait|join)\(", re.IGNOR
 
 
 def _timeout(mistake: Mistake) -> str:
+    """Say which limit was passed, and what to do about it."""
     rules = mistake.rules
     if mistake.message.startswith(WAITED) or _WAITS.search(mistake.source):
         return (
@@ -179,6 +180,7 @@ _OF_TYPE = {
 
 
 def _invalid(message: str) -> str:
+    """Say what to return or define, by the `message` of an invalid bid or class."""
     if returned := _RETURNED.match(message):
         value, kind = returned.groups()
         if kind is None:
@@ -230,6 +232,7 @@ _SUGGESTION = re.compile(r"\.? Did you (?:mean|forget)\b.*")
 
 
 def _crash(mistake: Mistake) -> str:
+    """Say how to mend what raised an exception, by its class and message."""
     name, _, reason = mistake.message.partition(":")
     name, reason = name.rpartition(".")[2], _SUGGESTION.sub("", reason.strip())
     if hint := _of_ignored(name, reason, mistake.ignored):
@@ -312,6 +315,7 @@ def _module_meant(reason: str) -> str:
 
 
 def _missing(reason: str, mistake: Mistake) -> str:
+    """Say what to import instead of a module that was not found, or which files to hand in."""
     quoted = re.search(r"'([^']+)'", reason)
     module = quoted[1] if quoted else "it"
     top = module.partition(".")[0]
@@ -342,6 +346,7 @@ def _beside(mistake: Mistake) -> dict[str, str]:
 
 
 def _lies_in(folder: Path, module: str) -> bool:
+    """Tell whether `folder` has a module or package of that name."""
     return module.isidentifier() and any(
         (folder / place).is_file() for place in (f"{module}.py", f"{module}/__init__.py")
     )

@@ -1,4 +1,4 @@
-"""What was wrong in a trial: each mistake once, where it was made, with its line in the submission and a hint.
+"""Problems of a trial: each mistake once, with its place and line in the submission and a hint.
 
 Text of a submission is data here: lines are looked up in the files that were read, never on disk.
 """
@@ -57,14 +57,15 @@ def find_problems(trial: Trial) -> list[Finding]:
 
 
 def _problem(trial: Trial, asked: Asked, error: str) -> Finding:
+    """Return the finding of an answer that was an `error`."""
     text, method = asked.answer.text, asked.method
     file, line = _place(text, trial.files) or _definition(error, method, trial.files) or (None, None)
-    source = _source(trial.files[file], line) if file and line else None
-    message = _message(text)
+    lines = _lines(trial.files[file]) if file else []
+    source = lines[line - 1].strip() if line and line <= len(lines) else ""
+    message, content = _message(text), "\n".join(lines)
     folder = trial.path.parent if trial.path.is_file() else None
-    content = "\n".join(_lines(trial.files[file])) if file else ""
     hint = hints.problem(
-        hints.Mistake(error, method, message, source or "", trial.rules, folder, trial.files, content, trial.ignored)
+        hints.Mistake(error, method, message, source, trial.rules, folder, trial.files, content, trial.ignored)
     )
     if folder:  # the one file is called otherwise in the trial
         message = message.replace(AGENT_FILE, trial.path.name)
@@ -98,6 +99,7 @@ def _message(text: str) -> str:
 
 
 def _where(asked: Asked) -> str:
+    """Say in which game, round and method an answer was asked."""
     if not asked.game:
         return "when the file is imported"
     if asked.round is None:
@@ -137,11 +139,6 @@ def _definition(error: str, method: str, files: Mapping[str, bytes]) -> tuple[st
         if len(places) == 1:
             return places[0]
     return None
-
-
-def _source(content: bytes, line: int) -> str | None:
-    lines = _lines(content)
-    return lines[line - 1].strip() if 0 < line <= len(lines) else None
 
 
 def _lines(content: bytes) -> list[str]:

@@ -108,6 +108,11 @@ class Trial:
         self._seed, self._sandbox = seed, sandbox
         self._tell: Callable[[str], None] = lambda _: None
 
+    @property
+    def failed(self) -> bool:
+        """Whether any answer was an error."""
+        return any(asked.answer.error for asked in self.asked)
+
     def run(self, progress: Callable[[str], None] = lambda _: None) -> Trial:
         """Load the submission and play; `progress` is told what the trial is waiting for."""
         self._tell, self._deadline = progress, time.perf_counter() + self.seconds
@@ -117,7 +122,7 @@ class Trial:
                 lineups = self._lineups()
                 self.planned = len(lineups)
                 self._play(lineups)
-                if not any(asked.answer.error for asked in self.asked):
+                if not self.failed:
                     name, files = next(iter(lineups.items()))
                     with ExitStack() as processes:
                         me = self._open(_ME, self.files, processes)
@@ -162,6 +167,7 @@ class Trial:
         return PlayedGame(label, opponents, copies, result, outputs)
 
     def _open(self, team: str, files: Mapping[str, bytes], processes: ExitStack) -> AgentProcess:
+        """Store `files` as the submission of `team`, and open its process for as long as `processes` are."""
         store_submission(dict(files), self._submissions / team)
         agents = open_agents(
             self._submissions, [team], self.rules, processes, sandbox=self._sandbox, raised_limit_kb=_RAISED_KB
@@ -174,6 +180,7 @@ class Trial:
         self._tell(f"{game}, {what} ({self.planned} games in all)")
 
     def _seeds(self, number: int) -> GameSeeds:
+        """Return the random streams of game `number`."""
         return GameSeeds(self._seed, 0, 1, number, self.rules.valuations_per)
 
     def keep(self, asked: Asked) -> None:

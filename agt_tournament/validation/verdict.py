@@ -1,4 +1,4 @@
-"""The verdict on a submission: as JSON, and on the terminal."""
+"""The verdict on a submission, as JSON and on the terminal."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Verdict:
     """Why not all was played; empty where it was."""
     output: str
     """The beginning of what the submission printed."""
-    rules: dict[str, Any]
+    rules: TournamentConfig
 
     @property
     def valid(self) -> bool:
@@ -62,11 +62,10 @@ class Verdict:
     @classmethod
     def of(cls, trial: Trial) -> Verdict:
         """Return the verdict on `trial`."""
-        rules = {name: getattr(trial.rules, name) for name in _RULES}
         output = trial.output.encode(errors="replace")[:_KEPT_OUTPUT].decode(errors="ignore")
         games = [_game(game) for game in trial.games]
         path, problems, cautions = printable(str(trial.path)), find_problems(trial), find_cautions(trial)
-        return cls(path, problems, cautions, games, trial.stopped, output, rules)
+        return cls(path, problems, cautions, games, trial.stopped, output, trial.rules)
 
     @classmethod
     def refusing(cls, path: Path, error: SubmissionError, rules: TournamentConfig) -> Verdict:
@@ -75,19 +74,18 @@ class Verdict:
         missing = path.is_dir() and not (path / AGENT_FILE).is_file()
         what = f"there is no {AGENT_FILE}" if missing else f"{error.value}: expected {error.expected}"
         problem = Finding(printable(what), where, "refused", printable(hints.refused(path)))
-        shown = {name: getattr(rules, name) for name in _RULES}
-        return cls(printable(str(path)), [problem], [], [], "no game was played", "", shown)
+        return cls(printable(str(path)), [problem], [], [], "no game was played", "", rules)
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of the JSON file."""
-        content = asdict(self)
+        content = asdict(self) | {"rules": {name: getattr(self.rules, name) for name in _RULES}}
         return {"agent": content.pop("agent"), "valid": self.valid, **content, "stopped": self.stopped or None}
 
 
 def _game(game: PlayedGame) -> dict[str, Any]:
     """Return the first copy's result, and the slowest bid of all copies, by CPU time where that is known."""
-    bids = [(entry, team) for entry in game.result.auction_log for team in game.copies]
-    used = [(entry.cpu_seconds[team], entry.seconds[team]) for entry, team in bids]
+    log = game.result.auction_log
+    used = [(entry.cpu_seconds[team], entry.seconds[team]) for entry in log for team in game.copies]
     seconds = [wall if cpu is None else cpu for cpu, wall in used]
     return {
         "opponents": game.opponents,
@@ -95,7 +93,7 @@ def _game(game: PlayedGame) -> dict[str, Any]:
         "items_won": len(game.own.items_won),
         "budget_spent": game.own.budget_spent,
         "slowest_bid_seconds": max((s for s in seconds if s is not None), default=None),
-        "valid_bids": sum(entry.asked[game.copies[0]] is not None for entry in game.result.auction_log),
+        "valid_bids": sum(entry.asked[game.copies[0]] is not None for entry in log),
     }
 
 
@@ -180,6 +178,7 @@ def _printed(output: str) -> list[str]:
 
 
 def _table(games: Sequence[dict[str, Any]]) -> Table:
+    """Make the table of the games, one line each."""
     table = Table(box=box.SIMPLE, header_style="dim", pad_edge=False, show_edge=False)
     for column in ("game", "opponents", "utility", "items won", "spent", "slowest bid"):
         table.add_column(column, justify="left" if column == "opponents" else "right")
@@ -197,10 +196,10 @@ def _table(games: Sequence[dict[str, Any]]) -> Table:
 
 
 def _line(verdict: Verdict) -> Text:
-    warned = count(len(verdict.warnings), "warning") if verdict.warnings else ""
+    """Return the last line: valid or not, with the number of games, problems and warnings."""
+    warned = [count(len(verdict.warnings), "warning")] if verdict.warnings else []
     if verdict.valid:
-        games, warned = count(len(verdict.games), "game"), f", {warned}" if warned else ""
-        return Text.assemble(("valid", "bold green"), f": {verdict.agent} played {games} without an error{warned}")
-    problems = count(len(verdict.problems), "problem")
-    found = f"{problems}{' and ' if warned else ''}{warned}"
+        played = ", ".join([f"played {count(len(verdict.games), 'game')} without an error", *warned])
+        return Text.assemble(("valid", "bold green"), f": {verdict.agent} {played}")
+    found = " and ".join([count(len(verdict.problems), "problem"), *warned])
     return Text.assemble(("not valid", "bold red"), f": {verdict.agent} has {found}")
