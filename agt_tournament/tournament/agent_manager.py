@@ -35,6 +35,10 @@ def load_agent(
     """Start a process and import the submission at `file_path` in it; ask `validate_agent` whether that went well.
 
     Args:
+        file_path: A folder with `AGENT_FILE`, or that file.
+        team_id: What the agent is told of itself, and errors name.
+        limits: The seconds, memory and output that the process may use.
+        seed: Of `random` and numpy during the import.
         sandbox: The walls around it; None for the highest that hold on this machine.
 
     Raises:
@@ -52,7 +56,7 @@ def load_agent(
 
 
 def validate_agent(agent: AgentProcess) -> bool:
-    """Whether the submission loads and has the interface of `BiddingAgent`."""
+    """Return whether the submission loads and has the interface of `BiddingAgent`."""
     return agent.load().error is None
 
 
@@ -62,6 +66,8 @@ def execute_bid_with_timeout(
     """Ask the agent, which a game was started for, what it bids for `item_id`.
 
     Args:
+        agent: The process, in a game.
+        item_id: The item on sale.
         timeout: Seconds of CPU time within which the bid must come; twice that and a second of wall time.
 
     Returns:

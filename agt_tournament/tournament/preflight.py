@@ -10,7 +10,7 @@ from functools import cache
 
 from agt_tournament.config import CompetitionConfig
 from agt_tournament.sandbox.inside.walls import landlock_abi
-from agt_tournament.sandbox.probe.promises import Result, broken_promises, try_promises
+from agt_tournament.sandbox.probe.promises import broken_promises, try_promises
 from agt_tournament.sandbox.walls.sandbox import NONE, TIERS, Sandbox
 from agt_tournament.tournament.teams import Team
 from agt_tournament.tournament.unregistered import is_bundled
@@ -67,11 +67,11 @@ def remedies(reasons: Mapping[str, str]) -> str:
     Args:
         reasons: Why a tier does not hold, by tier.
     """
-    lacking = []
     if not ON_LINUX:
         return f"Remedy: {_WITHOUT_WALLS}"
     if not _has_libseccomp():  # without it no tier can hold
         return f"Remedy: install libseccomp2 and pyseccomp; or {_WITHOUT_WALLS}"
+    lacking = []
     if "bubblewrap" in reasons and not shutil.which("bwrap"):
         lacking.append("install bubblewrap")
     elif _NAMESPACES_REFUSED.search(reasons.get("bubblewrap", "")):
@@ -94,9 +94,4 @@ def why_not(tier: str) -> str | None:
     """Say why `tier` does not hold on this machine and for this user; None if it holds."""
     if not ON_LINUX:
         return "needs Linux"
-    return broken_promises(probe(tier))
-
-
-def probe(tier: str, *, thorough: bool = False) -> Result:
-    """Try every promise of `tier`, see `promises.try_promises`."""
-    return try_promises(Sandbox(tier), thorough=thorough)
+    return broken_promises(try_promises(Sandbox(tier)))

@@ -75,8 +75,9 @@ class StageData:
         )
         utility, spent = (self.results(arena_id, attrgetter(name)) for name in ("utility", "budget_spent"))
         items = self.results(arena_id, lambda result: len(result.items_won))
-        weights = self.weights
-        return weights.utility * utility + weights.items_won * items + weights.budget_remaining * (budgets - spent)
+        of = self.weights
+        scores: np.ndarray = of.utility * utility + of.items_won * items + of.budget_remaining * (budgets - spent)
+        return scores
 
     @cached_property
     def rounds(self) -> pd.DataFrame:

@@ -20,13 +20,14 @@ import yaml
 from agt_tournament.__main__ import perform
 from agt_tournament.config import read_config
 from agt_tournament.sandbox.budget import Limits
+from agt_tournament.sandbox.probe.promises import try_promises
 from agt_tournament.sandbox.process import Process
 from agt_tournament.sandbox.walls import control_group
 from agt_tournament.sandbox.walls.control_group import ControlGroup
-from agt_tournament.sandbox.walls.sandbox import TIERS, Sandbox
+from agt_tournament.sandbox.walls.sandbox import NONE, TIERS, Sandbox
 from agt_tournament.tournament import preflight
 from agt_tournament.tournament.agent_manager import AgentProcess
-from agt_tournament.tournament.preflight import choose, probe, why_not
+from agt_tournament.tournament.preflight import choose, why_not
 from generative_auctions.errors import RequestError
 from tests.attacks.endurance import endure
 from tests.tournament import competition_tree
@@ -148,14 +149,14 @@ def test_the_tier_is_stored_and_changes_no_result(tier: str, tmp_path: Path) -> 
 def test_numpy_scipy_and_threads_work_under_the_memory_limit(tier: str) -> None:
     if tier != "none" and tier not in HOLDING:
         pytest.skip(str(why_not(tier)))
-    result = probe(tier, thorough=True)
+    result = try_promises(Sandbox(tier), thorough=True)
     assert result["error"] is None
     assert "scipy.stats" in result["works"]
 
 
 def test_the_probe_sees_that_there_are_no_walls() -> None:
     """Else it could not tell that there are some."""
-    found = probe("none")["held"]
+    found = try_promises(NONE)["held"]
     assert sum(happened is not None for happened in found.values()) >= 10
     for promise in ("files of the machine", "the network, TCP", "starting processes", "ptrace"):
         assert found[promise], promise
@@ -455,7 +456,7 @@ def rests(pid: int) -> bool:
 def test_the_check_prints_every_promise(capsys: pytest.CaptureFixture[str]) -> None:
     assert perform(competition_tree("action=sandbox_check")) == 0
     shown = capsys.readouterr().out
-    for promise in probe("none")["held"]:
+    for promise in try_promises(NONE)["held"]:
         assert promise in shown
     assert f"sandbox=auto is {HOLDING[0]}" in shown
 
