@@ -183,6 +183,8 @@ class AgentProcess:
         """Ask, wait for the answer and stop the process; one that gives none within its budget is ended.
 
         Args:
+            kind: The kind of the frame, as `protocol.TURN`.
+            body: What the frame carries.
             limit: Seconds of CPU time for this answer.
             look: Whether to check the budget even after an answer that took no time.
         """

@@ -42,6 +42,7 @@ class Meter:
         """Count from now on, and what CPU time it has used since the last answer: it should have used none.
 
         Args:
+            process: The agent's process.
             cpu: The limit of CPU time in seconds.
             wall: The limit of wall time in seconds, waiting for a CPU not counted.
             what: What the limits are for; it is said to the team.

@@ -62,11 +62,12 @@ def walk(sandbox: Sandbox, paths: Iterable[str], steps: Iterable[Step]) -> Walke
     """Try every path and every step from inside `sandbox`.
 
     Args:
-        paths: what is tried beside all that can be listed.
-        steps: system calls, see `steps.all_steps`.
+        sandbox: The tier.
+        paths: What is tried beside all that can be listed.
+        steps: System calls, see `steps.all_steps`.
 
     Raises:
-        ProbeError: if an agent cannot be started there.
+        ProbeError: An agent cannot be started there.
     """
     began = time.monotonic()
     steps = list(steps)
@@ -82,8 +83,9 @@ def walk_paths(
     """Try paths from inside `sandbox`, and read the counters of the machine twice.
 
     Args:
-        paths: what is tried beside all that can be listed below `roots`.
-        roots: by default the root and every tree that agents may read. Without walls a smaller one should be given, as
+        sandbox: The tier.
+        paths: What is tried beside all that can be listed below `roots`.
+        roots: By default the root and every tree that agents may read. Without walls a smaller one should be given, as
             files are created and removed there.
 
     Returns:

@@ -13,8 +13,9 @@ import resource
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 from agt_tournament.base_agent import BiddingAgent
 
@@ -28,12 +29,14 @@ ACT_WHEN_OPENED = ("/dev/watchdog", "/dev/st", "/dev/nst", "/dev/lp", "/dev/ttyS
 WRITING = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 ABOVE = {prefix[:place] for prefix, _ in KNOWN["prefixes"] for place, sign in enumerate(prefix) if sign == "/"}
 """All folders above what may be read."""
 
 
 def succeeds(attempt: Callable[..., object], *arguments: object) -> bool:
-    """Whether `attempt` raises no error of the system."""
+    """Return whether `attempt` raises no error of the system."""
     try:
         attempt(*arguments)
     except (OSError, ValueError):
@@ -41,12 +44,24 @@ def succeeds(attempt: Callable[..., object], *arguments: object) -> bool:
     return True
 
 
+def answered(read: Callable[[Key], Value], keys: Iterable[Key]) -> dict[Key, Value]:
+    """Return what `read` returns by key, without the keys at which it raises an error of the system."""
+    found = {}
+    for key in keys:
+        try:
+            found[key] = read(key)
+        except OSError:
+            continue
+    return found
+
+
 def opened(path: str, flags: int) -> None:
+    """Open `path` and close it again."""
     os.close(os.open(path, flags))
 
 
 def reachable(roots: Iterable[str]) -> Iterator[str]:
-    """Every path below `roots`, as far as folders may be listed; of installed packages the top level."""
+    """Yield every path below `roots`, as far as folders may be listed; of installed packages the top level."""
     packages = {prefix for prefix, name in KNOWN["prefixes"] if name == "{packages}"}
     folders = list(roots)
     while folders:
@@ -91,7 +106,7 @@ def remoded(path: str) -> None:
 
 
 def is_refused(attempt: Callable[[], object]) -> bool:
-    """Whether a call is refused before the kernel has looked whether its path exists."""
+    """Return whether a call is refused before the kernel has looked whether its path exists."""
     try:
         attempt()
     except OSError as error:
@@ -116,7 +131,7 @@ class Ways:
         self._of_any = [way for way in ways if way in (retimed, remoded)]
 
     def change(self, path: str, *, is_folder: bool) -> bool:
-        """Whether `path` can be changed; afterwards it is as it was, if the walls let it be undone."""
+        """Return whether `path` can be changed; afterwards it is as it was, if the walls let it be undone."""
         new = f"{path}/agt_probe_{os.getpid()}"
         return (
             (not is_folder and succeeds(opened, path, WRITING))
@@ -155,49 +170,34 @@ class Paths:
 
 
 def contents(paths: Iterable[str]) -> dict[str, int]:
-    """A hash of each file's content, as far as it can be read without waiting."""
-    found = {}
-    for path in paths:
+    """Return a hash of each file's content, as far as it can be read without waiting."""
+
+    def content(path: str) -> int:
+        descriptor = os.open(path, READING)
         try:
-            descriptor = os.open(path, READING)
-        except OSError:
-            continue
-        try:
-            found[path] = hash(os.read(descriptor, MOST_READ))
-        except OSError:
-            pass
+            return hash(os.read(descriptor, MOST_READ))
         finally:
             os.close(descriptor)
-    return found
+
+    return answered(content, paths)
 
 
-def statuses(paths: Iterable[str]) -> dict[str, tuple[int, ...] | None]:
-    """What stat tells of each path; None for what is not there."""
-    found: dict[str, tuple[int, ...] | None] = {}
-    for path in paths:
-        try:
-            found[path] = described(path)
-        except OSError:
-            found[path] = None
-    return found
+def statuses(paths: Sequence[str]) -> dict[str, tuple[int, ...] | None]:
+    """Return what stat tells of each path; None for what is not there."""
+    return {**dict.fromkeys(paths), **answered(described, paths)}
 
 
 def file_systems(paths: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Free blocks and files of each file system, by one path on it."""
+    """Return the free blocks and files of each file system, by one path on it."""
+
+    def free(path: str) -> tuple[int, ...]:
+        s = os.statvfs(path)
+        return (s.f_bfree, s.f_bavail, s.f_ffree, s.f_files)
+
     found: dict[int, str] = {}
-    for path in paths:
-        try:
-            found.setdefault(os.stat(path).st_dev, path)
-        except OSError:
-            continue
-    values: dict[str, tuple[int, ...]] = {}
-    for path in found.values():
-        try:
-            s = os.statvfs(path)
-        except OSError:
-            continue
-        values[path] = (s.f_bfree, s.f_bavail, s.f_ffree, s.f_files)
-    return values
+    for path, device in answered(lambda path: os.stat(path).st_dev, paths).items():
+        found.setdefault(device, path)
+    return answered(free, found.values())
 
 
 _MEMORY = ("totalram", "freeram", "sharedram", "bufferram", "totalswap", "freeswap")
@@ -214,7 +214,7 @@ class _Sysinfo(ctypes.Structure):
 
 
 def system_counters() -> dict[str, object]:
-    """What system calls tell of the machine, beside the clocks."""
+    """Return what system calls tell of the machine, beside the clocks."""
     libc, said = ctypes.CDLL(None, use_errno=True), _Sysinfo()
     found: dict[str, object] = {}
     if libc.sysinfo(ctypes.byref(said)) == 0:
@@ -230,38 +230,27 @@ def system_counters() -> dict[str, object]:
         "getrusage children": lambda: resource.getrusage(resource.RUSAGE_CHILDREN),
     }
     readings |= {f"fstat {number}": partial(described, number) for number in range(64)}
-    for name, read in readings.items():
-        try:
-            found[name] = read()
-        except OSError:
-            continue
-    return found
+    return found | answered(lambda name: readings[name](), readings)
 
 
 def described(file: str | int) -> tuple[int, ...]:
-    """What stat tells of a path or a descriptor: size, links and times."""
+    """Return what stat tells of a path or a descriptor: size, links and times."""
     s = os.stat(file)
     return (s.st_size, s.st_nlink, s.st_blocks, s.st_atime_ns, s.st_mtime_ns, s.st_ctime_ns)
 
 
 def clocks() -> dict[str, float]:
-    """Seconds of everything that may be a clock, by libc, which may ask the vDSO and not the kernel."""
+    """Return the seconds of everything that may be a clock, by libc, which may ask the vDSO and not the kernel."""
     readings: dict[str, Callable[[], float]] = {"times": lambda: os.times().elapsed, "time": time.time}
     readings |= {f"clock_gettime {number}": partial(time.clock_gettime, number) for number in range(12)}
-    found = {}
-    for name, read in readings.items():
-        try:
-            found[name] = read()
-        except OSError:
-            continue
-    return found
+    return answered(lambda name: readings[name](), readings)
 
 
 # --- what is printed -------------------------------------------------------------------------------------
 
 
 def named(path: str) -> str:
-    """`path` with what differs between machines and processes replaced."""
+    """Replace what differs between machines and processes in `path`."""
     for prefix, name in KNOWN["prefixes"]:
         if path == prefix:
             return str(name)
@@ -275,7 +264,7 @@ def named(path: str) -> str:
 
 
 def targets(paths: Iterable[str]) -> list[str]:
-    """What each path leads to: the walls refuse to read links, but stat tells which file is behind one."""
+    """Return what each path leads to: the walls refuse to read links, but stat tells which file is behind one."""
     paths = list(paths)
     known = (*(prefix for prefix, _ in KNOWN["prefixes"]), *(path for path in paths if not os.path.islink(path)))
     files = {file: path for path in known if (file := identity(path))}
@@ -283,7 +272,7 @@ def targets(paths: Iterable[str]) -> list[str]:
 
 
 def identity(path: str) -> tuple[int, int] | None:
-    """Device and number of the file behind a path; None where stat is refused."""
+    """Return device and number of the file behind a path; None where stat is refused."""
     try:
         s = os.stat(path)
     except OSError:
@@ -292,14 +281,17 @@ def identity(path: str) -> tuple[int, int] | None:
 
 
 def leads_to(link: str, files: Mapping[tuple[int, int], str]) -> str:
-    """The path of the file behind `link`; one that leads from what may be read to something else is named as a link."""
+    """Return the path of the file behind `link`.
+
+    A link that leads from what may be read to something else is named as a link.
+    """
     if (file := identity(link)) and file in files:
         return files[file]
     return f"link {link}" if named(link).startswith("{") else link
 
 
 def summary(paths: Iterable[str]) -> dict[str, int]:
-    """How many paths by name; where there are many, those of a folder together as ``folder/**``."""
+    """Count paths by name; where there are many, those of a folder together as ``folder/**``."""
     names = [named(path) for path in paths]
     found = Counter(names)
     deepest = max((name.count("/") for name in found), default=0)
@@ -310,6 +302,7 @@ def summary(paths: Iterable[str]) -> dict[str, int]:
 
 
 def shortened(name: str, depth: int) -> str:
+    """Replace what is deeper than `depth` folders by ``**``."""
     parts = name.split("/")
     kept = parts[: depth + 1]
     return name if len(parts) <= depth + 1 or kept[-1] == "**" else "/".join((*kept, "**"))
@@ -330,6 +323,7 @@ class Walk:
         self._clocks = clocks()
 
     def report(self) -> dict[str, object]:
+        """Return how many paths were tried, and what is open or has moved, by kind and name."""
         moved = self._moved()  # first, before this process has used its own time
         return {
             "tried": self.paths.tried,
@@ -342,7 +336,7 @@ class Walk:
         }
 
     def _moved(self) -> dict[str, dict[str, int]]:
-        """What is not as it was; the clocks first, as they stand still only while this process is stopped."""
+        """Return what is not as it was; the clocks first, as they stand still only while this process is stopped."""
         clocks_now = clocks()
         run = [name for name, before in self._clocks.items() if clocks_now[name] - before > KNOWN["stopped"] / 2]
         system = differing(self._system, system_counters())
@@ -357,7 +351,7 @@ class Walk:
 
 
 def differing(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
-    """The keys whose values differ."""
+    """Return the keys whose values differ."""
     return [key for key, value in before.items() if after.get(key) != value]
 
 
@@ -371,4 +365,5 @@ class Probe(BiddingAgent):
         print(json.dumps({"report": WALK.report()}), flush=True)
 
     def bidding_function(self, item_id: str) -> float:
+        """Bid nothing."""
         return 0.0

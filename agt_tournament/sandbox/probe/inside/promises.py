@@ -17,6 +17,7 @@ KNOWN = importlib.import_module("known").KNOWN
 
 
 def read(path: str) -> str:
+    """Read the beginning of a file."""
     with open(path) as file:
         return f"read {file.read(20)!r}"
 
@@ -30,7 +31,7 @@ def write(path: str) -> str:
 
 
 def folders_below(roots: list[str]) -> list[str]:
-    """All folders that may be listed, but for those inside of installed packages."""
+    """Return all folders that may be listed, but for those inside installed packages."""
     found = list(roots)
     for folder in found:  # which grows
         if folder.endswith("-packages"):
@@ -59,12 +60,13 @@ def open_settings() -> str:
 
 
 def thread() -> str:
+    """Start a thread."""
     _thread.start_new_thread(time.process_time, ())
     return "started a thread"
 
 
 def clock() -> str:
-    """Sleeping uses no CPU time: a clock that runs meanwhile is one of the machine."""
+    """Look for a clock of the machine: one that runs during a sleep, which uses no CPU time."""
     began, used = time.monotonic(), time.process_time()
     time.sleep(0.02)
     if time.monotonic() - began > time.process_time() - used + 0.01:
@@ -73,17 +75,20 @@ def clock() -> str:
 
 
 def connect() -> str:
+    """Connect to a listener of the organiser."""
     socket.create_connection(("127.0.0.1", KNOWN["port"]), timeout=1).close()
     return "reached a listener of the organiser's machine"
 
 
 def datagram() -> str:
+    """Send a datagram to the organiser."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
         channel.sendto(b"here", ("127.0.0.1", KNOWN["port"]))
     return "sent a datagram"
 
 
 def fork() -> str:
+    """Start a process."""
     child = os.fork()
     if not child:
         os._exit(0)
@@ -92,17 +97,19 @@ def fork() -> str:
 
 
 def signal_parent() -> str:
+    """Ask whether the organiser may be sent a signal."""
     os.kill(KNOWN["organiser"], 0)
     return "may signal the organiser"
 
 
 def look_at(name: str) -> str:
+    """Read a file of the organiser's process in /proc."""
     with open(f"/proc/{KNOWN['organiser']}/{name}", "rb") as file:
         return f"read {len(file.read(100))} bytes of /proc/{KNOWN['organiser']}/{name}"
 
 
 def system_call(name: str, *arguments: int) -> Callable[[], str]:
-    """The call `name`, whose number the organiser has told where this architecture has it."""
+    """Return an attempt at the call `name`, whose number the organiser has told where this architecture has it."""
 
     def attempt() -> str:
         number = KNOWN["numbers"].get(name, -1)
@@ -117,13 +124,14 @@ def system_call(name: str, *arguments: int) -> Callable[[], str]:
 
 
 def environment() -> str:
+    """Look for the organiser's secret in the environment."""
     if KNOWN["secret"] in str(dict(os.environ)):
         return "the organiser's environment"
     raise OSError("not there")
 
 
 def descriptors() -> str:
-    """More than the pipes of the channel and what Python opens for itself."""
+    """Look for a descriptor beside the pipes of the channel and those that Python opens for itself."""
     for number in range(3, 64):
         try:
             target = os.readlink(f"/proc/self/fd/{number}")
@@ -139,6 +147,7 @@ def descriptors() -> str:
 
 
 def memory() -> str:
+    """Fill as much memory as the limit allows, beside what is in use."""
     kept = bytearray(KNOWN["memory_limit_mb"] << 20)
     kept[::4096] = b"x" * len(kept[::4096])
     return f"filled {len(kept) >> 20} MB"
@@ -187,6 +196,7 @@ PREVENTED: dict[str, Callable[[], str]] = {
 
 
 def report() -> dict[str, object]:
+    """Return what became of each promise, None where it held, and whether an honest agent works."""
     held: dict[str, str | None] = {}
     for promise, attempt in PREVENTED.items():
         try:
@@ -207,4 +217,5 @@ class Probe(BiddingAgent):
     """Plays no game."""
 
     def bidding_function(self, item_id: str) -> float:
+        """Bid nothing."""
         return 0.0

@@ -26,7 +26,10 @@ libc.syscall.restype = ctypes.c_long
 
 
 def system_call(number: int, arguments: list[int]) -> int:
-    """The error number, 0 for success; a call that blocks is made again when the organiser asks where the agent is."""
+    """Make a call and return the error number, 0 for success.
+
+    A call that blocks is made again when the organiser asks where the agent is.
+    """
     error = errno.EINTR
     while error == errno.EINTR:
         ctypes.set_errno(0)
@@ -38,7 +41,7 @@ def system_call(number: int, arguments: list[int]) -> int:
 
 
 def machine_code(code: bytes) -> Callable[[int], int]:
-    """`code` as a function, in memory that may be executed; raises `OSError` where there is none."""
+    """Return `code` as a function, in memory that may be executed; raises `OSError` where there is none."""
     memory = mmap.mmap(
         -1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
     )
@@ -51,10 +54,12 @@ kept: list[mmap.mmap] = []  # code that is gone cannot be called
 
 
 def call_32_bit(number: int, _: list[int]) -> int:
+    """Make the call by the 32-bit entry to the kernel; return the error number, 0 for success."""
     return max(-machine_code(INT_80)(number), 0)
 
 
 def time_stamp(number: int, _: list[int]) -> int:
+    """Read the time-stamp counter; return the error number, 0 for success."""
     return 0 if machine_code(RDTSC)(number) else errno.ENOSYS
 
 
@@ -66,7 +71,7 @@ WAYS: dict[str, Callable[[int, list[int]], int]] = {
 
 
 def variants(step: dict[str, Any]) -> list[tuple[str, list[int]]]:
-    """The argument that a step varies, as text, and all arguments."""
+    """Return for each call of a step the argument that it varies, as text, and all arguments."""
     arguments = step["arguments"]
     if "varies" not in step:
         return [("", arguments)]
@@ -79,6 +84,7 @@ def variants(step: dict[str, Any]) -> list[tuple[str, list[int]]]:
 
 
 def perform(place: int, step: dict[str, Any]) -> None:
+    """Print that `step` begins, make its calls, and print which were let through."""
     os.write(1, f"{place}>\n".encode())
     for said, arguments in variants(step):
         try:
@@ -98,4 +104,5 @@ class Probe(BiddingAgent):
     """Plays no game."""
 
     def bidding_function(self, item_id: str) -> float:
+        """Bid nothing."""
         return 0.0
