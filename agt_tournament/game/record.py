@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from pydantic import FiniteFloat
-
-_Record = TypeVar("_Record")
+from pydantic import FiniteFloat, TypeAdapter
 
 
 @dataclass(frozen=True)
@@ -92,10 +90,7 @@ class GameResult:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> GameResult:
         """Read the validated `content` of a game file; keys that no record has are left out."""
-        results = {team: _known(TeamGameResult, result) for team, result in content["team_results"].items()}
-        log = [_known(RoundRecord, entry) for entry in content["auction_log"]]
-        failures = [_known(Failure, failure) for failure in content["failures"]]
-        return _known(cls, {**content, "team_results": results, "auction_log": log, "failures": failures})
+        return _GAME.validate_python(content)
 
 
 def when(round_: int | None) -> str:
@@ -103,6 +98,4 @@ def when(round_: int | None) -> str:
     return {0: "before the first round", None: "after the last round"}.get(round_, f"round {round_}")
 
 
-def _known(record: type[_Record], content: Mapping[str, Any]) -> _Record:
-    names = (each.name for each in fields(record))  # type: ignore[arg-type]
-    return record(**{name: content[name] for name in names if name in content})
+_GAME = TypeAdapter(GameResult)

@@ -1,4 +1,4 @@
-"""Everything random comes from one seed, and knowing one stream tells nothing of another.
+"""Derive every random stream from one seed, so that no stream reveals another.
 
 A stream is named by its place: stage, arena, game, what it is for, and whose it is. The place spawns a
 `numpy.random.SeedSequence` from the seed, so that any game can be run again alone. SeedSequence and PCG64 can be
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class Purpose(IntEnum):
 
 def stream_seed(seed: int, *place: int, whose: str = "") -> int:
     """Derive 256 bits for the stream at `place` and for `whose`, from which `seed` cannot be calculated."""
-    return _leaf(_spawned(seed, *place), whose)
+    return int.from_bytes(hashlib.sha256(_spawned(seed, *place) + whose.encode()).digest(), "little")
 
 
 def stream(seed: int, *place: int) -> np.random.Generator:
@@ -38,12 +38,9 @@ def stream(seed: int, *place: int) -> np.random.Generator:
     return _generator(stream_seed(seed, *place))
 
 
+@lru_cache(maxsize=256)  # the part of a stream's seed that all teams of a game share
 def _spawned(seed: int, *place: int) -> bytes:
     return np.random.SeedSequence(seed, spawn_key=place).generate_state(8).tobytes()
-
-
-def _leaf(spawned: bytes, whose: str) -> int:
-    return int.from_bytes(hashlib.sha256(spawned + whose.encode()).digest(), "little")
 
 
 def _generator(state: int) -> np.random.Generator:
@@ -89,11 +86,4 @@ class GameSeeds:
         return self.game if self.valuations_per == "game" else 0
 
     def _seed(self, purpose: Purpose, game: int, team_id: str = "") -> int:
-        """Return `stream_seed` of the place; the part that all teams share is kept."""
-        if (purpose, game) not in self._kept:
-            self._kept[purpose, game] = _spawned(self.seed, self.stage, self.arena, game, purpose)
-        return _leaf(self._kept[purpose, game], team_id)
-
-    @cached_property
-    def _kept(self) -> dict[tuple[Purpose, int], bytes]:
-        return {}
+        return stream_seed(self.seed, self.stage, self.arena, game, purpose, whose=team_id)

@@ -67,11 +67,11 @@ def remedies(reasons: Mapping[str, str]) -> str:
     Args:
         reasons: Why a tier does not hold, by tier.
     """
-    lacking = []
     if not ON_LINUX:
         return f"Remedy: {_WITHOUT_WALLS}"
     if not _has_libseccomp():  # without it no tier can hold
         return f"Remedy: install libseccomp2 and pyseccomp; or {_WITHOUT_WALLS}"
+    lacking = []
     if "bubblewrap" in reasons and not shutil.which("bwrap"):
         lacking.append("install bubblewrap")
     elif _NAMESPACES_REFUSED.search(reasons.get("bubblewrap", "")):

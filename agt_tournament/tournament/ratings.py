@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -30,8 +31,7 @@ def uncertainty(scores: np.ndarray, seed: int, draws: int = DRAWS, ranked: np.nd
     games, teams = scores.shape
     columns = {"mean_score": scores.mean(axis=0)}
     if games < 2:
-        unknown = np.full(teams, np.nan)
-        return pd.DataFrame({**columns, "ci_low": unknown, "ci_high": unknown, "first_chance": unknown})
+        return pd.DataFrame(columns | dict.fromkeys(("ci_low", "ci_high", "first_chance"), np.nan))
     resampled = stats.bootstrap(
         (scores,),
         np.mean,
@@ -51,7 +51,7 @@ def uncertainty(scores: np.ndarray, seed: int, draws: int = DRAWS, ranked: np.nd
 
 def top_shares(scores: np.ndarray) -> np.ndarray:
     """Give 1 to the highest of each row, shared by equal ones: (rows, teams)."""
-    top = scores == scores.max(axis=1, keepdims=True)
+    top: np.ndarray = scores == scores.max(axis=1, keepdims=True)
     shares: np.ndarray = top / top.sum(axis=1, keepdims=True)
     return shares
 
@@ -71,14 +71,8 @@ def skill(scores: np.ndarray) -> pd.DataFrame:
     players = [[model.rating()] for _ in range(scores.shape[1])]
     for game in scores if len(players) > 1 else ():  # alone there is nobody to be compared with
         players = model.rate(players, scores=game.tolist())
-    ratings = [player for (player,) in players]
-    return pd.DataFrame(
-        {
-            "rating_mu": [rating.mu for rating in ratings],
-            "rating_sigma": [rating.sigma for rating in ratings],
-            "rating": [rating.ordinal() for rating in ratings],
-        }
-    )
+    rows = [(rating.mu, rating.sigma, rating.ordinal()) for (rating,) in players]
+    return pd.DataFrame(rows, columns=["rating_mu", "rating_sigma", "rating"])
 
 
 def pairwise(scores: np.ndarray, teams: Sequence[str]) -> pd.DataFrame:
@@ -89,13 +83,10 @@ def pairwise(scores: np.ndarray, teams: Sequence[str]) -> pd.DataFrame:
         scores count half), and ci_low and ci_high, its 95 % Wilson interval.
     """
     rows = []
-    for i, team in enumerate(teams):
-        for j, rival in enumerate(teams):
-            if i != j:
-                ahead = np.sign(scores[:, i] - scores[:, j])
-                wins, games = float(((ahead + 1) / 2).sum()), len(ahead)
-                low, high = _wilson(wins, games)
-                rows.append((team, rival, games, wins / games, low, high))
+    for (i, team), (j, rival) in permutations(enumerate(teams), 2):
+        ahead = np.sign(scores[:, i] - scores[:, j])
+        wins, games = float(((ahead + 1) / 2).sum()), len(ahead)
+        rows.append((team, rival, games, wins / games, *_wilson(wins, games)))
     return pd.DataFrame(rows, columns=["team_id", "rival_id", "games", "ahead", "ci_low", "ci_high"])
 
 

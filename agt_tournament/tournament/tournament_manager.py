@@ -21,7 +21,7 @@ from agt_tournament.sandbox.budget import Limits
 from agt_tournament.sandbox.one_cpu import one_cpu
 from agt_tournament.sandbox.walls.sandbox import NONE, Sandbox
 from generative_auctions.files import DamagedFileError
-from launchers import Shard, completion_of, forget
+from launchers import Shard, completion_of, open_shards
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Arena:
 
     @property
     def arena_id(self) -> str:
-        """The name of the arena's folder: ``arena_1``."""
+        """The name of the arena's folder, as ``arena_1``."""
         return f"arena_{self.number}"
 
 
@@ -172,20 +172,16 @@ def open_agents(
     limits = limits_of(rules)
     if raised_limit_kb is not None:
         limits = limits._replace(raised_limit_kb=raised_limit_kb)
-
-    def of(team: str) -> AgentProcess:
-        return AgentProcess(submissions / team, team, limits, sandbox=sandbox)
-
-    agents = {team: of(team) for team in team_ids}
-    for agent in agents.values():
-        processes.enter_context(agent)
-    return agents
+    return {
+        team: processes.enter_context(AgentProcess(submissions / team, team, limits, sandbox=sandbox))
+        for team in team_ids
+    }
 
 
 def is_played(run_dir: Path, folder: Path, shard: Shard) -> bool:
-    """Whether the block has a completion record, and its files have the digests in that record."""
-    mark = completion_of(folder, shard.key)
-    return mark is not None and mark.get("files") == block_digests(run_dir, shard)
+    """Return whether the block has a completion record and its files are as the record says."""
+    record = completion_of(folder, shard.key)
+    return record is not None and record.get("files") == block_digests(run_dir, shard)
 
 
 def damaged_games(run_dir: Path, folder: Path, shard: Shard) -> list[DamagedFileError]:
@@ -195,23 +191,22 @@ def damaged_games(run_dir: Path, folder: Path, shard: Shard) -> list[DamagedFile
     return [error for error in found if error]
 
 
-def unplayed(run_dir: Path, folder: Path, shards: Iterable[Shard]) -> list[Shard]:
+def unplayed(run_dir: Path, folder: Path, shards: Sequence[Shard]) -> list[Shard]:
     """Return the blocks to play; print each damaged file, and remove the completion record of its block.
 
     Raises:
         RequestError: A game file is whole, but is not the one that was played; it is not played over.
     """
-    out = []
-    for shard in shards:
-        marked = completion_of(folder, shard.key) is not None  # asked first: it may be played now
-        if not is_played(run_dir, folder, shard):
-            out.append(shard)
-            for error in damaged_games(run_dir, folder, shard) if marked else ():
-                first, last = Block.of(shard).games
-                print(f"{error.value}: {error.problem}; games {first} to {last} are played again", file=sys.stderr)
-            if marked:
-                forget(folder, shard.key)
-    return out
+
+    def is_done(shard: Shard) -> bool:
+        if is_played(run_dir, folder, shard):
+            return True
+        first, last = Block.of(shard).games
+        for error in damaged_games(run_dir, folder, shard):
+            print(f"{error.value}: {error.problem}; games {first} to {last} are played again", file=sys.stderr)
+        return False
+
+    return open_shards(shards, folder, is_done)
 
 
 def block_digests(run_dir: Path, shard: Shard) -> list[list[str | None]]:

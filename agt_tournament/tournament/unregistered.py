@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 
 from agt_tournament.config import TournamentConfig
@@ -21,7 +23,7 @@ def examples() -> dict[str, Path]:
 
 
 def is_bundled(team: Team) -> bool:
-    """Whether the team's agent comes with the project."""
+    """Return whether the team's agent comes with the project."""
     return Path(team.agent_file_path).resolve().is_relative_to(EXAMPLES)
 
 
@@ -29,8 +31,7 @@ def example_team(name: str, team_id: str, *, key: str, filler: bool = False) -> 
     """Make a team of the bundled example `name`, or of a file or folder of that name; raises `RequestError`."""
     path = examples().get(name) or Path(name)
     if not path.exists():
-        expected = f"a file, a folder or one of {', '.join(examples())}"
-        raise RequestError(key, name, expected)
+        raise RequestError(key, name, f"a file, a folder or one of {', '.join(examples())}")
     return Team(team_id, team_id, str(path), filler=filler)
 
 
@@ -42,7 +43,7 @@ def game_teams(named: Iterable[str], registered: Iterable[Team]) -> list[Team]:
         key = f"teams[{place}]"
         team_id = _free_id(name, {team.team_id for team in teams}, key)
         if name in known:
-            teams.append(Team(**{**vars(known[name]), "team_id": team_id}))
+            teams.append(replace(known[name], team_id=team_id))
         else:
             teams.append(example_team(name, team_id, key=key))
     return teams
@@ -55,12 +56,8 @@ def _free_id(name: str, taken: set[str], key: str) -> str:
     letters = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in stem)[:50].lstrip("-_")
     if not letters:
         raise RequestError(key, name, "a name with at least one letter or digit")
-    number = next(n for n in range(1, len(taken) + 2) if _numbered(letters, n) not in taken)
-    return _numbered(letters, number)
-
-
-def _numbered(name: str, number: int) -> str:
-    return name if number == 1 else f"{name}_{number}"
+    numbered = chain([letters], (f"{letters}_{number}" for number in count(2)))
+    return next(team_id for team_id in numbered if team_id not in taken)
 
 
 def fillers(rules: TournamentConfig, number: int) -> list[Team]:

@@ -42,11 +42,9 @@ class Checked:
     @property
     def warning(self) -> str | None:
         """What the walk found beside the promises; None if that has been reviewed."""
-        return self.problem or ("something is open that nobody has reviewed" if self._has_openings else None)
-
-    @property
-    def _has_openings(self) -> bool:
-        return self.walked is not None and bool(unreviewed(self.walked))
+        if self.walked is None or not unreviewed(self.walked):
+            return self.problem
+        return "something is open that nobody has reviewed"
 
 
 def check(sandbox: Sandbox) -> Checked:
@@ -72,8 +70,7 @@ def promises_table(checked: list[Checked]) -> Table:
         table.add_row(promise, *(_cell(result.promises, promise) for result in checked))
     table.add_row("writing, path by path", *(_by_walking(result, "writable", "paths") for result in checked))
     table.add_row("other system calls", *(_by_walking(result, "system call", "calls") for result in checked))
-    works = ("yes" if result.promises["works"] else _NO for result in checked)
-    table.add_row("agents can compute", *works)
+    table.add_row("agents can compute", *("yes" if result.promises["works"] else _NO for result in checked))
     return table
 
 
@@ -84,16 +81,16 @@ def _cell(promises: Result, promise: str) -> str | Text:
 
 
 def _by_walking(result: Checked, kind: str, tried: str) -> str | Text:
-    """Whether nothing of `kind` is open that is not on the reviewed list, and how much was tried."""
+    """Say whether all of `kind` that is open has been reviewed, and how much was `tried`, a field of `Walked`."""
     if result.walked is None:
         return "–"
     if any(opening.kind == kind for opening in unreviewed(result.walked)):
         return _NO
-    return f"yes, {result.walked.paths if tried == 'paths' else result.walked.calls:,} {tried}"
+    return f"yes, {getattr(result.walked, tried):,} {tried}"
 
 
 def layers_and_openings(result: Checked) -> list[str]:
-    """Whether the tier holds, its layers, and what is open and not reviewed, for 80 columns."""
+    """Say whether the tier holds, its layers, and what is open and not reviewed, for 80 columns."""
     name, layers = result.sandbox.name, result.sandbox.layers()
     lines = _wrapped(f"{name} does not hold: {result.why_not}" if result.why_not else f"{name} holds", indent="")
     if result.warning:

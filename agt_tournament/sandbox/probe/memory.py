@@ -1,4 +1,4 @@
-"""Whether this machine, or the control group that this process is in, has the memory that a game needs."""
+"""Tell whether this machine, or the control group that this process is in, has the memory that a game needs."""
 
 from __future__ import annotations
 

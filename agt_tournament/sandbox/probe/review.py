@@ -32,7 +32,7 @@ class Reviewed:
     """It is not open on every machine, for every user or at every time."""
 
     def covers(self, opening: Opening, tier: str) -> bool:
-        """Whether this line is about `opening`."""
+        """Return whether this line is about `opening`."""
         return tier in self.tiers and opening.kind == self.kind and fnmatchcase(opening.name, self.name)
 
 
@@ -54,10 +54,8 @@ def _lines(kind: str, entry: dict[str, Any]) -> list[Reviewed]:
     unknown = entry.keys() - {"open", "why", "tiers", "sometimes"}
     if unknown or not entry.get("why"):
         raise ValueError(f"{kind}: expected open, why, and maybe tiers and sometimes, got {entry}")
-    options = {key: entry[key] for key in ("sometimes",) if key in entry}
-    if "tiers" in entry:
-        options["tiers"] = tuple(entry["tiers"])
-    return [Reviewed(kind, str(name), entry["why"], **options) for name in entry["open"]]
+    tiers, sometimes = tuple(entry.get("tiers", Reviewed.tiers)), entry.get("sometimes", Reviewed.sometimes)
+    return [Reviewed(kind, str(name), entry["why"], tiers, sometimes) for name in entry["open"]]
 
 
 def unreviewed(walked: Walked, lines: Iterable[Reviewed] | None = None) -> list[Opening]:

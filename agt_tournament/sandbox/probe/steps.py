@@ -41,12 +41,12 @@ def all_steps() -> list[Step]:
 
 def numbers(chosen: range) -> list[Step]:
     """Return a step for each number."""
-    steps = []
-    for number in chosen:
-        name = system_call_name(number)
-        arguments = _INVALID.get(name, _ALL_INVALID)
-        steps.append({"family": name, "label": name, "way": "syscall", "number": number, "arguments": arguments})
-    return steps
+    named = ((number, system_call_name(number)) for number in chosen)
+    return [_step(name, name, number, _INVALID.get(name, _ALL_INVALID)) for number, name in named]
+
+
+def _step(family: str, label: str, number: int, arguments: list[int], way: str = "syscall") -> Step:
+    return {"family": family, "label": label, "way": way, "number": number, "arguments": arguments}
 
 
 def _by_argument() -> Iterator[Step]:
@@ -67,11 +67,7 @@ def _by_argument() -> Iterator[Step]:
     )
     for name, rest in (("getpgid", []), ("getsid", []), ("sched_getaffinity", [0, 0])):
         yield _varied(name, [0, *rest], 0, {"itself": 0, "another": 1})
-    invalid = {
-        "thread": 0x10000,
-        "process": 0x800,
-        "namespace": 0x20200,
-    }  # combinations of flags that the kernel refuses
+    invalid = {"thread": 0x10000, "process": 0x800, "namespace": 0x20200}  # flags that the kernel refuses together
     yield _varied("clone", [0, 0, 0, 0, 0], 0, invalid)
     flags = {"private": 0x22, "shared": 0x21, "growing": 0x122, "locked": 0x2022, "populated": 0x8022, "huge": 0x40022}
     flags |= {"validated": 0x23, "droppable": 0x28}
@@ -85,8 +81,7 @@ def _varied(name: str, arguments: list[int], place: int, values: Any) -> Step:
     import pyseccomp
 
     number = pyseccomp.resolve_syscall(pyseccomp.system_arch(), name)
-    step = {"family": name, "label": name, "way": "syscall", "number": number, "arguments": arguments}
-    return {**step, "varies": place, "values": values}
+    return {**_step(name, name, number, arguments), "varies": place, "values": values}
 
 
 def _other_entries() -> Iterator[Step]:
@@ -96,9 +91,7 @@ def _other_entries() -> Iterator[Step]:
     if platform.machine() != "x86_64":
         return
     for number in (39, *range(_LAST_X32 + 1)):
-        label = f"x32 {number}"
-        yield {"family": "x32", "label": label, "way": "syscall", "number": _X32 + number, "arguments": _ALL_INVALID}
+        yield _step("x32", f"x32 {number}", _X32 + number, _ALL_INVALID)
     for number in _32_BIT:
-        label = f"32-bit {number}"
-        yield {"family": "32-bit", "label": label, "way": "int80", "number": number, "arguments": []}
-    yield {"family": "rdtsc", "label": "rdtsc", "way": "rdtsc", "number": 0, "arguments": []}
+        yield _step("32-bit", f"32-bit {number}", number, [], "int80")
+    yield _step("rdtsc", "rdtsc", 0, [], "rdtsc")
