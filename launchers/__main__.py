@@ -45,8 +45,8 @@ def main(argv: list[str] | None = None) -> int:
             from launchers.join import work_on  # submitit, only where there is work
 
             return work_on(args.run_dir.absolute(), 60 * args.wait)
-        is_run = any((args.run_dir / name).exists() for name in ("config.yaml", ".lock"))  # it may have no shards yet
-        if not stages(args.run_dir) and not is_run:
+        made = (args.run_dir / name for name in ("config.yaml", ".lock"))  # a run may have no shards yet
+        if not stages(args.run_dir) and not any(path.exists() for path in made):
             raise LaunchError(f"DIR = {args.run_dir}: expected the directory of a run (there is none, or not yet)")
         if args.command == "logs":
             print(log_of(args.run_dir, args.shard))

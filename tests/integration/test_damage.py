@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from filelock import FileLock
+from matplotlib.figure import Figure
 
 from agt_tournament.__main__ import perform
 from diffusion_auction.__main__ import _act as act
@@ -151,11 +152,8 @@ class Case:
 
 
 def drawn_as_blanks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are laid out, and not drawn: that takes most of the time, and is tried elsewhere."""
-    for canvas, kind in (("Agg", "png"), ("SVG", "svg")):
-        blank = kind.encode()
-        where = f"generative_auctions.plotting.FigureCanvas{canvas}.print_{kind}"
-        monkeypatch.setattr(where, lambda self, file, blank=blank, **_: file.write(blank))
+    """Figures are composed, and not drawn: that takes most of the time, and is tried elsewhere."""
+    monkeypatch.setattr(Figure, "savefig", lambda self, file, format, **_: file.write(format.encode()))
 
 
 # --- the image auction -----------------------------------------------------------------------------------
