@@ -132,7 +132,7 @@ class Process:
             self._stopped = True
 
     def _waits(self) -> bool:
-        """Whether the process sleeps; False where the kernel does not say."""
+        """Tell whether the process sleeps; False where the kernel does not say."""
         with suppress(OSError):
             return self._state >= 0 and os.pread(self._state, 1024, 0).rpartition(b") ")[2].startswith(b"S")
         return False

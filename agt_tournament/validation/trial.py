@@ -110,7 +110,7 @@ class Trial:
 
     @property
     def failed(self) -> bool:
-        """Whether any answer was an error."""
+        """Tell whether any answer was an error."""
         return any(asked.answer.error for asked in self.asked)
 
     def run(self, progress: Callable[[str], None] = lambda _: None) -> Trial:
