@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 
 from agt_tournament import Game, GameSeeds, compose, examples
 from agt_tournament.game import NOBODY
-from agt_tournament.tournament import open_agents, read_submission, store_submission
+from agt_tournament.tournament.registration import read_submission, store_submission
+from agt_tournament.tournament.tournament_manager import open_agents
 
 MY_AGENT = '''
 from base_agent import BiddingAgent

@@ -14,11 +14,11 @@ from agt_tournament.config import TournamentConfig
 from agt_tournament.game import GameResult
 from agt_tournament.game.game_files import game_digests, game_files, read_output
 from agt_tournament.report import Results
-from agt_tournament.tournament import TournamentStage, digest, read_submission
 from agt_tournament.tournament.competition_directory import SUBMISSIONS, set_aside_teams
-from agt_tournament.tournament.leaderboard import leaderboards
+from agt_tournament.tournament.registration import digest, read_submission
 from agt_tournament.tournament.stages import marks_folder
-from agt_tournament.tournament.tournament_manager import Block
+from agt_tournament.tournament.standings import leaderboards
+from agt_tournament.tournament.tournament_manager import Block, TournamentStage
 from generative_auctions.files import DamagedFileError
 from generative_auctions.run_directory import read_provenance
 from launchers import completion_of, completion_path

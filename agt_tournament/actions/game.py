@@ -15,11 +15,11 @@ from agt_tournament.game import Failure, Game, GameResult, GameSeeds, RoundRecor
 from agt_tournament.game.game_files import log_game_result, read_game
 from agt_tournament.sandbox.one_cpu import one_cpu
 from agt_tournament.sandbox.walls.sandbox import Sandbox
-from agt_tournament.tournament import messages, open_agents
+from agt_tournament.tournament import messages
 from agt_tournament.tournament.competition_directory import SUBMISSIONS, competition_directory, registered
 from agt_tournament.tournament.preflight import walls
-from agt_tournament.tournament.tournament_manager import limits_of
-from agt_tournament.tournament.unregistered import game_teams
+from agt_tournament.tournament.registration.unregistered import game_teams
+from agt_tournament.tournament.tournament_manager import limits_of, open_agents
 from generative_auctions.errors import RequestError
 from generative_auctions.files import DamagedFileError
 from generative_auctions.terminal import plain_console, plain_table

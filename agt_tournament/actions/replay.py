@@ -22,9 +22,10 @@ from agt_tournament.actions.rerun import Deviation, blocks_of, rerun
 from agt_tournament.actions.stored_run import StoredRun
 from agt_tournament.config import CompetitionConfig
 from agt_tournament.game import GameResult
-from agt_tournament.tournament import Team, digest, examples, messages, read_submission
+from agt_tournament.tournament import messages
 from agt_tournament.tournament.competition_directory import SUBMISSIONS
 from agt_tournament.tournament.preflight import walls
+from agt_tournament.tournament.registration import Team, digest, examples, read_submission
 from generative_auctions.run_directory import check_ended
 from generative_auctions.text import count
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from agt_tournament.config import TournamentConfig
 from agt_tournament.game import Answer, Bidder, Game, GameResult, GameSeeds, RoundRecord, when
 from agt_tournament.sandbox.walls.sandbox import Sandbox
-from agt_tournament.tournament import TournamentStage, open_agents, read_submission, store_submission
-from agt_tournament.tournament.tournament_manager import Block
+from agt_tournament.tournament.registration import read_submission, store_submission
+from agt_tournament.tournament.tournament_manager import Block, TournamentStage, open_agents
 from launchers import Shard, completion_of, fan_out
 
 ReadGame = Callable[[int, int, int], tuple[str, GameResult] | None]

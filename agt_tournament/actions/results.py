@@ -19,13 +19,14 @@ from agt_tournament.report import (
     write_standings,
     write_team_folders,
 )
-from agt_tournament.tournament import StageData, Team, TournamentStage
 from agt_tournament.tournament.competition_directory import rules_of, set_aside_teams
-from agt_tournament.tournament.leaderboard import competition_metrics, decisions, leaderboards
-from agt_tournament.tournament.results_manager import FORMATS, export_results
-from agt_tournament.tournament.stage_data import read_stages
+from agt_tournament.tournament.registration import Team
 from agt_tournament.tournament.stages import final_of, marks_folder, stage_one
-from agt_tournament.tournament.tournament_manager import damaged_games
+from agt_tournament.tournament.standings import StageData, leaderboards
+from agt_tournament.tournament.standings.leaderboard import competition_metrics, decisions
+from agt_tournament.tournament.standings.results_manager import FORMATS, export_results
+from agt_tournament.tournament.standings.stage_data import read_stages
+from agt_tournament.tournament.tournament_manager import TournamentStage, damaged_games
 from generative_auctions.errors import RequestError
 from generative_auctions.files import write_json
 

@@ -11,7 +11,7 @@ from agt_tournament.actions.results import write_results
 from agt_tournament.config import CompetitionConfig
 from agt_tournament.game.execution_log import COMPETITION_LOG, log, logged
 from agt_tournament.sandbox.walls.sandbox import NONE, Sandbox
-from agt_tournament.tournament import SetAside, Team, TournamentStage, messages, preflight
+from agt_tournament.tournament import messages, preflight
 from agt_tournament.tournament.admission import admit
 from agt_tournament.tournament.competition_directory import (
     SUBMISSIONS,
@@ -20,11 +20,12 @@ from agt_tournament.tournament.competition_directory import (
     registered,
     stored_decisions,
 )
-from agt_tournament.tournament.leaderboard import generate_stage_leaderboard
-from agt_tournament.tournament.stage_data import read_stage
+from agt_tournament.tournament.registration import SetAside, Team
+from agt_tournament.tournament.registration.unregistered import fillers, with_fillers
 from agt_tournament.tournament.stages import final_of, marks_folder, stage_one
-from agt_tournament.tournament.tournament_manager import block_player, is_played, limits_of, unplayed
-from agt_tournament.tournament.unregistered import fillers, with_fillers
+from agt_tournament.tournament.standings.leaderboard import generate_stage_leaderboard
+from agt_tournament.tournament.standings.stage_data import read_stage
+from agt_tournament.tournament.tournament_manager import TournamentStage, block_player, is_played, limits_of, unplayed
 from generative_auctions.errors import RequestError
 from generative_auctions.run_directory import check_writable, read_run
 from generative_auctions.text import count

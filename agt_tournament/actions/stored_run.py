@@ -15,11 +15,12 @@ from agt_tournament.game.auction_engine import AuctionRound
 from agt_tournament.game.game_files import place_of_game, read_content
 from agt_tournament.game.game_manager import Ledger, tie_stream
 from agt_tournament.game.valuation_generator import draw_items, generate_arena_valuations
-from agt_tournament.tournament import StageData, Team, TournamentStage
 from agt_tournament.tournament.competition_directory import SUBMISSIONS, read_competition, rules_of, stored_teams
-from agt_tournament.tournament.leaderboard import leaderboards
-from agt_tournament.tournament.stage_data import arena_folders, game_paths, read_stages
+from agt_tournament.tournament.registration import Team
 from agt_tournament.tournament.stages import final_of, marks_folder, stage_one
+from agt_tournament.tournament.standings import StageData, leaderboards
+from agt_tournament.tournament.standings.stage_data import arena_folders, game_paths, read_stages
+from agt_tournament.tournament.tournament_manager import TournamentStage
 from generative_auctions.errors import RequestError
 
 

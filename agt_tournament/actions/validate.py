@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from agt_tournament.config import CompetitionConfig
-from agt_tournament.tournament import Submission, Team, read_submission
 from agt_tournament.tournament.messages import sandbox as show_sandbox
 from agt_tournament.tournament.preflight import walls
-from agt_tournament.tournament.submissions import AGENT_FILE, SubmissionError
+from agt_tournament.tournament.registration import Submission, Team, read_submission
+from agt_tournament.tournament.registration.submissions import AGENT_FILE, SubmissionError
 from agt_tournament.validation.trial import SECONDS, Trial
 from agt_tournament.validation.verdict import Verdict, progress, show, write
 from generative_auctions.errors import RequestError

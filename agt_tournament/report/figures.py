@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from agt_tournament.tournament import Team
+from agt_tournament.tournament.registration import Team
 from generative_auctions.plotting import (
     INK,
     MUTED,

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from agt_tournament.game import NOBODY, GameResult, RoundRecord
-from agt_tournament.tournament import StageData
-from agt_tournament.tournament.ratings import DRAWS, LEVEL
+from agt_tournament.tournament.standings import StageData
+from agt_tournament.tournament.standings.ratings import DRAWS, LEVEL
 from generative_auctions.plotting import Estimate
 from generative_auctions.text import count
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from agt_tournament.report.measures import records, stage_title
 from agt_tournament.report.results import Results
-from agt_tournament.tournament import StageData
+from agt_tournament.tournament.standings import StageData
 from generative_auctions.files import write_atomic
 from generative_auctions.page import render
 from generative_auctions.text import count, sizes, words

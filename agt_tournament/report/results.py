@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from agt_tournament.config import UTILITY_ALONE, ScoringWeights
-from agt_tournament.tournament import SetAside, StageData, Team
+from agt_tournament.tournament.registration import SetAside, Team
+from agt_tournament.tournament.standings import StageData
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from agt_tournament.report.measures import (
     stage_title,
 )
 from agt_tournament.report.results import Results, score_word
-from agt_tournament.tournament import StageData, Team, ratings
+from agt_tournament.tournament.registration import Team
+from agt_tournament.tournament.standings import StageData, ratings
 from generative_auctions.files import write_atomic
 from generative_auctions.page import drawings, render
 from generative_auctions.plotting import Estimate, save_figure

@@ -19,8 +19,9 @@ from agt_tournament.game import TeamGameResult, in_words, when
 from agt_tournament.game.game_files import game_files, place_of_game, read_output
 from agt_tournament.report.measures import conduct, no_formula, records, stage_title, used_seconds
 from agt_tournament.report.results import Results, score_word
-from agt_tournament.tournament import StageData, Team
-from agt_tournament.tournament.results_manager import write_csv
+from agt_tournament.tournament.registration import Team
+from agt_tournament.tournament.standings import StageData
+from agt_tournament.tournament.standings.results_manager import write_csv
 from generative_auctions.files import write_atomic
 from generative_auctions.page import render
 

@@ -12,8 +12,8 @@ from agt_tournament.config import CompetitionConfig, TournamentConfig
 from agt_tournament.sandbox.one_cpu import one_cpu
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 from agt_tournament.tournament import messages
-from agt_tournament.tournament.submissions import AGENT_FILE, Submission, read_submission, store_submission
-from agt_tournament.tournament.teams import SetAside, Team
+from agt_tournament.tournament.registration import SetAside, Submission, Team, read_submission, store_submission
+from agt_tournament.tournament.registration.submissions import AGENT_FILE
 from agt_tournament.tournament.tournament_manager import open_agents
 from generative_auctions.errors import RequestError
 

@@ -14,7 +14,7 @@ from agt_tournament.sandbox.budget import DEFAULT_LIMITS, Limits
 from agt_tournament.sandbox.one_cpu import one_cpu
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 from agt_tournament.tournament.preflight import choose
-from agt_tournament.tournament.submissions import AGENT_FILE
+from agt_tournament.tournament.registration.submissions import AGENT_FILE
 from generative_auctions.errors import RequestError
 
 __all__ = [

@@ -13,10 +13,9 @@ from agt_tournament.config import CompetitionConfig, SandboxConfig, TournamentCo
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 from agt_tournament.tournament import messages
 from agt_tournament.tournament.admission import read_submissions, refusal
-from agt_tournament.tournament.registration import read_teams
-from agt_tournament.tournament.submissions import Submission, digest, store_submission
-from agt_tournament.tournament.teams import SetAside, Team
-from agt_tournament.tournament.unregistered import BUNDLED
+from agt_tournament.tournament.registration import SetAside, Submission, Team, digest, store_submission
+from agt_tournament.tournament.registration.registered import read_teams
+from agt_tournament.tournament.registration.unregistered import BUNDLED
 from generative_auctions.errors import RequestError
 from generative_auctions.files import DamagedFileError, in_words
 from generative_auctions.provenance import provenance

@@ -10,10 +10,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from agt_tournament.config import PRESENTATION
-from agt_tournament.tournament.registration import read_teams
-from agt_tournament.tournament.submissions import digest, read_submission
-from agt_tournament.tournament.teams import Team
-from agt_tournament.tournament.unregistered import examples
+from agt_tournament.tournament.registration import Team, digest, examples, read_submission
+from agt_tournament.tournament.registration.registered import read_teams
 from generative_auctions.errors import RequestError
 from generative_auctions.naming import request_name
 

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from agt_tournament.config import TournamentConfig
 from agt_tournament.sandbox.budget import Limits
-from agt_tournament.tournament.submissions import Ignored
-from agt_tournament.tournament.teams import SetAside
+from agt_tournament.tournament.registration import SetAside
+from agt_tournament.tournament.registration.submissions import Ignored
 from generative_auctions.terminal import plain_console
 from generative_auctions.text import count
 

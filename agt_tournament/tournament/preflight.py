@@ -12,8 +12,8 @@ from agt_tournament.config import CompetitionConfig
 from agt_tournament.sandbox.inside.walls import landlock_abi
 from agt_tournament.sandbox.probe.promises import broken_promises, try_promises
 from agt_tournament.sandbox.walls.sandbox import NONE, TIERS, Sandbox
-from agt_tournament.tournament.teams import Team
-from agt_tournament.tournament.unregistered import is_bundled
+from agt_tournament.tournament.registration import Team
+from agt_tournament.tournament.registration.unregistered import is_bundled
 from generative_auctions.errors import RequestError
 
 ON_LINUX = sys.platform == "linux"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from agt_tournament.config import TournamentConfig
-from agt_tournament.tournament.teams import Team
+from agt_tournament.tournament.registration import Team
 from agt_tournament.tournament.tournament_manager import Arena, TournamentStage, draw_arenas, fill_arenas
 
 

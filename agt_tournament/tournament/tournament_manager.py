@@ -115,11 +115,6 @@ def fill_arenas(arenas: Sequence[Arena], size: int, fillers: Sequence[str]) -> t
     )
 
 
-def free_seats(n_teams: int, size: int) -> int:
-    """Return the number of seats that `draw_arenas` leaves empty."""
-    return -(-n_teams // size) * size - n_teams
-
-
 def limits_of(rules: TournamentConfig) -> Limits:
     """Return what the rules allow an agent's process."""
     return Limits(

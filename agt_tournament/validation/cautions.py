@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from operator import attrgetter
 from statistics import fmean
 
-from agt_tournament.tournament.submissions import AGENT_FILE
+from agt_tournament.tournament.registration.submissions import AGENT_FILE
 from agt_tournament.validation import hints
 from agt_tournament.validation.problems import Finding, printable
 from agt_tournament.validation.trial import Trial

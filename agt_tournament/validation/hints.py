@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from agt_tournament.config import TournamentConfig
 from agt_tournament.sandbox.inside.protocol import LIBRARIES, SUBMISSION
-from agt_tournament.tournament.submissions import AGENT_FILE, Ignored
+from agt_tournament.tournament.registration.submissions import AGENT_FILE, Ignored
 
 _PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
 

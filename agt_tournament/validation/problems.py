@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agt_tournament.tournament.submissions import AGENT_FILE
+from agt_tournament.tournament.registration.submissions import AGENT_FILE
 from agt_tournament.validation import hints
 from agt_tournament.validation.trial import Asked, Trial
 from generative_auctions.text import shortened

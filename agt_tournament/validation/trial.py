@@ -18,7 +18,8 @@ from agt_tournament.config import TournamentConfig
 from agt_tournament.game import Answer, Game, GameResult, GameSeeds, TeamGameResult
 from agt_tournament.sandbox.agent_process import AgentProcess
 from agt_tournament.sandbox.walls.sandbox import NONE, Sandbox
-from agt_tournament.tournament import Submission, examples, open_agents, read_submission, store_submission
+from agt_tournament.tournament.registration import Submission, examples, read_submission, store_submission
+from agt_tournament.tournament.tournament_manager import open_agents
 
 _ME = "you"
 """The submission's team id; its copies are copy_1, copy_2 …"""

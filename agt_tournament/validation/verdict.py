@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agt_tournament.config import TournamentConfig
-from agt_tournament.tournament.submissions import AGENT_FILE, SubmissionError
+from agt_tournament.tournament.registration.submissions import AGENT_FILE, SubmissionError
 from agt_tournament.validation import hints
 from agt_tournament.validation.cautions import find_cautions
 from agt_tournament.validation.problems import Finding, find_problems, printable

@@ -436,7 +436,7 @@ def _listen(sockets: Mapping[str, socket.socket], secret: str, connections: list
 
 
 def _write_files(base: Path, secret: str) -> None:
-    from agt_tournament.tournament.unregistered import examples
+    from agt_tournament.tournament.registration.unregistered import examples
 
     for name in ("secrets", "scratch", "run"):
         (base / name).mkdir()

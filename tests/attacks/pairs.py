@@ -279,7 +279,7 @@ def rounds_of_a_game() -> int:
 
 
 def _write_agents(folder: Path, channels: Sequence[Channel], sent: dict[str, list[str]], seed: int) -> None:
-    from agt_tournament.tournament.unregistered import examples
+    from agt_tournament.tournament.registration.unregistered import examples
 
     prelude = PRELUDE.replace("<<name>>", f"pair{seed}").replace("<<key>>", str(seed % (1 << 30)))
     prelude = prelude.replace("<<rare>>", json.dumps(rare_files()))

@@ -23,7 +23,7 @@ from agt_tournament.sandbox.inside import protocol
 from agt_tournament.sandbox.walls.sandbox import NONE, TIERS, Sandbox
 from agt_tournament.tournament.agent_manager import AgentProcess, one_cpu
 from agt_tournament.tournament.preflight import why_not
-from agt_tournament.tournament.unregistered import examples
+from agt_tournament.tournament.registration.unregistered import examples
 from tests.support import environment
 from tests.tournament import rules
 

@@ -14,7 +14,7 @@ from agt_tournament.game.game_files import game_files, log_game_result, read_gam
 from agt_tournament.sandbox.budget import Limits
 from agt_tournament.sandbox.walls.sandbox import NONE
 from agt_tournament.tournament.agent_manager import AgentProcess
-from agt_tournament.tournament.submissions import read_submission
+from agt_tournament.tournament.registration.submissions import read_submission
 from agt_tournament.validation.trial import Trial
 from agt_tournament.validation.verdict import Verdict, show, write
 from tests.fuzzing import fuzzed

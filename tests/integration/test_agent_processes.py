@@ -34,9 +34,9 @@ from agt_tournament.tournament.agent_manager import (
     one_cpu,
     validate_agent,
 )
-from agt_tournament.tournament.submissions import read_submission, store_submission
+from agt_tournament.tournament.registration.submissions import read_submission, store_submission
+from agt_tournament.tournament.registration.unregistered import examples
 from agt_tournament.tournament.tournament_manager import limits_of
-from agt_tournament.tournament.unregistered import examples
 from tests.support import REPO
 from tests.tournament import ScriptedBidder, children, descriptors, inhabitants, play, repeatable, rules, submission
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agt_tournament.__main__ import perform
-from agt_tournament.tournament.unregistered import EXAMPLES
+from agt_tournament.tournament.registration.unregistered import EXAMPLES
 from diffusion_auction.images_extra import MODULES
 from generative_auctions.errors import RequestError
 from tests.support import REPO, environment

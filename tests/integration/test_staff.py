@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from agt_tournament.__main__ import perform
-from agt_tournament.tournament.unregistered import examples
+from agt_tournament.tournament.registration.unregistered import examples
 from generative_auctions.errors import RequestError
 from generative_auctions.run_directory import GUESSABLE
 from tests.support import auction

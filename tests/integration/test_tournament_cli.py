@@ -15,7 +15,7 @@ import yaml
 
 from agt_tournament.__main__ import perform
 from agt_tournament.actions.differences import Difference
-from agt_tournament.tournament.unregistered import EXAMPLES
+from agt_tournament.tournament.registration.unregistered import EXAMPLES
 from generative_auctions.errors import RequestError
 from tests.support import auction
 from tests.tournament import competition_tree

@@ -20,8 +20,8 @@ import pytest
 
 from agt_tournament.actions.validate import validate
 from agt_tournament.config import CompetitionConfig
-from agt_tournament.tournament.submissions import read_submission
-from agt_tournament.tournament.unregistered import EXAMPLES, examples
+from agt_tournament.tournament.registration.submissions import read_submission
+from agt_tournament.tournament.registration.unregistered import EXAMPLES, examples
 from agt_tournament.validation.cautions import find_cautions
 from agt_tournament.validation.problems import find_problems
 from agt_tournament.validation.trial import Trial

@@ -9,9 +9,9 @@ import pytest
 
 from agt_tournament.sandbox.walls.sandbox import NONE
 from agt_tournament.tournament.admission import admit, read_submissions
-from agt_tournament.tournament.registration import read_teams
-from agt_tournament.tournament.teams import SetAside, Team
-from agt_tournament.tournament.unregistered import examples
+from agt_tournament.tournament.registration.registered import read_teams
+from agt_tournament.tournament.registration.teams import SetAside, Team
+from agt_tournament.tournament.registration.unregistered import examples
 from generative_auctions.errors import RequestError
 from tests.tournament import competition, submission
 

@@ -18,9 +18,9 @@ from scipy import stats
 from agt_tournament.game.auction_engine import NOBODY, Answer
 from agt_tournament.game.record import Failure, GameResult
 from agt_tournament.game.seeding import GameSeeds
-from agt_tournament.tournament.leaderboard import generate_stage_leaderboard
-from agt_tournament.tournament.stage_data import StageData
-from agt_tournament.tournament.teams import Team
+from agt_tournament.tournament.registration.teams import Team
+from agt_tournament.tournament.standings.leaderboard import generate_stage_leaderboard
+from agt_tournament.tournament.standings.stage_data import StageData
 from tests.tournament import ScriptedBidder, play, repeatable, rules
 
 # --- by hand ---------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel, ValidationError
 
 from agt_tournament import config as competition
-from agt_tournament.tournament.registration import _Entry
+from agt_tournament.tournament.registration.registered import _Entry
 from diffusion_auction import config as auction
 from generative_auctions import schema
 from generative_auctions.errors import RequestError

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agt_tournament.tournament.ratings import pairwise, skill, top_shares, uncertainty, win_rate
+from agt_tournament.tournament.standings.ratings import pairwise, skill, top_shares, uncertainty, win_rate
 
 
 def test_the_interval_covers_the_mean_of_normal_utilities_nineteen_times_of_twenty() -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agt_tournament.tournament.registration import read_teams
-from agt_tournament.tournament.submissions import read_submission
-from agt_tournament.tournament.teams import Team
-from agt_tournament.tournament.unregistered import BUNDLED, examples, game_teams
+from agt_tournament.tournament.registration.registered import read_teams
+from agt_tournament.tournament.registration.submissions import read_submission
+from agt_tournament.tournament.registration.teams import Team
+from agt_tournament.tournament.registration.unregistered import BUNDLED, examples, game_teams
 from generative_auctions.errors import RequestError
 from tests.tournament import submission
 

@@ -18,10 +18,10 @@ from agt_tournament.game.auction_engine import Answer
 from agt_tournament.game.game_files import game_files, log_game_result, place_of_game, read_game
 from agt_tournament.game.record import GameResult, RoundRecord, TeamGameResult
 from agt_tournament.game.seeding import GameSeeds
-from agt_tournament.tournament.leaderboard import decisions, generate_stage_leaderboard, pairwise_table
-from agt_tournament.tournament.results_manager import export_results, public_feed
-from agt_tournament.tournament.stage_data import StageData, read_stage
-from agt_tournament.tournament.teams import Team
+from agt_tournament.tournament.registration.teams import Team
+from agt_tournament.tournament.standings.leaderboard import decisions, generate_stage_leaderboard, pairwise_table
+from agt_tournament.tournament.standings.results_manager import export_results, public_feed
+from agt_tournament.tournament.standings.stage_data import StageData, read_stage
 from tests.tournament import ScriptedBidder, play, rules
 
 EARLY, LATE = datetime(2026, 10, 5, 9, tzinfo=UTC), datetime(2026, 10, 5, 10, tzinfo=UTC)

@@ -17,8 +17,8 @@ from agt_tournament.report import (
     write_standings,
     write_team_folders,
 )
-from agt_tournament.tournament.stage_data import StageData
-from agt_tournament.tournament.teams import SetAside, Team
+from agt_tournament.tournament.registration.teams import SetAside, Team
+from agt_tournament.tournament.standings.stage_data import StageData
 from tests.unit.test_tournament_report import EVIL, Page, boards_of, competition, private_numbers, written
 
 LATE = SetAside(Team("late", f"{EVIL} & co", ""), "SyntaxError: expected ':'")

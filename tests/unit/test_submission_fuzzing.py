@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from agt_tournament.sandbox.inside.imports import OwnModules
 from agt_tournament.sandbox.inside.protocol import SUBMISSION
-from agt_tournament.tournament.submissions import (
+from agt_tournament.tournament.registration.submissions import (
     AGENT_FILE,
     Submission,
     read_submission,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agt_tournament.tournament import submissions
-from agt_tournament.tournament.submissions import digest, read_submission, store_submission
+from agt_tournament.tournament.registration import submissions
+from agt_tournament.tournament.registration.submissions import digest, read_submission, store_submission
 from generative_auctions.errors import RequestError
 from tests.support import REPO
 from tests.tournament import submission

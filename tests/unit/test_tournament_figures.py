@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from agt_tournament.report.figures import budgets, efficiency_and_revenue, prices, team_label, utilities
 from agt_tournament.report.measures import mean_estimates
-from agt_tournament.tournament.teams import Team
+from agt_tournament.tournament.registration.teams import Team
 from generative_auctions.plotting import Estimate, save_figure
 
 RNG = np.random.default_rng(0)

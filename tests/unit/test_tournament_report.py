@@ -34,9 +34,9 @@ from agt_tournament.report.measures import (
     no_formula,
 )
 from agt_tournament.report.team_folders import COLUMNS, SHOWN_GAMES, own_parts, steps
-from agt_tournament.tournament.leaderboard import generate_stage_leaderboard
-from agt_tournament.tournament.stage_data import StageData
-from agt_tournament.tournament.teams import Team
+from agt_tournament.tournament.registration.teams import Team
+from agt_tournament.tournament.standings.leaderboard import generate_stage_leaderboard
+from agt_tournament.tournament.standings.stage_data import StageData
 from generative_auctions.files import write_json
 from tests.tournament import ScriptedBidder, rules
 

@@ -12,8 +12,8 @@ import yaml
 from pydantic import Field
 
 from agt_tournament.config import TEAM_ID
-from agt_tournament.tournament.submissions import AGENT_FILE
-from agt_tournament.tournament.teams import Team
+from agt_tournament.tournament.registration.submissions import AGENT_FILE
+from agt_tournament.tournament.registration.teams import Team
 from generative_auctions import schema
 from generative_auctions.errors import RequestError
 

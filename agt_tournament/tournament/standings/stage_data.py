@@ -16,7 +16,7 @@ import pandas as pd
 from agt_tournament.config import UTILITY_ALONE, ScoringWeights
 from agt_tournament.game import GameResult, RoundRecord, TeamGameResult
 from agt_tournament.game.game_files import read_game
-from agt_tournament.tournament.teams import Team
+from agt_tournament.tournament.registration import Team
 from generative_auctions.errors import RequestError
 
 

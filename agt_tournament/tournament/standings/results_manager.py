@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from agt_tournament.game.game_files import log_game_result
-from agt_tournament.tournament.leaderboard import generate_stage_leaderboard, pairwise_table
-from agt_tournament.tournament.stage_data import StageData, log_auction_result
+from agt_tournament.tournament.standings.leaderboard import generate_stage_leaderboard, pairwise_table
+from agt_tournament.tournament.standings.stage_data import StageData, log_auction_result
 from generative_auctions.files import write_atomic, write_json, write_table
 
 __all__ = [

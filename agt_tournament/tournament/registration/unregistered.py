@@ -8,12 +8,11 @@ from itertools import chain, count
 from pathlib import Path
 
 from agt_tournament.config import TournamentConfig
-from agt_tournament.tournament.submissions import AGENT_FILE
-from agt_tournament.tournament.teams import Team
-from agt_tournament.tournament.tournament_manager import free_seats
+from agt_tournament.tournament.registration.submissions import AGENT_FILE
+from agt_tournament.tournament.registration.teams import Team
 from generative_auctions.errors import RequestError
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parents[2]
 BUNDLED, EXAMPLES = _PACKAGE / "example_teams", _PACKAGE / "agents"
 
 
@@ -73,7 +72,7 @@ def with_fillers(teams: list[Team], rules: TournamentConfig) -> list[Team]:
     """Return `teams` and, if the rules name any, as many fillers as there are free seats in their arenas."""
     if not rules.fillers:
         return teams
-    added = fillers(rules, free_seats(len(teams), rules.arena_size))
+    added = fillers(rules, -len(teams) % rules.arena_size)
     taken = {team.team_id for team in teams} & {team.team_id for team in added}
     if taken:
         raise RequestError("team_id", ", ".join(sorted(taken)), "another id: with fillers these are the staff's")

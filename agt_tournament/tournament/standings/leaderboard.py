@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from agt_tournament.game import TeamGameResult
-from agt_tournament.tournament import ratings
-from agt_tournament.tournament.stage_data import StageData
+from agt_tournament.tournament.standings import ratings
+from agt_tournament.tournament.standings.stage_data import StageData
 
 
 def generate_stage_leaderboard(stage_data: StageData, seed: int = 0) -> pd.DataFrame:
