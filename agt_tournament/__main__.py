@@ -21,7 +21,7 @@ _FLAGS = {
     "validate": "action=validate agent={}",
     "generate-report": "action=report",
 }
-"""Options of the design document's command line that are not called as their keys, and what is written instead."""
+"""Options in the design document's command line whose names differ from the keys, and what to write instead."""
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ Range = Annotated[list[Number], Field(min_length=2, max_length=2)]
 TEAM_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
 MOST_SEED = 1 << 128
-"""Seeds are below this."""
+"""All seeds are below this number."""
 
 RESUMED = ("run", "game")
 """Actions that resume what their run directory holds."""
@@ -135,7 +135,7 @@ PRESENTATION = (
     *("action", "stage", "teams_dir", "teams", "agent", "json_", "rerun", "optimize", "run_dir", "launcher"),
     *("sandbox", "i_trust_these_agents", "bad_submissions", "tournament.title", "tournament.public"),
 )
-"""Keys that may differ between two runs of one directory: who plays is compared by the submissions themselves."""
+"""Keys that may differ between two runs of one directory. Who plays is compared by the submissions themselves."""
 
 
 def read_config(tree: dict[str, Any]) -> CompetitionConfig:

@@ -225,7 +225,7 @@ PRESENTATION = (
 
 
 ANOTHER = "name=NAME or run_dir=DIR"
-"""How a user asks for another run directory."""
+"""How a user asks for another run directory, for messages."""
 
 _NOT_IN_NAMES = ("name", *(key for key in PRESENTATION if key not in ("scores", "runs")))
 

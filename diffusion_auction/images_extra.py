@@ -8,9 +8,9 @@ from generative_auctions.errors import RequestError
 
 MODULES = (
     *("torch", "torchvision", "diffusers", "transformers", "accelerate"),
-    *("open_clip", "safetensors", "huggingface_hub"),
+    *("open_clip", "safetensors", "huggingface_hub", "dotenv"),
 )
-"""What the extra installs, by the names under which it is imported."""
+"""The modules that the extra installs, by the names under which they are imported."""
 
 INSTALL = 'pip install "generative-auctions[images]", or make setup in a checkout'
 

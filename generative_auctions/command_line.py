@@ -43,15 +43,15 @@ _EXCLUSIVE = ("run", "multirun", "cfg", "info", "shell_completion")
 
 _NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 _NO_FILE = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG)
-"""A directory in the place of a file, a file in that of a directory, a name that is too long."""
+"""Errors of a path that is a directory, leads through a file, or has a name that is too long."""
 _NO_DIRECTORY = (errno.ENOTDIR, errno.EEXIST)
-"""A file, or a link to nothing, in the place of a directory."""
+"""Errors of a directory whose place is taken by a file or by a link to nothing."""
 
 PATH_KEYS = ("agent", "teams", "teams_dir", "json", "scores", "runs", "images_from", "run_dir", "launcher.stage_dir")
-"""Keys of both applications whose values are paths or lists of them, typed as for the shell."""
+"""The keys of both applications whose values are paths or lists of paths; paths are written as in the shell."""
 
 Act = Callable[[dict[str, Any]], int | None]
-"""Performs a composed configuration and returns the exit status, None for 0."""
+"""A function that performs a composed configuration. It returns the exit status; None stands for 0."""
 
 
 @dataclass(frozen=True)

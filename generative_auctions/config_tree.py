@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 _HERE = Path(__file__).resolve().parent
 CONF = _HERE.parent / "conf" if (_HERE.parent / "conf" / "diffusion_auction.yaml").exists() else _HERE / "conf"
-"""The Hydra tree: beside the packages in a checkout, inside this one once installed."""
+"""The folder `conf/`: beside the packages in a checkout, inside this package once installed."""
 
 _WIDTH, _COLUMN = 98, 24  # the keys of an option are moved to the right by two more
 _TYPES = {"string": "text", "boolean": "true | false", "object": "keys with values"}
@@ -29,10 +29,10 @@ _LIMITS = {
     "minItems": "of length ≥",
     "maxItems": "≤",
 }
-"""How the limits of JSON schema are written."""
+"""The names of limits in a JSON schema, and how `--help` writes each."""
 
 Shape = Mapping[str, Any]
-"""What JSON schema says of one key, or of a section."""
+"""The JSON schema of one key or of one section."""
 
 
 def describe(schema: str, primary: str, *more: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MOST_LETTERS = 200
-"""The number of characters kept of a library's error on a damaged file: some quote the whole file."""
+"""The number of characters kept of a library's error about a damaged file; some errors quote the whole file."""
 
 _T = TypeVar("_T")
 

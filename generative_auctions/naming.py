@@ -17,7 +17,7 @@ from generative_auctions.config_tree import CONF
 from generative_auctions.schema import is_within
 
 MULTIRUNS = "multirun"
-"""The folder of multiruns, so that their jobs and tables never lie inside the directory of a single run."""
+"""The folder of all multiruns. Their jobs and tables never lie inside the directory of a single run."""
 
 _LONGEST = 100  # characters of a name; file systems allow 255 bytes
 _NOT_OF_JOBS = ("run_dir", "action", "launcher", "optimize")

@@ -22,11 +22,14 @@ from generative_auctions.files import write_atomic
 from generative_auctions.text import number
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's colours, told apart by colour-blind readers; a seventh series has the first again."""
+"""The colours of Okabe and Ito, which colour-blind readers can tell apart.
+
+A seventh series has the first colour again.
+"""
 
 INK, MUTED, RULE = "#1f2328", "#59636e", "#d9dee3"
 WIDTH = 7.2
-"""Inches of a figure that stands in a text column."""
+"""The width of a figure in a text column, in inches."""
 
 _DOTS_PER_INCH = 160
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")

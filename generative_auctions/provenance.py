@@ -26,7 +26,7 @@ from typing import Any
 from generative_auctions.secrets import masked, masked_arguments
 
 LONGEST_DIFF = 200_000
-"""Bytes of changes that are kept as text; longer changes are kept as a digest alone."""
+"""The most bytes of uncommitted changes that are kept as text; of longer changes only a digest is kept."""
 
 _DISTRIBUTION = "generative-auctions"
 _SLURM = {
@@ -40,7 +40,7 @@ _SLURM = {
     "cluster": "SLURM_CLUSTER_NAME",
 }
 _ROUNDING = ("MKL_CBWR", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""Variables that decide how sums are rounded on a CPU."""
+"""Environment variables that decide how a CPU rounds sums."""
 
 _GPU_COLUMNS = ("index", "name", "uuid", "driver_version", "memory.total")
 

@@ -27,10 +27,10 @@ _MOST_SHOWN = 12  # differing keys
 _MOST_LETTERS = 60  # of a value
 _ABSENT = object()
 GUESSABLE = 1 << 64
-"""Seeds below this are few enough to be tried; larger ones are secret, and are not shown on a terminal."""
+"""Seeds below this are few enough to be guessed. Larger ones are secret and are not shown on a terminal."""
 
 MULTIRUN_FILES = ("multirun.yaml", "sweep.parquet", "sweep.csv")
-"""What a multirun leaves beside the directories of its jobs."""
+"""The files of a multirun beside the directories of its jobs."""
 
 
 @contextmanager
@@ -133,10 +133,10 @@ def _expected_beside(path: Path) -> bool:
 
 
 _PREPARED = ("provenance.json", "plan.parquet", "submissions", "logs")
-"""Files that a run writes before it makes anything."""
+"""Files that a run writes before it makes any result."""
 
 _OF_NO_RESULT = ("shards.txt", "claims", "lost", "failed", "workers")
-"""Files of a stage in which no shard is done and no worker was started that outlives its launching process."""
+"""The files of a stage without a result: no shard is done, and no worker outlives the launching process."""
 
 
 def _made(path: Path) -> bool:

@@ -80,4 +80,4 @@ class SlurmConfig(_Options):
 
 
 LauncherConfig = Annotated[InlineConfig | LocalConfig | SlurmConfig | ExternalConfig, Field(discriminator="name")]
-"""The keys of one `launcher`: which of the four it is follows from its `name`."""
+"""The options of one launcher; `name` decides which of the four it is."""

@@ -29,7 +29,7 @@ _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 """The signals that schedulers, shells and terminals send to end a process; LSF begins with SIGUSR2."""
 
 DONE, FAILED, STOPPED = 0, 1, 3
-"""Exit statuses: nothing is left to do; shards failed or this worker cannot work; a signal ended it early."""
+"""Exit statuses: all shards are done; shards failed or this worker cannot work; a signal ended the worker early."""
 
 
 def work_on(run_dir: Path, wait_seconds: float) -> int:

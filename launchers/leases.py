@@ -18,7 +18,7 @@ from launchers.shards import Failure, completion_path, failure_path, lease_path
 from launchers.worker_record import living, workers_of
 
 MAX_LOSSES = 3
-"""The number of workers that may die while they make a shard, before it has failed."""
+"""The number of workers that may die on a shard before the shard counts as failed."""
 
 
 class Leases:

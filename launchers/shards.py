@@ -18,7 +18,7 @@ from generative_auctions.text import count
 _Record = TypeVar("_Record")
 
 KEY = r"[0-9a-f]{20}"
-"""What a shard's key looks like."""
+"""The form of a shard's key."""
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,16 @@ from launchers.errors import LaunchError, SlurmError
 _T = TypeVar("_T")
 
 PATIENCE_SECONDS = 180.0
-"""How long a controller that does not answer is asked again."""
+"""How long to repeat a question to a SLURM controller that does not answer."""
 
 _UNREACHABLE = (
     *("Unable to contact", "Unable to establish control machine address", "Connection refused", "authentication error"),
     *("Socket timed out", "Zero Bytes", "temporarily", "no answer within"),
 )
-"""Texts of SLURM's commands when the controller, or the munge daemon, is away; anything else is a refusal."""
+"""Messages of SLURM's commands when the controller or the munge daemon is away. Any other message is a refusal."""
 
 _LONGEST_ANSWER = 60.0
-"""Seconds that one command of SLURM may take."""
+"""The time limit of one command of SLURM, in seconds."""
 
 _MOST_LINES = 4
 """The number of last lines of an error of SLURM that are shown; the cause is among them."""

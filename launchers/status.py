@@ -16,7 +16,7 @@ from launchers.squeue import queued
 from launchers.worker_record import BEAT_SECONDS, LOST_AFTER_SECONDS, WorkerRecord, living
 
 CANCELLED = "cancelled"
-"""The file by which `python -m launchers cancel` tells the launching process and the workers of a stage."""
+"""The file that `python -m launchers cancel` writes. The launching process and the workers stop when they see it."""
 
 _MANIFEST = "shards.txt"
 STATES = ("done", "running", "pending", "failed", "lost")

@@ -14,10 +14,10 @@ from launchers.status import Standing, is_cancelled, standing
 from launchers.worker_record import WorkerRecord, living, workers_of
 
 _BARREN_ROUNDS = 2
-"""The number of times in a row that all workers may end without any shard being done or having failed."""
+"""How many times in a row all workers may end before any shard is done or has failed; then the stage ends."""
 
 _MOST_ENDS = 3
-"""The number of last workers, or of last logs, that a message names."""
+"""The most workers, or logs, that a message names; it names the last ones."""
 
 
 class NoWorkersError(RuntimeError):

@@ -16,12 +16,12 @@ from generative_auctions.files import read_json, write_atomic, write_table
 from generative_auctions.schema import flat
 
 Row = Mapping[str, Mapping[str, Any]]
-"""One job: `row`, its overrides, directory and status, and `metrics`, by their keys joined with dots."""
+"""One job: `row` holds its overrides, directory and status, `metrics` its metrics under keys joined with dots."""
 
 _METRICS = TypeAdapter(dict[str, Any])
 
 Headline = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""Picks the few metrics that runs are compared by, from those of a metrics.json by their keys joined with dots."""
+"""A function that selects, from all metrics of a run, the few by which runs are compared. Keys are joined with dots."""
 
 
 def write_sweep_table(directory: Path, headline: Headline) -> None:

@@ -16,7 +16,7 @@ from launchers.worker_record import Presence
 Worker = Callable[[Shard], None]
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Errors that every other shard would raise too."""
+"""Errors that every further shard would raise too."""
 
 
 class StoppedError(BaseException):

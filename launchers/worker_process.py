@@ -30,7 +30,7 @@ from launchers.worker import StoppedError, Work, take_shards
 from launchers.worker_record import Presence, local_name
 
 _SHARE_OF_NOTICE = 0.75
-"""The share of the notice before a time limit in which the shard in the making may still be finished."""
+"""The part of the notice before a time limit that the current shard may use to finish."""
 
 _TIME_IS_SHORT = signal.Signals[f"SIG{submitit.JobEnvironment.USR_SIG}"]
 """The signal by which submitit says that the time limit is near."""

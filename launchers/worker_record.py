@@ -20,7 +20,7 @@ from generative_auctions.provenance import worker_provenance
 
 BEAT_SECONDS = 5.0
 LOST_AFTER_SECONDS = 120.0
-"""Seconds without a new record after which a worker is taken for dead, where neither its host nor SLURM can tell."""
+"""Seconds without a new record after which a worker counts as dead, if neither its host nor SLURM can tell."""
 
 
 class WorkerRecord(BaseModel):
@@ -56,7 +56,7 @@ class WorkerRecord(BaseModel):
     seen: float = Field(default_factory=time.time)
     clock: float = Field(default_factory=time.monotonic)
     silent: float = Field(default=0.0, exclude=True)
-    """Seconds since this process first read the record as it stands."""
+    """Seconds since this process first read the record in its present form."""
 
     @classmethod
     def read(cls, path: Path) -> WorkerRecord | None:

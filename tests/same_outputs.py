@@ -7,6 +7,7 @@ it ended is compared byte for byte, but for times and places. The exit status is
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 import tempfile
@@ -15,17 +16,28 @@ from pathlib import Path
 
 import pandas as pd
 
+from examples.recorded_scores import recorded_scores
+
 RESULTS = {
     "auction": ("diffusion_auction", "+sweep=two_agent_grid", "samples=2"),
     "three agents": ("diffusion_auction", "prompts=cafe", "bids.vectors=[[0.5,0.3,0.2]]", "samples=3"),
     "pool": ("diffusion_auction", "mechanism=vcg_pool", "samples=2"),
     "competition": ("agt_tournament", "seed=7", "tournament.games=20"),
+    "recorded scores": ("diffusion_auction", "action=evaluate", "scores={scores}"),
     "game": ("agt_tournament", "action=game", "teams=[truthful_bidder,shading_bidder,random_bidder]", "seed=3"),
 }
-"""What is run for its files."""
+"""What is run for its files; `{scores}` is a table of recorded scores."""
 
-COMPARED = ("*.parquet", "metrics.json", "generation_log.json", "leaderboards/*", "public/*", "stage*/**/*.json")
-_TIMES = ("seconds", "cpu_seconds", "wall_seconds")
+COMPARED = (
+    "*.parquet",
+    "metrics.json",
+    "generation_log.json",
+    "leaderboards/*",
+    "public/*",
+    "stage*/**/*.json",
+    "game.json",
+)
+_TIMES = ("seconds", "cpu_seconds", "waited_seconds", "wall_seconds")
 
 REFUSED = (
     ("diffusion_auction", "samples=0"),
@@ -68,7 +80,9 @@ def said(checkout: Path, command: tuple[str, ...]) -> str:
 def stored(checkout: Path, command: tuple[str, ...]) -> dict[str, str]:
     """Digests of the files that the command stores, times aside, by their names."""
     with tempfile.TemporaryDirectory() as folder:
-        done = run(checkout, *command, f"run_dir={folder}/run")
+        scores = Path(folder) / "scores.csv"
+        recorded_scores().to_csv(scores, index=False)
+        done = run(checkout, *(part.format(scores=scores) for part in command), f"run_dir={folder}/run")
         if done.returncode not in (0, 1):
             return {"error": done.stderr}
         return dict(digests(Path(folder) / "run"))
@@ -80,7 +94,7 @@ def digests(run_dir: Path) -> Iterator[tuple[str, str]]:
         for path in sorted(run_dir.glob(pattern)):
             if path.suffix == ".parquet":
                 content = pd.read_parquet(path).drop(columns=list(_TIMES), errors="ignore").to_csv().encode()
-            elif path.match("stage*/*/*.json"):
+            elif path.match("stage*/*/*.json") or path.name == "game.json":
                 content = games(path)
             else:
                 content = path.read_bytes()
@@ -89,8 +103,6 @@ def digests(run_dir: Path) -> Iterator[tuple[str, str]]:
 
 def games(path: Path) -> bytes:
     """The results of a game, without its date and times."""
-    import json
-
     game = json.loads(path.read_text())
     game.pop("timestamp", None)
     for entry in game["auction_log"]:

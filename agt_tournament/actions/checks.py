@@ -18,13 +18,13 @@ from agt_tournament.tournament.competition_directory import SUBMISSIONS, set_asi
 from agt_tournament.tournament.registration import digest, read_submission
 from agt_tournament.tournament.stages import marks_folder
 from agt_tournament.tournament.standings import leaderboards
-from agt_tournament.tournament.tournament_manager import Block, TournamentStage
+from agt_tournament.tournament.tournament_manager import Block, TournamentStage, recorded_digests
 from generative_auctions.files import DamagedFileError
 from generative_auctions.run_directory import read_provenance
-from launchers import completion_of, completion_path
+from launchers import completion_path
 
 NOT_COMPARED = ("config.yaml", "provenance.json", "shards", "logs", ".lock")
-"""Files of a run directory that say what the run was made with, and the folders in which launchers keep their work."""
+"""Files of a run directory that describe how the run was made, and the folders of the launchers."""
 
 
 # --- games -----------------------------------------------------------------------------------------------
@@ -104,8 +104,8 @@ def check_digests(run: StoredRun) -> Iterator[Remark]:
             places = Block.of(shard).places
             there = [place for place in places if (run.run_dir / place).exists()]
             file = completion_path(marks, shard.key).relative_to(run.run_dir)
-            digests = (completion_of(marks, shard.key) or {}).get("files")
-            if there and (not isinstance(digests, list) or len(digests) != len(places)):
+            digests = recorded_digests(marks, shard)
+            if there and digests is None:
                 yield Remark(_span(there), f"no digest in {file}: times, errors and output cannot be checked")
                 continue
             for place, digest_then in zip(places, digests or [], strict=False):

@@ -26,7 +26,7 @@ class Difference(NamedTuple):
 
     file: str
     where: str
-    """Place in the file, as ``auction_log[3].winner``."""
+    """The place in the file, such as ``auction_log[3].winner``."""
     stored: Any
     expected: Any
 

@@ -76,7 +76,10 @@ def show_game(path: Path) -> int:
 
 
 _LAYOUTS = ((64, True), (16, True), (8, True), (0, True), (16, False), (0, False))
-"""Layouts of a table of rounds: letters of the winner's name, whether all bids are shown. The first to fit is used."""
+"""Layouts of the table of rounds: the length of the winner's name, and whether all bids are shown.
+
+The first that fits is used.
+"""
 
 
 def print_game(game: GameResult, path: Path) -> None:

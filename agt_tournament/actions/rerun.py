@@ -19,7 +19,7 @@ from agt_tournament.tournament.tournament_manager import Block, TournamentStage,
 from launchers import Shard, completion_of, fan_out
 
 ReadGame = Callable[[int, int, int], tuple[str, GameResult] | None]
-"""From stage, arena and game to the game file's name and content; None without one."""
+"""A function of stage, arena and game: the name and content of the game file; None if there is none."""
 
 
 class Deviation(NamedTuple):
@@ -28,11 +28,11 @@ class Deviation(NamedTuple):
     file: str
     team_id: str
     round: int | None
-    """From 1; 0 before the first, None after the last."""
+    """The round, from 1; 0 before the first, None after the last."""
     stored: str
     now: str
     further: int
-    """Rounds of the game after it with other answers, which may follow from the first."""
+    """The number of later rounds of the game with other answers, which may follow from the first."""
 
     def __str__(self) -> str:
         further = f", and {self.further} more answers differ" if self.further else ""
@@ -149,7 +149,7 @@ class ComparedSeat(StoredSeat):
         super().__init__(game, team)
         self._agent, self._round = agent, 0
         self.deviations: list[tuple[int | None, str, str]] = []
-        """Round, stored answer and answer now."""
+        """Round, stored answer and new answer of each deviation."""
 
     def prepare(self, seed: Callable[[], int]) -> None:
         """Start the agent's process if there is none."""

@@ -12,7 +12,7 @@ from agt_tournament.actions.rerun import stored_answer
 from agt_tournament.config import TournamentConfig
 from agt_tournament.game import GameResult, GameSeeds
 from agt_tournament.game.auction_engine import AuctionRound
-from agt_tournament.game.game_files import place_of_game, read_content
+from agt_tournament.game.game_files import id_of_game, place_of_game, read_content
 from agt_tournament.game.game_manager import Ledger, tie_stream
 from agt_tournament.game.valuation_generator import draw_items, generate_arena_valuations
 from agt_tournament.tournament.competition_directory import SUBMISSIONS, read_competition, rules_of, stored_teams
@@ -28,9 +28,9 @@ class StoredGame(NamedTuple):
     """A game file and where it belongs."""
 
     file: str
-    """Its place below the run directory."""
+    """The path of the game file below the run directory."""
     content: dict[str, Any]
-    """The plain JSON, with keys that no record has."""
+    """The JSON of the game file, with keys that no record has."""
     game_id: str
     arena_id: str
     seeds: GameSeeds
@@ -76,9 +76,9 @@ class StoredRun:
     rules: TournamentConfig
     teams: Sequence[Team]
     stages: Sequence[StageData]
-    """Empty for a single game."""
+    """The stages played; empty for a single game."""
     games: Sequence[StoredGame]
-    """All game files; those that follow a missing one are here, but not in `stages`."""
+    """All game files, those after a missing one too, which `stages` lacks."""
 
     @classmethod
     def read(cls, run_dir: Path) -> StoredRun:
@@ -159,5 +159,5 @@ def _arena_games(run_dir: Path, seed: int, rules: TournamentConfig) -> Iterator[
                 file = place_of_game(stage, arena_id, number)
                 if (run_dir / file).exists():
                     seeds = GameSeeds(seed, stage, arena, number, rules.valuations_per)
-                    game_id = f"stage{stage}_{arena_id}_game_{number}"
+                    game_id = id_of_game(stage, arena_id, number)
                     yield StoredGame(file, read_content(run_dir / file), game_id, arena_id, seeds)

@@ -10,7 +10,7 @@ import numpy as np
 from agt_tournament.game.record import RoundRecord
 
 NOT_STARTED = "not started"
-"""How the text of an `exit` begins where there was no process that could have ended."""
+"""The beginning of the text of an `exit` of a process that never started."""
 
 NOBODY = ""
 """The winner of a round in which nobody bids more than zero."""
@@ -20,26 +20,26 @@ class Answer(NamedTuple):
     """What came of asking an agent."""
 
     bid: float
-    """Finite and not negative; 0 where there is an error that cost the bid."""
+    """The bid, finite and not negative; 0 if an error cost it."""
     seconds: float | None = None
-    """Wall time until the answer; None for an agent that was not asked any more."""
+    """The wall time until the answer; None for an agent that was no longer asked."""
     error: str | None = None
-    """``timeout``, ``crash``, ``invalid``, ``memory``, ``output``, ``exit`` or ``protocol``."""
+    """The kind of error: ``timeout``, ``crash``, ``invalid``, ``memory``, ``output``, ``exit`` or ``protocol``."""
     text: str = ""
-    """What went wrong, for the team."""
+    """A description of the error for the team."""
     where: str = ""
-    """In which of its methods."""
+    """The method of the agent that failed."""
     valid: bool = True
     """Whether `bid` is what the agent asked for."""
     cpu_seconds: float | None = None
-    """CPU time of its process meanwhile; None where it is not known."""
+    """The CPU time of its process until the answer; None if unknown."""
     waited_seconds: float | None = None
-    """Time for which it was ready to run meanwhile and others had the CPU; None where it is not known."""
+    """Seconds for which the process was ready to run while others had the CPU; None if unknown."""
 
     held_up: bool = False
-    """Whether it is the machine's fault that this is late: others had the CPU."""
+    """Whether the answer is late only because others had the CPU, which is not the agent's fault."""
     update_failed: tuple[str, str] | None = None
-    """Error class and text of the update for the round before, where that failed and so did the bid."""
+    """Error class and text of a failed update for the round before, if the bid failed too."""
 
 
 def in_words(error: str, text: str) -> str:

@@ -15,10 +15,18 @@ from agt_tournament.game.auction_engine import NOBODY
 from agt_tournament.game.record import Failure, GameResult
 from generative_auctions.files import DamagedFileError, read_json, write_atomic, write_json
 
+Digests = tuple[str | None, str | None]
+"""The digests of the two `game_files`, None for one that is missing."""
+
 
 def place_of_game(stage: int, arena_id: str, game: int) -> str:
     """Return the path of a game file below the run directory."""
     return f"stage{stage}/{arena_id}/game_{game}.json"
+
+
+def id_of_game(stage: int, arena_id: str, game: int) -> str:
+    """Return the id of a game of a stage."""
+    return f"stage{stage}_{arena_id}_game_{game}"
 
 
 def game_files(path: Path) -> tuple[Path, Path]:
@@ -26,9 +34,12 @@ def game_files(path: Path) -> tuple[Path, Path]:
     return path, path.with_suffix(".output.json")
 
 
-def game_digests(path: Path) -> list[str | None]:
-    """Return the digest of each of the `game_files`, None for one that is missing; completion records keep them."""
-    return [hashlib.sha256(file.read_bytes()).hexdigest()[:20] if file.is_file() else None for file in game_files(path)]
+def game_digests(path: Path) -> Digests:
+    """Return the digests that completion records keep of a game."""
+    game, output = (
+        hashlib.sha256(file.read_bytes()).hexdigest()[:20] if file.is_file() else None for file in game_files(path)
+    )
+    return game, output
 
 
 def log_game_result(path: Path, result: GameResult, outputs: Mapping[str, str]) -> None:
@@ -63,7 +74,7 @@ def read_output(path: Path) -> dict[str, str]:
     return read_json(path, _OUTPUT, _REMEDY) if path.exists() else {}
 
 
-def check_as_played(path: Path, digests: Sequence[str | None]) -> DamagedFileError | None:
+def check_as_played(path: Path, digests: Digests) -> DamagedFileError | None:
     """Return the damage of a game that does not match its `digests`, so that it may be played again; else None.
 
     Raises `DamagedFileError` for a whole file that is another than was played: no other game may take its place.
@@ -118,7 +129,7 @@ class _StoredGame(GameResult):
 
 
 _GAME, _OUTPUT = TypeAdapter(_StoredGame), TypeAdapter(Annotated[dict[str, str], Field(min_length=1)])
-"""What is read of the files. More may stand in them: `replay` says so."""
+"""The parts of the files that are read. The files may hold more; `replay` reports it."""
 
 _REMEDY = "remove it, and the command that played the game plays it again"
 

@@ -23,7 +23,7 @@ class Ledger:
         self._digits = None if rules.bid_decimals is None else rules.bid_decimals + 6
         self.budgets = dict.fromkeys(valuations, rules.initial_budget)
         self.gains: dict[str, dict[str, float]] = {team: {} for team in valuations}
-        """By team and item won: value − price."""
+        """The value minus the price of each item won, by team."""
         self._spent = dict.fromkeys(valuations, 0.0)
 
     def book(self, round_: AuctionRound) -> None:

@@ -18,7 +18,7 @@ class TeamGameResult:
     items_won: list[str]
     valuation_vector: dict[str, FiniteFloat]
     max_single_item_utility: FiniteFloat
-    """The highest value − price among the items won; 0 without one."""
+    """The highest value minus price among the items won; 0 if none was won."""
 
     @property
     def valuation_sum(self) -> float:
@@ -38,17 +38,17 @@ class RoundRecord:
     all_bids: dict[str, FiniteFloat]
     """The bids that counted, after rounding and capping."""
     asked: dict[str, FiniteFloat | None]
-    """The bids as the agents gave them; None where there was no valid one."""
+    """The bids as the agents gave them; None where an agent gave no valid bid."""
     caps: dict[str, FiniteFloat]
-    """The budgets before the round."""
+    """The budget of each team before the round."""
     seconds: dict[str, FiniteFloat | None]
-    """Wall time of the answer; None for an agent that was not asked."""
+    """The wall time of each answer; None for an agent that was not asked."""
     cpu_seconds: dict[str, FiniteFloat | None]
     waited_seconds: dict[str, FiniteFloat | None] = field(default_factory=dict, kw_only=True)
     """Time for which the agent was ready to run and had no CPU; empty in records of earlier versions."""
     errors: dict[str, str]
     notes: dict[str, str]
-    """What was done to a bid, such as cutting it down to the budget."""
+    """Changes made to a bid, such as cutting it down to the budget."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class GameResult:
     arena_id: str
     stage: int
     timestamp: str
-    """ISO 8601, in UTC."""
+    """The time of the game, ISO 8601 in UTC."""
     team_results: dict[str, TeamGameResult]
     auction_log: list[RoundRecord]
     failures: list[Failure]

@@ -8,7 +8,7 @@ from agt_tournament.config import TournamentConfig
 from agt_tournament.game.seeding import GameSeeds
 
 Category = str
-"""``high``, ``low`` or ``mixed``."""
+"""The category of an item: ``high``, ``low`` or ``mixed``."""
 
 
 def item_ids(rules: TournamentConfig) -> list[str]:

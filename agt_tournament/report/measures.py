@@ -26,13 +26,13 @@ class Economy:
 
     seats: tuple[str, ...]
     prices: np.ndarray
-    """(games, rounds)."""
+    """The price of each round, (games, rounds)."""
     budgets: np.ndarray
-    """(games, rounds + 1, teams) in the order of `seats`: what is left, first before the first round."""
+    """The remaining budgets, (games, rounds + 1, teams) in the order of `seats`; the first are those before round 1."""
     efficiency: np.ndarray
-    """(games,): `allocative_efficiency`."""
+    """The `allocative_efficiency` of each game, (games,)."""
     revenue: np.ndarray
-    """(games,): the sum of a game's prices."""
+    """The sum of each game's prices, (games,)."""
 
 
 def economy_of(games: Sequence[GameResult]) -> Economy:
@@ -128,13 +128,13 @@ class Load:
     """What other work on the machine cost the agents: how long they were ready to run and had no CPU."""
 
     late: int
-    """Answers that came too late, those of loading and of starting a game too."""
+    """The number of late answers, those of loading and of starting a game included."""
     held_up: tuple[float, ...]
-    """Seconds waited by those of them that waited so long that it was not their agents' fault."""
+    """Seconds waited by late answers that the machine is to blame for."""
     longest: float
-    """Seconds: the longest wait for a bid; NaN if nothing is known of it."""
+    """The longest wait for a bid in seconds; NaN if unknown."""
     share: float
-    """Of the time of bids that took work, what they waited; NaN without any."""
+    """The part of the working time of bids that was spent waiting; NaN if no bid took work."""
 
     @classmethod
     def of(cls, stages: Sequence[StageData]) -> Load:

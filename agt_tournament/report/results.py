@@ -21,11 +21,11 @@ class Results:
     run_dir: Path
     stages: Sequence[StageData]
     boards: Mapping[int, pd.DataFrame]
-    """By stage number, as `generate_stage_leaderboard` makes them."""
+    """The leaderboards by stage number, from `generate_stage_leaderboard`."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The content of the run directory's config.yaml."""
     set_aside: Sequence[SetAside] = ()
-    """Teams that did not play."""
+    """The teams that did not play."""
 
     @property
     def rules(self) -> Mapping[str, Any]:

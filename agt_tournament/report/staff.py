@@ -89,16 +89,16 @@ class _Arena:
 
     stage: int
     key: str
-    """Of its figures: ``stage1_arena_1``."""
+    """The key of its figures, such as ``stage1_arena_1``."""
     place: str
     score: str
-    """What its games are ranked by."""
+    """The quantity by which its games are ranked."""
     economy: Economy
     efficiency: Estimate
     revenue: Estimate
     board: pd.DataFrame
     labels: Sequence[str]
-    """For figures, in the order of `board`."""
+    """The labels of teams in figures, in the order of `board`."""
     content: dict[str, Any]
 
 

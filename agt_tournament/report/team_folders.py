@@ -26,13 +26,13 @@ from generative_auctions.files import write_atomic
 from generative_auctions.page import render
 
 SHOWN_GAMES = 10
-"""Games of a stage that the page shows round by round; rounds.csv has all."""
+"""The most games of a stage that the page shows round by round; rounds.csv holds all."""
 
 COLUMNS = (
     *("stage", "arena_id", "game", "round", "item_id", "valuation", "asked", "cap", "bid"),
     *("winner", "price", "seconds", "cpu_seconds", "error", "error_text", "note"),
 )
-"""Of rounds.csv; winner and price are public, the rest is the team's own."""
+"""The columns of rounds.csv. Winner and price are public; the rest belongs to the team."""
 
 _REASON = """Your submission could not be read or loaded, so your team did not play:
 
@@ -80,22 +80,22 @@ class Own:
     seats: tuple[str, ...]
     """The ids of the teams in its arena."""
     score: str
-    """What the games are ranked by."""
+    """The quantity by which its games are ranked."""
     standing: Mapping[str, Any]
-    """Its own row of the leaderboard, as far as it follows from its own games, and its `rank` among `ranked` teams."""
+    """Its row of the leaderboard, as far as its own games decide it, and its `rank` among `ranked` teams."""
     results: Sequence[TeamGameResult]
-    """Its own result of each game."""
+    """Its result of each game."""
     rounds: pd.DataFrame
-    """Its own rows of `StageData.rounds`: `COLUMNS` and team_id."""
+    """Its rows of `StageData.rounds`: `COLUMNS` and team_id."""
     failures: pd.DataFrame
-    """Its own rows of `StageData.failures`."""
+    """Its rows of `StageData.failures`."""
 
 
 _STANDING = (
     *("rank", "ranked", "advances", "total_score", "mean_score", "ci_low", "ci_high"),
     *("items_won", "valuation_sum", "errors"),
 )
-"""Of a leaderboard; the chance of being first, win rate and rating depend on rivals' utilities."""
+"""The columns of a leaderboard that a team may see. The others depend on its rivals' utilities."""
 
 
 def own_parts(stage: StageData, board: pd.DataFrame) -> Iterator[tuple[str, Own]]:

@@ -12,23 +12,23 @@ from agt_tournament.sandbox.printed import OverBudgetError, Printed, cut, printa
 from agt_tournament.sandbox.process import Process
 
 _KEPT_SHARE = 64
-"""How many times what is kept of its output an agent may print."""
+"""How many times the kept amount of output an agent may print."""
 
 
 class Limits(NamedTuple):
     """What a process may use."""
 
     bid_timeout_seconds: float = 2.0
-    """CPU time of one answer, the update that travels with it included."""
+    """The CPU time limit of one answer, including the update that travels with it."""
     load_timeout_seconds: float = 10.0
-    """CPU time of importing the submission, and of making the agent of a game."""
+    """The CPU time limit of importing the submission, and of making the agent of a game."""
     game_timeout_seconds: float = 10.0
-    """CPU time of all that an agent does in a game; the import too, if it had to be started again."""
+    """The CPU time limit of a whole game, including the import if the process had to be started again."""
     memory_limit_mb: int = 256
     output_limit_kb: int = 16
-    """How much of its output in a game is kept; the rest is read and dropped."""
+    """The amount of output kept in a game; the rest is read and dropped."""
     raised_limit_kb: int = 4
-    """How much of the texts of its errors in a game is kept, each text counted once."""
+    """The amount of error texts kept in a game; each text counts once."""
 
     @property
     def game_wall_seconds(self) -> float:

@@ -50,7 +50,7 @@ class Channel:
             self._watch(descriptor, select.POLLIN)
         self._end = -1
         self.reported: tuple[str, str] | None = None
-        """Error class and text of the update that failed in the question asked last."""
+        """Error class and text of the failed update in the last question."""
 
     def send(self, kind: int, body: bytes) -> None:
         """Begin a question; never waits."""

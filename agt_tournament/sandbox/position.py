@@ -10,7 +10,7 @@ from agt_tournament.sandbox.process import Process
 
 _RUNNER = Path(__file__).with_name("inside") / "runner.py"
 _OUTERMOST = b'File "<string>", line 1 in <module>'
-"""The end of faulthandler's answer."""
+"""The last line of faulthandler's answer."""
 _SECONDS = 0.5
 UPDATE = "update_after_each_round"
 

@@ -48,7 +48,7 @@ class Process:
         self._stopped = False
         self._waited_seconds = 0.0
         self.counted_seconds = 0.0
-        """CPU time as `cpu_seconds` last said."""
+        """The CPU time that `cpu_seconds` returned last."""
         self._information, outside = os.pipe()
         ours, its = zip(*(socket.socketpair() for _ in range(3)), strict=True)
         try:
@@ -76,7 +76,7 @@ class Process:
             Path(f"/proc/{self._executed.pid}/oom_score_adj").write_text("1000")
         self.channel = Channel(ours, printed)
         self.plan = partial(sandbox.plan, submission, memory_limit_mb, self._executed.pid)
-        """Returns what it has to give up before it may know the submission (`walls.raise_walls`)."""
+        """The rights that the process gives up before it learns of the submission, from `walls.raise_walls`."""
 
     def identify(self) -> None:
         """Open a descriptor of the process that runs the agent, as its id may be given to another process later."""

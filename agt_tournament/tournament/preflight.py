@@ -18,7 +18,7 @@ from generative_auctions.errors import RequestError
 
 ON_LINUX = sys.platform == "linux"
 _TOLD = ("run", "game", "validate")
-"""Actions that say why ``auto`` is not the highest tier."""
+"""Actions that explain why ``auto`` did not choose the highest tier."""
 _NAMESPACES_REFUSED = re.compile(r"bwrap: |namespace|uid map", re.IGNORECASE)
 _WITHOUT_WALLS = "sandbox=none i_trust_these_agents=true runs agents that you trust without walls"
 

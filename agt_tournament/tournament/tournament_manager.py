@@ -14,7 +14,14 @@ from pydantic import TypeAdapter, ValidationError
 from agt_tournament.config import TournamentConfig
 from agt_tournament.game import Game, GameSeeds
 from agt_tournament.game.execution_log import block_log, log, logged, told
-from agt_tournament.game.game_files import check_as_played, game_digests, log_game_result, place_of_game
+from agt_tournament.game.game_files import (
+    Digests,
+    check_as_played,
+    game_digests,
+    id_of_game,
+    log_game_result,
+    place_of_game,
+)
 from agt_tournament.game.seeding import Purpose, stream
 from agt_tournament.sandbox.agent_process import AgentProcess
 from agt_tournament.sandbox.budget import Limits
@@ -72,7 +79,7 @@ class Block:
     arena: int
     teams: list[str]
     games: list[int]
-    """The first and the last."""
+    """The numbers of the first and the last game."""
 
     @classmethod
     def of(cls, shard: Shard) -> Block:
@@ -141,7 +148,7 @@ def block_player(
         with logged(log_file, f"the block of {', '.join(block.teams)}"), one_cpu(), ExitStack() as processes:
             agents = open_agents(submissions, block.teams, rules, processes, sandbox=sandbox)
             for number, place in zip(block.numbers, block.places, strict=True):
-                game_id = f"stage{block.stage}_{block.arena_id}_game_{number}"
+                game_id = id_of_game(block.stage, block.arena_id, number)
                 seeds = block.seeds(seed, number, rules)
                 result = Game(game_id, block.arena_id, block.stage, agents, rules, seeds).play()
                 log_game_result(run_dir / place, result, {team: agent.take_output() for team, agent in agents.items()})
@@ -175,13 +182,12 @@ def open_agents(
 
 def is_played(run_dir: Path, folder: Path, shard: Shard) -> bool:
     """Return whether the block has a completion record and its files are as the record says."""
-    record = completion_of(folder, shard.key)
-    return record is not None and record.get("files") == block_digests(run_dir, shard)
+    return recorded_digests(folder, shard) == block_digests(run_dir, shard)
 
 
 def damaged_games(run_dir: Path, folder: Path, shard: Shard) -> list[DamagedFileError]:
     """Return the damage of a completed block's files; raises the error of a file that was replaced."""
-    then, places = _digests(folder, shard), Block.of(shard).places
+    then, places = recorded_digests(folder, shard), Block.of(shard).places
     found = (check_as_played(run_dir / place, digests) for place, digests in zip(places, then or (), strict=False))
     return [error for error in found if error]
 
@@ -204,17 +210,18 @@ def unplayed(run_dir: Path, folder: Path, shards: Sequence[Shard]) -> list[Shard
     return open_shards(shards, folder, is_done)
 
 
-def block_digests(run_dir: Path, shard: Shard) -> list[list[str | None]]:
+def block_digests(run_dir: Path, shard: Shard) -> list[Digests]:
     """Return the digests of a block's games as they are now."""
     return [game_digests(run_dir / place) for place in Block.of(shard).places]
 
 
-_DIGESTS = TypeAdapter(list[tuple[str | None, str | None]])
+_DIGESTS = TypeAdapter(list[Digests])
 
 
-def _digests(folder: Path, shard: Shard) -> list[tuple[str | None, str | None]] | None:
-    """Return the digests in a block's completion record; None if there is none, or it is damaged."""
+def recorded_digests(folder: Path, shard: Shard) -> list[Digests] | None:
+    """Return the digests in a block's completion record; None if there is none or it is damaged."""
     try:
-        return _DIGESTS.validate_python((completion_of(folder, shard.key) or {}).get("files"))
+        digests = _DIGESTS.validate_python((completion_of(folder, shard.key) or {}).get("files"))
     except ValidationError:
         return None
+    return digests if len(digests) == shard.size else None

@@ -14,15 +14,15 @@ from agt_tournament.validation.problems import Finding, printable
 from agt_tournament.validation.trial import Trial
 
 _SLOW_BID, _SLOW_START, _SLOW_GAME = 1 / 4, 1 / 2, 1 / 2
-"""Of the limit of CPU time. Another machine may be as much slower."""
+"""Shares of a CPU time limit above which a warning is given, because another machine may be slower."""
 _UPDATE = "update_after_each_round"
 _MACHINE = 1 / 2
-"""Of the wall time of a trial: if an agent took less, it is not to blame for the rest."""
+"""The share of a trial's wall time below which the agent is not to blame for a long trial."""
 _MUCH_OUTPUT = 1 / 4
-"""Of the limit."""
+"""The share of the output limit above which a warning is given."""
 _MOST_IGNORED = 20  # files that are warned of one by one
 _OFTEN_CUT = 1 / 10
-"""Of the bids: even a truthful bidder's are cut down now and then."""
+"""The share of cut bids above which a warning is given; even a truthful bidder's bids are cut now and then."""
 _DROPPED = re.compile(r"\[([\d,]+) further bytes were dropped\]\Z")
 
 

@@ -86,20 +86,20 @@ class Mistake(NamedTuple):
     """What a hint depends on."""
 
     error: str
-    """The class of the error in the logs."""
+    """The class of the error as in the logs."""
     method: str
     message: str
     source: str
     """The line of the submission where it happened."""
     rules: TournamentConfig
     folder: Path | None
-    """Of a file that was submitted alone."""
+    """The folder of a file that was submitted alone."""
     files: Collection[str] = ()
     """The modules of the submission."""
     text: str = ""
-    """Of the module where it happened."""
+    """The text of the module where it happened."""
     ignored: Sequence[Ignored] = ()
-    """What lies in the submission and does not play."""
+    """The files of the submission that do not play."""
 
 
 def problem(mistake: Mistake) -> str:
@@ -124,11 +124,11 @@ def problem(mistake: Mistake) -> str:
 
 
 WAITED = "no answer for too long"
-"""How the message of a timeout begins where the agent used no CPU time."""
+"""The beginning of a timeout's message if the agent used no CPU time."""
 
 
 _WAITS = re.compile(r"\bwith\s+[\w.]*lock\b|\.(?:acquire|wait|join)\(", re.IGNORECASE)
-"""A line that waits for another thread, of which there is none."""
+"""Matches a line that waits for another thread; an agent has no other thread."""
 
 
 def _timeout(mistake: Mistake) -> str:
@@ -228,7 +228,7 @@ _OF_EXCEPTION = {
 
 
 _SUGGESTION = re.compile(r"\.? Did you (?:mean|forget)\b.*")
-"""What newer versions of Python append to a message."""
+"""Matches the suggestion that newer versions of Python append to a message."""
 
 
 def _crash(mistake: Mistake) -> str:
@@ -296,7 +296,7 @@ def misspelt(method: str, text: str) -> str:
 
 _METHOD = re.compile(r"^[ \t]+(?:async\s+)?def\s+(\w+)", re.MULTILINE)
 _ATTRIBUTE = re.compile(r"\bself\.(\w+)\s*(?::[^=\n]+)?=(?!=)")
-"""A name that a module sets on self."""
+"""Matches an attribute that a module sets on self."""
 _SHORT = {"np": "import numpy as np", "sp": "import scipy as sp", "stats": "from scipy import stats"}
 _NEAR = 0.75  # of `difflib`: helpr is .91 to helper, torch .60 to struct
 

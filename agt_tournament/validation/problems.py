@@ -19,7 +19,7 @@ _FRAME = re.compile(r'^ *File "([^"\n]+)", line (\d{1,9})', re.MULTILINE)
 _NOT_A_MESSAGE = re.compile(r"\s|Traceback \(")
 _ENDS_THE_PROCESS = r"[^#\n]*\b(?:sys\.exit|os\._exit|os\.abort|exit|quit)\s*\("
 _ORIGIN = re.compile(r" \((?:/[^()]*|unknown location)\)$")
-"""Of a module from which a name cannot be imported: a path of this machine."""
+"""Matches the path of a module from which a name cannot be imported: a path of this machine."""
 _LONGEST = 300
 
 
@@ -29,15 +29,15 @@ class Finding:
 
     what: str
     where: str
-    """Game, round and method of the first time."""
+    """The game, round and method of its first occurrence."""
     error: str
     """The class of the error as in the logs, or the kind of warning."""
     hint: str
     file: str | None = None
-    """Within the submission."""
+    """The path of the file in the submission."""
     line: int | None = None
     source: str | None = None
-    """What stands in that line."""
+    """The text of that line."""
     count: int = 1
     traceback: str = ""
 

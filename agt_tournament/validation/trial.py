@@ -22,27 +22,27 @@ from agt_tournament.tournament.registration import Submission, examples, read_su
 from agt_tournament.tournament.tournament_manager import open_agents
 
 _ME = "you"
-"""The submission's team id; its copies are copy_1, copy_2 …"""
+"""The team id of the submission; its copies are copy_1, copy_2 …"""
 
 _ITSELF = "itself"
 
 _PATIENCE = 3
-"""Late answers after which the rest is not played."""
+"""The number of late answers after which the trial ends."""
 
 SECONDS = 20.0
-"""Wall time after which the rest is not played: with an answer that is under way then, a verdict takes 30 s at most."""
+"""The wall time after which the trial ends; with the answer under way, a verdict takes 30 s at most."""
 
 _RAISED_KB = 1024
-"""Of the texts of errors in a game: they are told in full."""
+"""The limit of error texts in a game of the trial: high enough to tell them in full."""
 
 
 class Asked(NamedTuple):
     """One answer of the submission or of a copy of it."""
 
     game: str
-    """Which game, in words; empty for the import before the first one."""
+    """The game in words; empty for the import before the first game."""
     round: int | None
-    """From 1; 0 before the first, None after the last."""
+    """The round, from 1; 0 before the first, None after the last."""
     answer: Answer
 
     @property
@@ -63,10 +63,10 @@ class PlayedGame(NamedTuple):
     label: str
     opponents: str
     copies: tuple[str, ...]
-    """The team ids that the submission played under."""
+    """The team ids under which the submission played."""
     result: GameResult
     outputs: dict[str, str]
-    """What each of `copies` printed."""
+    """The output of each of `copies`."""
 
     @property
     def own(self) -> TeamGameResult:
@@ -96,15 +96,15 @@ class Trial:
         self.asked: list[Asked] = []
         self.games: list[PlayedGame] = []
         self.again: GameResult | None = None
-        """The first game in new processes; None where it was not played."""
+        """The first game, played again in new processes; None if it was not."""
         self.output = ""
-        """What it printed in the seat of the first copy."""
+        """The output of the first copy."""
         self.stopped = ""
-        """Why not all was played; empty where it was."""
+        """Why the trial ended early; empty if it did not."""
         self.planned = 0
-        """Games that there were to play, but for the first one again."""
+        """The number of games to play, without the repetition of the first."""
         self.out_of_time = False
-        """Whether not all was played as that would have taken too long."""
+        """Whether the trial ended early because it would have taken too long."""
         self.seconds = seconds
         self._seed, self._sandbox = seed, sandbox
         self._tell: Callable[[str], None] = lambda _: None

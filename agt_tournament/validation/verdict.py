@@ -29,12 +29,12 @@ from generative_auctions.terminal import plain_console
 from generative_auctions.text import count, shortened
 
 _EVERY = 5.0
-"""Seconds between two lines of progress where there is no terminal."""
+"""Seconds between two lines of progress if there is no terminal."""
 _KEPT_OUTPUT = 2048
 _SHOWN_OUTPUT = 5
-"""Lines."""
+"""The number of lines of output that are shown."""
 _SHOWN_SOURCE = 120
-"""Letters of a line."""
+"""The number of characters of a source line that are shown."""
 _LIMITS = ("bid_timeout_seconds", "load_timeout_seconds", "memory_limit_mb", "output_limit_kb")
 _RULES = ("name", "arena_size", "auction_rounds", "total_items", "initial_budget", "reveal_order", *_LIMITS)
 
@@ -49,7 +49,7 @@ class Verdict:
     games: Sequence[dict[str, Any]]
     """opponents, utility, items_won, budget_spent, valid_bids and slowest_bid_seconds of each whole game."""
     stopped: str
-    """Why not all was played; empty where it was."""
+    """Why the trial ended early; empty if it did not."""
     output: str
     """The beginning of what the submission printed."""
     rules: TournamentConfig

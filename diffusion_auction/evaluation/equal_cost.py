@@ -18,12 +18,12 @@ from diffusion_auction.market.bids import Bids, normalized, one_hot
 from diffusion_auction.mechanisms import VCG, CandidatePool, Mechanism, VCGPool
 
 Branches = Callable[[Bids], int]
-"""Sample passes that one step of the composition of some bids takes."""
+"""A function of some bids: the number of sample passes in one step of their composition."""
 
 REFERENCE = VCG()
 COSTS = ("images", "sample_passes")
 BUDGETS = (5, 15, 25, 50)
-"""Reference numbers of samples at whose cost pools are compared."""
+"""Numbers of samples of the reference; pools are also compared at the cost of each of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +33,11 @@ class _Auctions:
     scenario: Hashable
     pools: CandidatePool
     bids: np.ndarray
-    """(B, n), those at which somebody bids."""
+    """The bid vectors at which somebody bids, (B, n)."""
     costs: Mapping[str, np.ndarray]
-    """By `COSTS`, per sample and block (E,): one image, or its sample passes a step."""
+    """The cost of one sample of each block, (E,), in each unit of `COSTS`: one image, or its sample passes a step."""
     counted: np.ndarray
-    """Which auctions are compared, bool (B,); the others count as unknown, and so does regret over their bids."""
+    """The auctions that are compared, bool (B,). The others count as unknown, as does regret that depends on them."""
 
     def settled(self, mechanism: Mechanism) -> np.ndarray:
         """Return which of them both `mechanism` and the reference have every pool for: bool (B,)."""

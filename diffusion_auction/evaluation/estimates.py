@@ -24,7 +24,7 @@ class Estimates:
     least: float = -np.inf
     scenarios: list[Hashable] = field(default_factory=list)
     _totals: list[list[np.ndarray]] = field(default_factory=list)
-    """By scenario and k: the sum of the known values and their number, (2, 1 + draws)."""
+    """The sum of the known values and their number, (2, 1 + draws), by scenario and k."""
     _observed: list[np.ndarray] = field(default_factory=list)
 
     def add(self, scenario: Hashable, values: Sequence[np.ndarray]) -> None:

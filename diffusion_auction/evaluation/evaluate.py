@@ -21,7 +21,7 @@ from diffusion_auction.mechanisms import CandidatePool, Mechanism, Outcomes, Sin
 
 BASELINE = SingleWinner()
 KS = (1, 5, 10, 25, 50, 100)
-"""Numbers of samples that figures by k show, as far as there are so many."""
+"""The numbers of samples at which figures show a quantity, as far as there are that many samples."""
 
 
 def run_auctions(scores: Scores, mechanisms: Sequence[Mechanism], bids: Sequence[Bids] | None = None) -> pd.DataFrame:

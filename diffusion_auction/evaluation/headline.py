@@ -29,13 +29,13 @@ IMAGE_NUMBERS = {
     "images": "cost.images",
     "sample_passes": "cost.sample_passes",
 }
-"""Where in metrics.json the numbers of a run stand, by their names in comparison.csv; {} is the run's mechanism."""
+"""The place in metrics.json of each number of comparison.csv; {} stands for the mechanism of the run."""
 
 HEADLINE = (
     *("relative_gain_mean", "relative_gain_ci_low", "relative_gain_ci_high", "relative_regret_mean", "deviation_mean"),
     *("share_of_welfare", "quality_composed_minus_base", "images", "sample_passes"),
 )
-"""Those of a row of a sweep's table."""
+"""The numbers of comparison.csv that a sweep's table shows too."""
 
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:

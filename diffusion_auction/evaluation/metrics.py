@@ -19,7 +19,7 @@ from generative_auctions.files import DamagedFileError, read_json
 
 _Number = FiniteFloat | None
 _Samples = Annotated[str, Field(pattern=r"^[1-9]\d*$")]
-"""k, as a key."""
+"""A number of samples k, as a key of JSON."""
 
 
 class _Interval(TypedDict):

@@ -11,7 +11,7 @@ from diffusion_auction.evaluation.bootstrap import divide, number
 from diffusion_auction.mechanisms import Outcomes
 
 _ROUNDING = 1e-12
-"""A payment or utility this little below zero, relative to what changes hands in its auction, is a rounding error."""
+"""A payment or utility below zero by less than this part of its auction's payments is a rounding error."""
 
 
 @dataclass
@@ -19,15 +19,15 @@ class Ledger:
     """Counts over auctions whose payments are all known, taking every bid for true; named as in metrics.json."""
 
     n: int = 0
-    """Auctions counted."""
+    """The number of auctions counted."""
     left_out: int = 0
-    """Auctions without an image or with a payment that lacks a pool."""
+    """The number of auctions without an image, or with a payment that lacks a pool."""
     deficits: int = 0
-    """Auctions that cost the auctioneer money: revenue below zero."""
+    """The number of auctions with revenue below zero: they cost the auctioneer money."""
     payments: int = 0
     payments_below_zero: int = 0
     utilities_below_zero: int = 0
-    """Agents that a truthful bid made worse off than staying away: individual rationality broken."""
+    """The number of truthful agents with negative utility, over all auctions: individual rationality is broken."""
     lowest_utility: float = np.inf
 
     def add(self, outcomes: Outcomes, draw: int = 0) -> None:

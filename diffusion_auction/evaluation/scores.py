@@ -33,10 +33,10 @@ class LeftOut:
     """Something in a score table that the evaluation cannot use."""
 
     where: str
-    """Row and column, or scenario and bids."""
+    """The row and column, or the scenario and bids."""
     found: str
     count: int
-    """Rows or values concerned."""
+    """The number of rows or values concerned."""
     consequence: str
 
 
@@ -45,7 +45,7 @@ class Scores:
     """The sound rows of a score table: within a scenario every bid vector has the same samples."""
 
     rows: pd.DataFrame
-    """Sorted by scenario (numbers before words), bids and sample."""
+    """The rows, sorted by scenario (numbers before words), bids and sample."""
     n_agents: int
     left_out: tuple[LeftOut, ...]
 

@@ -10,9 +10,9 @@ from diffusion_auction.evaluation.bootstrap import divide
 from diffusion_auction.mechanisms import Outcomes
 
 NOTHING = 1e-9
-"""A utility below this is none: no regret is relative to it."""
+"""Regret is not expressed relative to a truthful utility whose absolute value is below this."""
 _SAME = 1e-12
-"""Utilities this close, relative to the largest at that value, are equal."""
+"""Utilities are equal if they differ by no more than this part of the largest utility at that value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +24,9 @@ class Regrets:
     absolute: np.ndarray
     """max_b u_i(b) − u_i(m_i), ≥ 0."""
     deviation: np.ndarray
-    """|b* − m_i| for the bid b* of highest utility, of several the nearest to m_i."""
+    """|b* − m_i| for the bid b* of highest utility; of several such bids, the one nearest to m_i."""
     profiles: int
-    """Value profiles that have a false bid to compare with, known or not."""
+    """The number of value profiles with a false bid to compare with, whether its utility is known or not."""
 
 
 def regrets(outcomes: Outcomes, agent: int) -> Regrets:

@@ -24,7 +24,7 @@ from generative_auctions.plotting import (
 from generative_auctions.text import count, number, sizes
 
 Curves = Mapping[str, Sequence[Mapping[str, Any]]]
-"""Points of metrics.json by the label of their line, one for each agent."""
+"""The points of each agent's line, as metrics.json states them, by the label of the line."""
 
 _TOGETHER = 5  # agents in one pair of axes; more have small ones each
 _ABREAST = 5

@@ -31,7 +31,7 @@ from generative_auctions.plotting import (
 from generative_auctions.text import sizes, words
 
 COSTS = {"images": "images", "sample_passes": "sample passes"}
-"""What is held equal in `equal_cost`, for a reader."""
+"""The units in which `equal_cost` compares costs, in words for a reader."""
 
 
 def mechanisms_side_by_side(metrics: Mapping[str, Any]) -> Figure | None:

@@ -30,13 +30,13 @@ class Panel(NamedTuple):
 
     label: str
     series: Sequence[Sequence[Estimate]]
-    """One or more estimates of it for each line, unknown where it is not defined."""
+    """One or more series of estimates: one for each line, unknown where the quantity is not defined."""
     ticks: str = "plain"
     """``percent``, ``gain`` (percentages with their sign), ``count`` or ``plain``."""
     floor: float | None = None
-    """The lowest value there can be."""
+    """The lowest possible value of the quantity."""
     names: Sequence[str] = ()
-    """Of the series, for a legend."""
+    """The names of the series, for a legend."""
 
     @property
     def estimates(self) -> list[Estimate]:

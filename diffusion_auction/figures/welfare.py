@@ -32,7 +32,7 @@ from generative_auctions.plotting import (
 from generative_auctions.text import count, cut, listed, number, sizes, words
 
 MOST_SCENARIOS = 6
-"""Lines that can be told apart in one figure; of more scenarios only the mean is drawn."""
+"""The most scenarios with a line each in one figure; if there are more, only their mean is drawn."""
 
 _MOST_CELLS = 231  # of a heat map with legible numbers: 21 × 11
 _MOST_VECTORS = 36  # lines of a dot plot

@@ -22,7 +22,7 @@ from diffusion_auction.market.scenarios import Scenario
 from launchers import Shard, completion_of, open_shards, record_of
 
 GENERATE = "shards/generate"
-"""Folder of the completion records, below the run directory."""
+"""The folder of this stage's completion records, below the run directory."""
 
 
 @dataclass(frozen=True)

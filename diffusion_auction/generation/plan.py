@@ -26,13 +26,13 @@ class PlannedImage:
     scenario: int
     sample: int
     bids: Bids
-    """Normalised."""
+    """The normalised bids."""
     weights: Weights
     seed: int
-    """Of its initial noise."""
+    """The seed of the initial noise."""
     sample_passes: int
     path: str
-    """Below the run directory."""
+    """The path of the image below the run directory."""
 
     def row(self) -> dict[str, Any]:
         """Return the image by the columns of the table."""

@@ -24,7 +24,7 @@ Weights = dict[Coalition, float]
 """Weight of each coalition whose weight is not zero: w_S > 0, Σ w_S = 1."""
 
 MENTIONS = 4
-"""How many prompts the text of `prompt_only` names, or more if more agents bid."""
+"""The number of prompts that a text of `prompt_only` names; more if more agents bid."""
 
 _SUM_ERROR = 1e-6  # weights of float32 may be as far from one
 _NOTHING = 1e-9  # a weight below the rounding of normalised bids is none

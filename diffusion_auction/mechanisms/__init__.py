@@ -29,7 +29,7 @@ __all__ = [
 MECHANISMS: dict[str, type[Mechanism]] = {
     mechanism.name: mechanism for mechanism in (VCG, VCGPool, Myerson, FirstPrice, Shapley, SingleWinner)
 }
-"""Every mechanism by its name in the configuration; the baseline last."""
+"""Every mechanism by its name in the configuration; the baseline is last."""
 
 
 def side_by_side(chosen: Mechanism) -> list[Mechanism]:

@@ -12,7 +12,7 @@ from diffusion_auction.market.bids import Bids
 from diffusion_auction.mechanisms.pools import Allocation, CandidatePool, welfare
 
 PaymentFloor = Literal["none", "zero"]
-"""Whether a payment may fall below zero (`none`: it may)."""
+"""The lowest payment: `zero`, or `none` if a payment may fall below zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,15 +24,15 @@ class Outcomes:
     """
 
     bids: np.ndarray
-    """(B, n)"""
+    """The bid vectors of the auctions, (B, n)."""
     sold: Allocation
     """The image of each auction."""
     payments: np.ndarray
-    """(D, B, n)"""
+    """What each agent pays, (D, B, n)."""
     read: np.ndarray
-    """The blocks that each auction reads, bool (B, E): what it costs."""
+    """The blocks of images that each auction needs, bool (B, E); its cost follows from them."""
     diagnostics: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """What the mechanism computed on the way, by name; each (D, B, n) or (B, n)."""
+    """Intermediate results of the mechanism by name, each (D, B, n) or (B, n)."""
 
     @property
     def values(self) -> np.ndarray:

@@ -20,11 +20,11 @@ class Allocation:
 
     pools: CandidatePool
     block: np.ndarray
-    """int (D, B): row of `CandidatePool.ratios`."""
+    """The row of `CandidatePool.ratios`, int (D, B)."""
     place: np.ndarray
-    """int (D, B): row of `CandidatePool.samples`."""
+    """The row of `CandidatePool.samples`, int (D, B)."""
     welfare: np.ndarray
-    """Σ_i b_i α_i, (D, B)."""
+    """Σ_i b_i α_i of the image, (D, B)."""
 
     @cached_property
     def alignments(self) -> np.ndarray:
@@ -42,13 +42,13 @@ class CandidatePool:
     """
 
     ratios: np.ndarray
-    """Normalised bids of each block, (E, n), ascending: a block of the base prompt alone comes first."""
+    """The normalised bids of each block, (E, n), ascending: a block of the base prompt alone comes first."""
     alignments: np.ndarray
-    """α_i of each image, (E, k, n)."""
+    """The alignment α_i of each image, (E, k, n)."""
     samples: np.ndarray
-    """Sample index of each image of a block, int (k,), ascending."""
+    """The sample index of each image of a block, int (k,), ascending."""
     draws: np.ndarray
-    """Which samples there are, bool (D, k): all of them in a single draw, or resampled, for confidence intervals."""
+    """The samples that each draw contains, bool (D, k): all of them in a single draw, or resampled for intervals."""
 
     @classmethod
     def of(cls, blocks: Iterable[tuple[Bids, np.ndarray]], samples: np.ndarray | None = None) -> CandidatePool:

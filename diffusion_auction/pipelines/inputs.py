@@ -189,7 +189,7 @@ _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "joint_attention_kwargs": (lambda value: isinstance(value, Mapping), "a dict"),
     "callback_on_step_end": (callable, "a function"),
 }
-"""Each setting of a call: the test of its value, and what it has to be."""
+"""Each setting of a call, with the test of its value and a description of valid values."""
 
 _REQUIRED = {"schedule", "num_inference_steps", "num_images_per_prompt", "guidance_scale", "true_cfg_scale"}
 """Settings that may not be None."""

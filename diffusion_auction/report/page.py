@@ -28,7 +28,7 @@ from generative_auctions.files import write_atomic
 from generative_auctions.page import drawings, render
 
 MOST_SCENARIOS = 6
-"""Scenarios shown one by one; figures and tables of means are of all."""
+"""The most scenarios with a section of their own. Figures and tables of means are over all scenarios."""
 
 _MOST_CELLS = 30_000  # of the tables of auctions together: some 2 MB of page
 _MOST_LEFT_OUT = 40  # lines of what the score table lacked

@@ -20,7 +20,7 @@ class Thumbnails:
         self._run_dir = run_dir
         self._define = cache(self._new_class)
         self.rules: list[tuple[str, str, bool]] = []
-        """Class, data URI, and whether it is shown pixel by pixel."""
+        """The CSS class of each image, its data URI, and whether it is shown pixel by pixel."""
 
     def __call__(self, path: str | None) -> str | None:
         """Return the class of the image at `path`; None if there is no readable one."""

@@ -24,7 +24,7 @@ from diffusion_auction.scoring.quality import load_quality
 from launchers import Shard, open_shards, record_of
 
 SCORE = "shards/score"
-"""Folder of the completion records, below the run directory."""
+"""The folder of this stage's completion records, below the run directory."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ SCENE = 0.3
 """Target cosine between a picture and its scene's prompt; with the other scenes' it is ABSENT."""
 
 QUALITY_BEST, QUALITY_WORST = 0.3, 0.05
-"""Target cosine between a spotless, or a ruined, picture and "High quality photo"; reversed for "Low"."""
+"""Target cosine of a spotless (or ruined) picture and the prompt "High quality photo"; exchanged for "Low"."""
 
 
 def write_clip_folder(folder: Path) -> None:

@@ -22,7 +22,7 @@ from diffusion_auction.tiny_flux.vocabulary import AT_HOME, OBJECTS, SCENES
 
 PROMPTS = list(OBJECTS.values())
 SEEN = 0.01
-"""A share of the picture below which an object counts as absent from a rendering."""
+"""An object counts as absent from a rendering if it covers less than this share of the picture."""
 
 
 def similarities(clip: ClipAlignment, images: list[Image.Image]) -> np.ndarray:

@@ -16,11 +16,11 @@ from PIL import Image, ImageDraw
 from diffusion_auction.tiny_flux.vocabulary import AT_HOME, OBJECTS, SCENES
 
 SIZE = 64
-"""Side of a picture in pixels."""
+"""The side of a picture in pixels."""
 
 _SPRITE = 192  # side of the canvas on which a sprite is drawn, in pixels
 _Colour = tuple[int, ...]
-"""Red, green and blue, 0 to 255; of an object, opacity too."""
+"""Red, green and blue, 0 to 255; an object's colour has an opacity too."""
 
 _INK = (24, 22, 30, 255)
 _WHITE = (250, 250, 246, 255)
@@ -422,4 +422,4 @@ _SCENES: dict[str, tuple[_Colour, Callable[[ImageDraw.ImageDraw, np.random.Gener
     "highway": ((188, 222, 246), _paint_highway),
     "cafe": ((206, 160, 116), _paint_cafe),
 }
-"""The colour of the backdrop, and the painter of what is before it, by scene."""
+"""The colour of the backdrop and the painter of its furniture, by scene."""

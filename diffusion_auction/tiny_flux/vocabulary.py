@@ -47,13 +47,13 @@ AT_HOME: dict[str, tuple[str, ...]] = {
     "highway": ("car", "sign"),
     "cafe": ("mug", "laptop", "newspaper", "rival_mug"),
 }
-"""The objects that belong to each scene: drawn there more often than the others."""
+"""The objects that belong to each scene; they are drawn there more often than the others."""
 
 QUALITY_PROMPTS = ("High quality photo", "Low quality photo")
 """The two prompts between which `tiny_clip` judges image quality."""
 
 MAX_TOKENS = 32
-"""Length to which both tokenizers pad a prompt, begin and end tokens included."""
+"""The length to which both tokenizers pad a prompt, begin and end tokens included."""
 
 SPECIAL_TOKENS = ("<pad>", "<unk>", "<bos>", "<eos>")
 _TEMPLATE_WORDS = ("featuring", "and", "photo", "of")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dotenv import dotenv_values
 from huggingface_hub import HfApi, constants, get_session, get_token
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -25,7 +26,7 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 from generative_auctions.errors import RequestError
 
 WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds between attempts; the count begins anew whenever something arrived."""
+"""Seconds between attempts. After any bytes have arrived, the attempts are counted from the beginning."""
 
 _PASSING_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 _T = TypeVar("_T")
@@ -74,12 +75,11 @@ def adopt_token(folder: Path = Path()) -> str | None:
 
 
 def _of_env_file(path: Path) -> str | None:
+    """Return the token in a .env file, if there is one; a token is ASCII, whatever the encoding of the rest."""
     try:
-        lines = path.read_text(errors="replace").splitlines()
+        return dotenv_values(path, interpolate=False, encoding="latin-1").get("HF_TOKEN")
     except OSError:
         return None
-    found = [match[1] for line in lines if (match := re.fullmatch(r"\s*(?:export\s+)?HF_TOKEN\s*=\s*(.*?)\s*", line))]
-    return found[-1].strip("'\"") if found else None
 
 
 def account() -> str | None:

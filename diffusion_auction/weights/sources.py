@@ -25,7 +25,7 @@ from diffusion_auction.config import (
 from generative_auctions.errors import RequestError
 
 Choose = Callable[[Collection[str]], list[str]]
-"""From the names of a repository's files, those that are loaded. Raises `ValueError` saying what is missing."""
+"""Selects the files to load from the names in a repository; raises `ValueError` with what is missing."""
 
 HUB_PREFIX = "hf-hub:"
 

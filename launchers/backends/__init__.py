@@ -18,7 +18,7 @@ class Workers(ABC):
     """Seconds between two looks at the work."""
 
     capacity: int = 0
-    """How many workers may work at once."""
+    """The most workers that may work at the same time."""
 
     def wanted(self, shards: int) -> int:
         """Return how many workers `shards` shards need."""

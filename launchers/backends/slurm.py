@@ -26,12 +26,12 @@ _LONGEST_NAME = 60
 """The number of characters of a run's name that go into the name of its jobs."""
 
 _OF_THE_USER = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT", "SBATCH_")
-"""SLURM's variables that users set and jobs do not: whoever submits from within a job needs them."""
+"""SLURM's variables that users set and jobs do not; they are kept when a job submits further jobs."""
 
 _OF_THE_JOB = ("SBATCH_CPU_BIND", "SBATCH_MEM_BIND")
 
 _OF_GPUS = ("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
-"""Variables that tell a job which GPUs SLURM gave it."""
+"""SLURM's variables that tell a job which GPUs it was given."""
 
 
 class SlurmWorkers(Workers):

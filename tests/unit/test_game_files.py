@@ -15,4 +15,4 @@ def test_a_pipe_in_the_place_of_a_game_is_refused_and_not_waited_for(tmp_path: P
     os.mkfifo(tmp_path / "game_1.json")
     with pytest.raises(RequestError, match="no regular file"):
         read_game(tmp_path / "game_1.json")
-    assert game_digests(tmp_path / "game_1.json") == [None, None]
+    assert game_digests(tmp_path / "game_1.json") == (None, None)

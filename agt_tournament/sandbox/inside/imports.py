@@ -29,14 +29,14 @@ _OF_LIBRARIES = (
     "_ni_label",
     *protocol.LIBRARIES,
 )
-"""What stands in `sys.modules` once all of numpy and scipy has been imported, beside the names with `_CYTHON`."""
+"""The names in `sys.modules` after importing all of numpy and scipy, apart from those with `_CYTHON`."""
 _CYTHON = "_cython_"
 _TAKEN = {"base_agent", "agt_tournament", "__main__", "__mp_main__", "test", *_OF_LIBRARIES, *sys.stdlib_module_names}
 """``test`` is a package of the standard library that its own list leaves out."""
 _ENCODINGS = ("utf-8", "utf-8-sig", "ascii", "iso8859-1", "iso8859-15", "cp1252")
-"""Encodings that a module may have. Python's others decode slowly, or to another text than a reader sees."""
+"""The encodings that a module may have. Python's others decode slowly, or to other text than a reader sees."""
 _MISLEADING = re.compile("\r(?!\n)|[\u202a-\u202e\u2066-\u2069]")
-"""A carriage return that only Python takes for the end of a line, and marks that reverse the direction of text."""
+"""A carriage return that ends a line for Python alone, and marks that reverse the direction of text."""
 
 
 def is_own(module: str) -> bool:

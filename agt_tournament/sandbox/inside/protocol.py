@@ -24,23 +24,26 @@ _ANSWER = struct.Struct("<BBd")
 _PLAIN = struct.Struct("<IBQBBd")  # header and answer of an agent that has nothing to report
 
 SUBMISSION = "bidding_agent"
-"""The module that is imported."""
+"""The name of the module that is imported."""
 
 LIBRARIES = ("numpy", "scipy")
-"""What it may import beside the standard library and its own modules."""
+"""The packages that an agent may import, beside the standard library and its own modules."""
 
 MAX_REQUEST = 1 << 20
 MAX_TEXT = 4 << 10
 MAX_ANSWER = _ANSWER.size + MAX_TEXT
 
 NO_ROUND, NOBODY = -2, -1
-"""In the place of a winner's seat: there was no round yet; nobody bid."""
+"""Values in place of the winner's seat: no round was played yet; nobody bid."""
 
 ERRORS = (None, "crash", "invalid", "memory", "exit")
-"""What an agent's process says of itself by the code that is the index; the organiser alone finds the others."""
+"""The errors that an agent's process reports; the code of an error is its index.
+
+Others are found by the organiser alone.
+"""
 
 PLACES = ("", "import", "__init__", "bidding_function", "update_after_each_round")
-"""Where in the agent's code, by the code that is the index."""
+"""The places in the agent's code that an error may have; the code of a place is its index."""
 
 
 class ProtocolError(ValueError):

@@ -54,11 +54,11 @@ def _replace_openssl(ssl: Any) -> None:
 
 
 FOLLOWED = {"numpy.random": _seed_numpy, "_ssl": _replace_openssl}
-"""What is done with a module that has random numbers of its own, when an agent imports it."""
+"""Modules with random numbers of their own, and what is done when an agent imports them."""
 
 
 UNSEEDED = {"_sqlite3": "sqlite3", "_uuid": "libuuid"}
-"""Modules whose own random numbers nobody can seed, by what they are known as; without libuuid `uuid` asks `random`."""
+"""Modules whose random numbers cannot be seeded, by their common names; without libuuid `uuid` asks `random`."""
 
 
 def _replace_sources() -> None:

@@ -25,7 +25,7 @@ from agt_tournament.sandbox.inside.interface import InvalidError, agent_class_of
 _MOST_DESCRIPTORS, _LAST_STATUS = 1 << 30, 127
 _exit = os._exit
 _Failure = tuple[str, str, str]
-"""Error class, method and text."""
+"""The class of the error, the method that raised it, and its text."""
 
 
 def main() -> None:

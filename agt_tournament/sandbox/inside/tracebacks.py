@@ -9,7 +9,7 @@ import traceback
 from typing import Any
 
 IN_FILE = '  File "'
-"""How the line of a place begins."""
+"""The beginning of a traceback's line that names a place."""
 
 _OUTER_FRAMES, _INNER_FRAMES = 3, 12
 

@@ -18,7 +18,7 @@ from agt_tournament.sandbox.probe.walk import Walked, walk
 from agt_tournament.sandbox.walls.sandbox import Sandbox
 
 _SHARE = 6
-"""One of this many paths of the machine is tried, besides those that matter most; `make walls` tries all."""
+"""One path in this many is tried, beside those that matter most; `make walls` tries all."""
 _WIDTH = 80
 _NO = Text("no", style="red")
 
@@ -30,9 +30,9 @@ class Checked:
     sandbox: Sandbox
     promises: Result
     walked: Walked | None = None
-    """None for a tier without walls, and where the walk failed."""
+    """The walk; None for a tier without walls, and if the walk failed."""
     problem: str | None = None
-    """Why it could not be walked."""
+    """Why the tier could not be walked."""
 
     @property
     def why_not(self) -> str | None:

@@ -29,7 +29,7 @@ class Reviewed:
     """Why it is harmless, or what it costs."""
     tiers: tuple[str, ...] = ("bubblewrap", "landlock")
     sometimes: bool = False
-    """It is not open on every machine, for every user or at every time."""
+    """Whether it is open only on some machines, for some users or at some times."""
 
     def covers(self, opening: Opening, tier: str) -> bool:
         """Return whether this line is about `opening`."""

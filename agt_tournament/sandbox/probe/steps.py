@@ -17,7 +17,7 @@ _INVALID = {
     "modify_ldt": [0, 0, 0],
     "uretprobe": [],
 }
-"""Harmless arguments where -1 is not harmless or tells nothing."""
+"""Harmless arguments of calls for which -1 is not harmless, or tells nothing."""
 
 BLOCKING = ("pause",)
 """Calls that never return, whatever their arguments."""

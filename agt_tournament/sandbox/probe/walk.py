@@ -29,7 +29,7 @@ class Opening:
     """system call, writable, readable, visible, clock, moving counter, moving content, …"""
     name: str
     detail: str = ""
-    """The error that the kernel answered with, or how many paths there are."""
+    """The error of the kernel, or the number of paths."""
 
 
 @dataclass
@@ -38,9 +38,9 @@ class Walked:
 
     tier: str
     paths: int = 0
-    """How many paths were tried."""
+    """The number of paths tried."""
     calls: int = 0
-    """How many system calls were made, those with another argument included."""
+    """The number of system calls made; a call with another argument counts again."""
     seconds: float = 0.0
     openings: list[Opening] = field(default_factory=list)
 

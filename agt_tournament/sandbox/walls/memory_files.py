@@ -23,7 +23,7 @@ from agt_tournament.sandbox.walls import readable
 _TMPFS = Path("/dev/shm")
 _PREFIX = "agt_files_"
 _SPARE_BYTES = 1 << 30
-"""What must be free there, several times what is copied."""
+"""The free space required there: several times what is copied."""
 _numbers = count()
 _held: Path | None = None
 

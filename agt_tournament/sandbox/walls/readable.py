@@ -18,7 +18,7 @@ from agt_tournament.sandbox.inside import protocol
 _PACKAGE = Path(__file__).resolve().parents[2]
 _OWN = ("__init__.py", "base_agent.py", "sandbox/__init__.py", "sandbox/inside")
 _HIDDEN = ("site-packages", "dist-packages", "test", "idlelib", "ensurepip")
-"""Folders of the standard library's that hold other people's packages, or what no agent needs."""
+"""Folders in the standard library that hold other packages, or that no agent needs."""
 DEVICES = ("/dev/null",)
 _WARM_SECONDS = 12 * 3600  # relatime renews the access time of a file that is read after a day
 

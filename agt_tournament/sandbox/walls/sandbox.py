@@ -26,22 +26,22 @@ from agt_tournament.sandbox.walls import memory_files, readable, seccomp_policy
 from agt_tournament.sandbox.walls.control_group import ControlGroup
 
 TIERS = ("bubblewrap", "landlock", "none")
-"""From the highest walls to none."""
+"""The tiers from the strongest walls to none."""
 
 _START = (
     f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parents[3])!r}); "
     "from agt_tournament.sandbox.inside import runner; del sys.path[0]; runner.main()"
 )
 INSIDE = Path("/submission")
-"""The folder of a submission in namespaces: the same for every team and run."""
+"""The folder of a submission inside a namespace: the same for every team and run."""
 _SPARE_ADDRESSES = 1 << 30
-"""Bytes of address space beside the memory limit: what libraries map and do not use."""
+"""Address space beside the memory limit, in bytes: libraries map more than they use."""
 _COVERED = ("/proc", "/sys", "/run", "/dev/shm")
-"""Folders in which `stat`, which Landlock lets through, tells what other processes do."""
+"""Folders in which `stat`, which Landlock does not restrict, shows what other processes do."""
 _SAMPLES = ("__init__.py", "bidding_agent.py")
-"""Files whose rights tell those of the others beside them."""
+"""Files whose permissions stand for those of the files beside them."""
 _FIRST_ID = 0x70000000
-"""User ids from here to 2^31 are in nobody's use (systemd, "Users, Groups, UIDs and GIDs on systemd Systems")."""
+"""The first user id that nobody uses (systemd, "Users, Groups, UIDs and GIDs on systemd Systems"); up to 2^31."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Ignored(NamedTuple):
     """A file of a submission, or a folder, that does not play."""
 
     name: str
-    """Its place in the submission."""
+    """The path of the file in the submission."""
     reason: str
     remedy: str
 
@@ -42,7 +42,7 @@ class Submission(NamedTuple):
     """What was read of a submission."""
 
     files: dict[str, bytes]
-    """Its modules by their place in it; one is `AGENT_FILE`."""
+    """The modules by their path in the submission; one is `AGENT_FILE`."""
     ignored: list[Ignored]
 
 

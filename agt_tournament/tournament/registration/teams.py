@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from generative_auctions.text import shortened
 
 _LETTERS = 200
-"""Of a reason that is told in a line."""
+"""The length to which a reason is cut for one line."""
 _PLACE = re.compile(r'File "(.+)", line (\d+)')
 
 
@@ -22,10 +22,10 @@ class Team:
     team_name: str
     agent_file_path: str
     registration_timestamp: datetime | None = None
-    """None where it is not known: behind all others when it has to break a tie."""
+    """None if unknown; such a team comes last where the timestamp breaks a tie."""
     members: list[str] = field(default_factory=list)
     filler: bool = False
-    """Of the staff: it fills an arena up, is not ranked and cannot advance."""
+    """Whether the staff entered it to fill an arena; then it is not ranked and cannot advance."""
 
     @property
     def stamp(self) -> str | None:
@@ -51,7 +51,7 @@ class SetAside(NamedTuple):
 
     team: Team
     reason: str
-    """Why its submission cannot be read or loaded: a line, or what its import raised."""
+    """Why the submission cannot be read or loaded: one line, or the traceback of its import."""
 
     @property
     def gist(self) -> str:

@@ -53,9 +53,9 @@ class StageData:
     number: int
     teams: Mapping[str, Team]
     games: Mapping[str, Sequence[GameResult]]
-    """By arena id, game 1 first."""
+    """The games by arena id, in their order."""
     weights: ScoringWeights = UTILITY_ALONE
-    """What a game's score is made of."""
+    """The weights of a game's score."""
 
     def seats(self, arena_id: str) -> list[str]:
         """Return the ids of the teams of an arena."""

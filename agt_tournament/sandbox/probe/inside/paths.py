@@ -32,7 +32,7 @@ WRITING = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 ABOVE = {prefix[:place] for prefix, _ in KNOWN["prefixes"] for place, sign in enumerate(prefix) if sign == "/"}
-"""All folders above what may be read."""
+"""All folders above readable ones."""
 
 
 def succeeds(attempt: Callable[..., object], *arguments: object) -> bool:
