@@ -72,7 +72,7 @@ class Estimate(NamedTuple):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The interval; the mean twice where there is no interval."""
+        """The ends of the interval; the mean twice if there is none."""
         return self.low if np.isfinite(self.low) else self.mean, self.high if np.isfinite(self.high) else self.mean
 
 

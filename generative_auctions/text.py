@@ -7,30 +7,30 @@ from collections.abc import Iterable, Sequence
 
 
 def words(name: str) -> str:
-    """A name of the configuration for reading: ``vcg pool``."""
+    """Return a name of the configuration for a reader: ``vcg pool``."""
     return name.replace("_", " ")
 
 
 def listed(names: Iterable[str]) -> str:
-    """``vcg, shapley and myerson``."""
+    """Return names as a list for a reader: ``vcg, shapley and myerson``."""
     *head, last = map(words, names)
     return f"{', '.join(head)} and {last}" if head else last
 
 
 def count(number: int, unit: str) -> str:
-    """``1 scenario``, ``2 scenarios``."""
+    """Return a number with its noun: ``1 scenario``, ``2 scenarios``."""
     plural = "es" if unit.endswith("s") else "s"
     return f"{number:,} {unit}{'' if number == 1 else plural}"
 
 
 def sizes(numbers: Sequence[int], unit: str) -> str:
-    """``270 auctions``, or ``200 to 270 auctions`` where they differ."""
+    """Return numbers with their noun: ``270 auctions``, or ``200 to 270 auctions`` if they differ."""
     lowest, highest = min(numbers, default=0), max(numbers, default=0)
     return count(lowest, unit) if lowest == highest else f"{lowest:,} to {count(highest, unit)}"
 
 
 def number(value: float, form: str = "+.3f") -> str:
-    """A number for reading: − for minus, no sign before a zero, – where there is none."""
+    """Return a number for a reader: − for minus, no sign before a zero, – if it is unknown."""
     if not math.isfinite(value):
         return "–"
     text = format(value, form).replace("-", "−")

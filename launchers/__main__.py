@@ -113,7 +113,7 @@ def _standing(folder: Path, keys: list[str]) -> tuple[Standing, Mapping[str, str
 
 
 def _counted(queue: Mapping[str, str]) -> str:
-    """`2 running, 3 pending`."""
+    """Return shards counted by state: `2 running, 3 pending`."""
     counts = ", ".join(f"{number} {state.lower()}" for state, number in Counter(queue.values()).most_common())
     return f"{counts} (squeue --me says why)" if "PENDING" in queue.values() else counts
 

@@ -84,7 +84,7 @@ def _with_work(run_dir: Path) -> dict[Path, list[str]]:
 
 
 def _freed(folder: Path, keys: list[str]) -> Standing:
-    """Free the shards of dead workers. Returns: how the shards stand then."""
+    """Free the shards of dead workers, and return the state of all shards then."""
     Leases(folder).free_those_of_the_dead()
     return standing(folder, keys)
 

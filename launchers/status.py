@@ -41,12 +41,12 @@ class Standing:
 
     @property
     def open(self) -> int:
-        """How many shards are neither done nor failed."""
+        """The number of shards that are neither done nor failed."""
         return len(self.states) - self.count("done") - self.count("failed")
 
     @property
     def unleased(self) -> int:
-        """How many open shards no living worker holds."""
+        """The number of open shards that no living worker holds."""
         return self.open - self.count("running")
 
     def __str__(self) -> str:

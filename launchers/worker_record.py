@@ -105,7 +105,7 @@ class WorkerRecord(BaseModel):
 
     @property
     def rate(self) -> float:
-        """Units per second, since the worker had loaded."""
+        """Units per second since the worker finished loading."""
         seconds = 0.0 if self.working_since is None else self.seen - self.working_since
         return self.units / seconds if seconds > 0 else 0.0
 
@@ -159,7 +159,7 @@ class Presence:
 
     @property
     def ended(self) -> int:
-        """How many shards this worker has made or failed to make."""
+        """The number of shards that this worker has done or failed."""
         return self._record.done + self._record.failed
 
     def _beat(self) -> None:

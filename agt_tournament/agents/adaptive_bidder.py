@@ -21,7 +21,7 @@ SURENESS = 10.0  # the first guess counts as much as this many observations
 
 
 def first_guess(kinds: dict[tuple[int, int], float]) -> list[float]:
-    """Counts of the rivals' highest bid, 0, 2, ..., 20, if they are truthful and kinds of items as frequent as that."""
+    """Return counts of the rivals' highest bid, 0, 2, ..., 20, if they are truthful and kinds of items so frequent."""
 
     def below(bid: float) -> float:
         at_most = {(low, high): min(max((bid - low) / (high - low), 0.0), 1.0) for low, high in kinds}
@@ -73,13 +73,13 @@ class AdaptiveBidder(BiddingAgent):
         return plan[::-1]
 
     def worth(self, money: float) -> float:
-        """W_{t+1} of an amount between whole units, on the straight line."""
+        """Return W_{t+1} of an amount between whole units, by linear interpolation."""
         later, units = self.plan[self.round + 1], money / UNIT
         below = int(units)
         return later[below] + (units - below) * (later[below + 1] - later[below])
 
     def bidding_function(self, item_id: str) -> float:
-        """The highest price worth paying, found by bisection."""
+        """Return the highest price worth paying, found by bisection."""
         value, budget = self.valuation_vector[item_id], max(self.budget, 0.0)
         low, high, keep = 0.0, min(value, budget), self.worth(budget)
         for _ in range(12):  # to less than a cent

@@ -29,7 +29,7 @@ class BudgetAwareBidder(BiddingAgent):
         self.unseen = dict(valuation_vector)
 
     def bidding_function(self, item_id: str) -> float:
-        """The value, or the share of it that leaves enough for the other items hoped for."""
+        """Return the value, or the share of it that leaves enough for the other items hoped for."""
         value = self.valuation_vector[item_id]
         hoped_for = ceil(max(self.rounds_left, 1) / self.teams)
         needed = sum(sorted(self.unseen.values(), reverse=True)[:hoped_for])

@@ -14,7 +14,7 @@ class RandomBidder(BiddingAgent):
     """b = u v, u uniform on [0, 1]."""
 
     def bidding_function(self, item_id: str) -> float:
-        """A new u for each item, from the generator of `random`.
+        """Bid the value times a new u for each item, from the generator of `random`.
 
         That generator is seeded before each game, so the game can be replayed to the bid.
         """

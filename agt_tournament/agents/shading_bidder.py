@@ -32,11 +32,11 @@ class ShadingBidder(BiddingAgent):
         self.mu = 0.0
 
     def bidding_function(self, item_id: str) -> float:
-        """The shaded value."""
+        """Return the shaded value."""
         return self.valuation_vector[item_id] / (1 + self.mu)
 
     def update_after_each_round(self, item_id: str, winning_team: str, price_paid: float) -> None:
-        """One step of mu towards spending rho a round."""
+        """Take one step of mu towards spending rho a round."""
         super().update_after_each_round(item_id, winning_team, price_paid)
         z = price_paid if winning_team == self.team_id else 0.0
         self.mu = max(0.0, self.mu - self.epsilon * (self.rho - z))

@@ -36,7 +36,7 @@ class MyAgent(BiddingAgent):
         self.rounds_played = 0
 
     def bidding_function(self, item_id: str) -> float:
-        """Your bid for `item_id`, finite and not negative, within 2 s of CPU time.
+        """Return your bid for `item_id`, finite and not negative, within 2 s of CPU time.
 
         More than your budget counts as your budget.
         """
@@ -47,7 +47,7 @@ class MyAgent(BiddingAgent):
         return share * value
 
     def update_after_each_round(self, item_id: str, winning_team: str, price_paid: float) -> None:
-        """What everybody learns after a round, won or lost: nobody bid is the winner "" at the price 0."""
+        """Learn how a round ended, won or lost. If nobody bid, the winner is "" and the price 0."""
         super().update_after_each_round(item_id, winning_team, price_paid)  # keep this line: it books what you win
         # Change this: who buys what, who is running out of money? (A rival has its 60 less the prices it paid.)
         self.rounds_played += 1

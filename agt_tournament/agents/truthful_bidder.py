@@ -17,5 +17,5 @@ class TruthfulBidder(BiddingAgent):
     """
 
     def bidding_function(self, item_id: str) -> float:
-        """The value; the auctioneer cuts it down to the money left, so that an empty purse bids 0."""
+        """Return the value. The auctioneer cuts it down to the money left, so an empty purse bids 0."""
         return self.valuation_vector[item_id]

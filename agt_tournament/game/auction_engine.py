@@ -76,7 +76,7 @@ class AuctionRound:
         ties: Callable[[], np.random.Generator],
         bid_decimals: int | None = None,
     ) -> None:
-        """`budgets` caps each team's bid; `ties` gives the stream that decides between equal bids."""
+        """Make an engine: `budgets` caps each team's bid, and the stream from `ties` decides between equal bids."""
         self.item_id = item_id
         self.winner = NOBODY
         self.price = 0.0

@@ -65,7 +65,7 @@ class Game:
         valuations: Mapping[str, Mapping[str, float]] | None = None,
         items: Iterable[str] | None = None,
     ) -> None:
-        """`valuations` and `items`, the items in the order of the auction, stand in for those of `seeds`."""
+        """Make a game. `valuations` and `items` (in the order of the auction) replace those drawn from `seeds`."""
         self.game_id, self.arena_id, self.stage = game_id, arena_id, stage
         self._agents, self._rules, self._seeds = agents, rules, seeds
         self.valuations = valuations or generate_arena_valuations(agents, rules, seeds)

@@ -12,7 +12,7 @@ Category = str
 
 
 def item_ids(rules: TournamentConfig) -> list[str]:
-    """``item_0`` … ``item_19``."""
+    """Return the ids of the items: ``item_0`` … ``item_19``."""
     return [f"item_{i}" for i in range(rules.total_items)]
 
 

@@ -45,7 +45,7 @@ class Results:
 
     @property
     def score(self) -> str:
-        """The name of what games are ranked by."""
+        """The name of the quantity by which games are ranked."""
         return score_word(self.stages[-1].weights)
 
 

@@ -48,7 +48,7 @@ class AgentProcess:
         *,
         sandbox: Sandbox = NONE,
     ) -> None:
-        """`submission` is a folder with ``bidding_agent.py``; nothing is started yet."""
+        """Prepare an agent of `submission`, a folder with ``bidding_agent.py``; nothing is started yet."""
         self.team_id = team_id
         self._submission, self._limits, self._sandbox = submission.resolve(), limits, sandbox
         self._process: Process | None = None
@@ -149,7 +149,7 @@ class AgentProcess:
 
     @property
     def pid(self) -> int | None:
-        """The number of the process that runs the agent, if there is one."""
+        """The process id of the agent, if its process runs."""
         return self._process.pid if self._process else None
 
     def take_output(self) -> str:

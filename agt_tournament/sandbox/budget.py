@@ -32,7 +32,7 @@ class Limits(NamedTuple):
 
     @property
     def game_wall_seconds(self) -> float:
-        """Wall time within which an agent that was not started for it ends a game, waiting for a CPU not counted."""
+        """The wall time limit of a game for a loaded agent; time spent waiting for a CPU is not counted."""
         return wall_seconds(self.game_timeout_seconds)
 
 

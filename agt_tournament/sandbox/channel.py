@@ -38,7 +38,7 @@ class Channel:
     """
 
     def __init__(self, sockets: Sequence[socket.socket], printed: Printed) -> None:
-        """`sockets`: for requests, for answers and for output; they become the channel's to close."""
+        """Take over `sockets` for requests, answers and output; the channel closes them."""
         self._sockets, self._printed = sockets, printed
         self._requests, self._answers, self._output = (each.fileno() for each in self._sockets)
         self._frames = protocol.Frames(protocol.MAX_ANSWER)

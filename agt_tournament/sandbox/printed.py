@@ -12,7 +12,7 @@ class OverBudgetError(Exception):
     """The agent used more than it may; `error` is the class of the error in the logs."""
 
     def __init__(self, error: str, text: str, *, held_up: bool = False) -> None:
-        """`held_up`: the machine is to blame, on which others had the CPU."""
+        """Make the error. `held_up` says that the machine is to blame: others had the CPU."""
         super().__init__(text)
         self.error, self.held_up = error, held_up
 

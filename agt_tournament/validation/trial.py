@@ -47,12 +47,12 @@ class Asked(NamedTuple):
 
     @property
     def method(self) -> str:
-        """Which of its methods was asked, or ``import``."""
+        """The method that was called, or ``import``."""
         return self.answer.where or "bidding_function"
 
     @property
     def seconds(self) -> float:
-        """CPU time of the answer, which is what is limited; wall time where that is not known."""
+        """The CPU time of the answer, which is limited; its wall time if the CPU time is unknown."""
         answer = self.answer
         return (answer.seconds if answer.cpu_seconds is None else answer.cpu_seconds) or 0.0
 
@@ -90,7 +90,7 @@ class Trial:
         sandbox: Sandbox = NONE,
         seconds: float = SECONDS,
     ) -> None:
-        """It is played by `rules` from `seed`; no game but the first goes on after `seconds` of wall time."""
+        """Make a trial by `rules` from `seed`; no game but the first goes on after `seconds` of wall time."""
         self.path, self.rules = path, rules
         self.files, self.ignored = submission
         self.asked: list[Asked] = []

@@ -38,7 +38,7 @@ class Grid:
 
     @property
     def bids_across(self) -> bool:
-        """Two agents' bids have one dimension and run from left to right; those of more run downwards."""
+        """Whether bids run from left to right: those of two agents do, those of more agents run downwards."""
         return bool(self.bids) and len(self.bids[0]) == 2
 
     def laid_out(self, bids: list[_T], lines: list[_T], cells: list[list[Any]]) -> tuple[list[_T], list[_T], Any]:

@@ -41,7 +41,7 @@ class Scenario:
 
     @property
     def key(self) -> str:
-        """A digest of the scenario's texts; names its noise and its images wherever it stands in a file."""
+        """A digest of the scenario's texts. It names the scenario's noise and images, whatever its place in a file."""
         text = json.dumps([self.base_prompt, *self.agent_prompts])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -41,7 +41,7 @@ class Outcomes:
 
     @property
     def utilities(self) -> np.ndarray:
-        """Values less payments: (D, B, n)."""
+        """The values minus the payments, (D, B, n)."""
         return np.asarray(self.values - self.payments)
 
     @property
@@ -55,7 +55,7 @@ class Mechanism(Protocol):
 
     @property
     def name(self) -> str:
-        """As in the configuration and in auctions.parquet."""
+        """The name of the mechanism in the configuration and in auctions.parquet."""
 
     def required_bids(self, bids: Bids) -> list[Bids]:
         """Return the bid vectors whose candidate pools an auction at `bids` needs; a plan is their union."""

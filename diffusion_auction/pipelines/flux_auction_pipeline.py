@@ -349,7 +349,7 @@ class FluxPipelineAuction(FluxPipeline):
 
     @property
     def _embedding_channels(self) -> tuple[int, int]:
-        """What the transformer reads: D of a sequence's embeddings, D' of a pooled one."""
+        """Return the widths that the transformer reads: D of a sequence's embeddings, D' of a pooled one."""
         return self.transformer.config.joint_attention_dim, self.transformer.config.pooled_projection_dim
 
     def _velocity(self, branches: Branches, latents: Tensor, image_embeds: list[Tensor] | None, **given: Any) -> Tensor:

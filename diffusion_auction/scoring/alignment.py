@@ -30,7 +30,7 @@ class Alignment(ABC):
 
     @property
     def logit_scale(self) -> float:
-        """What the model was trained to multiply cosines by before a softmax; 100 in OpenAI's CLIP."""
+        """The factor of cosines before the softmax that the model was trained with; 100 in OpenAI's CLIP."""
         return float(self._model.logit_scale.detach().exp())
 
     @abstractmethod

@@ -56,7 +56,7 @@ class Player:
     """The submission's class, and the agent made of it for the game."""
 
     def __init__(self, answers: int) -> None:
-        """`answers` is the descriptor on which it may be asked to say where it is."""
+        """Make a runner; on the descriptor `answers` it may be asked for its position."""
         self._answers = answers
         self._folder = ""
         self._class: Any = None

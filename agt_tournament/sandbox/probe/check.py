@@ -36,12 +36,12 @@ class Checked:
 
     @property
     def why_not(self) -> str | None:
-        """Why the tier does not hold, as before a run; None if it holds."""
+        """The reason why the tier does not hold, as before a run; None if it holds."""
         return broken_promises(self.promises)
 
     @property
     def warning(self) -> str | None:
-        """What the walk found beside the promises; None if that has been reviewed."""
+        """The openings that the walk found and nobody has reviewed; None if there are none."""
         if self.walked is None or not unreviewed(self.walked):
             return self.problem
         return "something is open that nobody has reviewed"

@@ -29,7 +29,7 @@ class ControlGroup:
     """A control group: the processes added to it, and all that they start, share its limits."""
 
     def __init__(self, folders: dict[str, Path]) -> None:
-        """`folders` has the group's folder by controller; under version 2 all controllers share one."""
+        """Make a group of `folders`, one by controller; under version 2 all controllers share one."""
         self._folders = folders
 
     @classmethod
@@ -53,7 +53,7 @@ class ControlGroup:
 
     @property
     def controllers(self) -> tuple[str, ...]:
-        """Which of ``memory`` and ``pids`` limit the group."""
+        """The controllers that limit the group: ``memory``, ``pids``, both or none."""
         return tuple(self._folders)
 
     def add(self, pid: int) -> None:

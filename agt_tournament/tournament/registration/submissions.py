@@ -33,7 +33,7 @@ class Ignored(NamedTuple):
 
     @property
     def module(self) -> str:
-        """What an agent would import it as."""
+        """The name under which an agent would import it."""
         path = PurePosixPath(self.name)
         return ".".join((*path.parts[:-1], path.name.partition(".")[0]))
 

@@ -29,7 +29,7 @@ class Team:
 
     @property
     def stamp(self) -> str | None:
-        """The registration time in ISO 8601; None where it is not known."""
+        """The registration time in ISO 8601; None if unknown."""
         return self.registration_timestamp.isoformat() if self.registration_timestamp else None
 
     def as_json(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class SetAside(NamedTuple):
 
     @property
     def gist(self) -> str:
-        """The reason in a line: of a traceback the last place and the error."""
+        """The reason in one line; of a traceback, the last place and the error."""
         lines = self.reason.strip().splitlines()
         places = _PLACE.findall(self.reason)
         is_raised = not lines[-1].startswith("  ")  # else the last line is a place, where it was stopped
