@@ -153,7 +153,8 @@ def test_the_base_is_a_part_of_the_whole_lock() -> None:
         assert name in everything
         assert pin == everything[name]
         assert "--hash=sha256:" in pin
-    assert images == {"open-clip-torch" if name == "open_clip" else name.replace("_", "-") for name in MODULES}
+    called = {"open_clip": "open-clip-torch", "dotenv": "python-dotenv"}
+    assert images == {called.get(name, name.replace("_", "-")) for name in MODULES}
 
 
 @pytest.mark.parametrize("lock", [IMAGES_LOCK, BASE_LOCK], ids=lambda lock: lock.name)
