@@ -13,6 +13,7 @@ from pathlib import Path
 
 from agt_tournament.game.auction_engine import NOBODY
 from agt_tournament.game.record import GameResult
+from generative_auctions.files import naming
 
 LOGS = Path("logs")
 COMPETITION_LOG = LOGS / "competition.log"
@@ -24,11 +25,15 @@ def block_log(stage: int, arena_id: str, first: int, last: int) -> Path:
 
 
 def log(file: Path, *lines: str) -> None:
-    """Append `lines` to `file`, each behind the time in UTC; what an agent wrote into one cannot begin another."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Append `lines` to `file`, each behind the time in UTC; what an agent wrote into one cannot begin another.
+
+    Raises `OSError` that names the file where the disk is full or read-only.
+    """
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    with file.open("a", encoding="utf-8", errors="replace") as opened:
-        opened.write("".join(f"{now} {' '.join(line.split())}\n" for line in lines))
+    with naming(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8", errors="replace") as opened:
+            opened.write("".join(f"{now} {' '.join(line.split())}\n" for line in lines))
 
 
 @contextmanager

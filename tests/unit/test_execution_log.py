@@ -22,6 +22,14 @@ def test_a_line_is_a_line_whatever_an_agent_wrote(tmp_path: Path) -> None:
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00 (one|first 2026|three)", line) for line in lines)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.log").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        log(tmp_path / "x.log", "one")
+    assert raised.value.filename == str(tmp_path / "x.log")
+
+
 def test_how_a_run_ends_is_told(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), logged(tmp_path / "x.log", "the run"):
         raise KeyboardInterrupt
