@@ -23,7 +23,7 @@ demo: setup  ## the two-agent experiment on the embedded model, end to end
 	@echo "report: $(CURDIR)/outputs/diffusion_auction/$(DEMO)/report.html"
 
 test: setup  ## all tests
-	@$(PY) -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
+	@$(PY) -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 walls: setup  ## what agents can reach behind each tier of walls, compared with the reviewed list
 	@$(PY) -m tests.walls

@@ -7,19 +7,15 @@ stand-ins that ask a server, so that no command waits for torch to load: the ser
 
 from __future__ import annotations
 
-import atexit
-import json
 import os
 import re
 import runpy
 import shlex
-import socket
 import sys
-import time
-import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+
+from tests.warm import serve
 
 PROGRAMS = ("python", "pytest")
 SOCKET = "GUIDE_COMMANDS"
@@ -30,7 +26,7 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
     command = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
     request = json.dumps({{"command": command, "cwd": os.getcwd(), "environment": dict(os.environ)}})
     socket.send_fds(server, [request.encode()], [0, 1, 2])
-    sys.exit(int(server.recv(16)))
+    sys.exit(int(server.recv(16)) & 0xFF)
 """
 
 SMALLER = {
@@ -160,60 +156,5 @@ def check(arguments: list[str]) -> int:
     return 0
 
 
-# --- the server ------------------------------------------------------------------------------------------
-
-
-def serve(path: str) -> None:
-    """Run one command after the other, each in a fork of this process, until the process is ended."""
-    import agt_tournament.actions.run
-    import agt_tournament.actions.validate  # noqa: F401
-    import diffusion_auction.actions.compare
-    import diffusion_auction.actions.evaluate
-    import diffusion_auction.generation.generator
-    import diffusion_auction.report.page  # noqa: F401
-
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(path)
-        listener.listen()
-        print("ready", flush=True)
-        while True:
-            connection, _ = listener.accept()
-            with connection:
-                request, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 3)
-                began, asked = time.monotonic(), json.loads(request)
-                child = os.fork()
-                if not child:
-                    _become(descriptors, **asked)
-                for each in descriptors:
-                    os.close(each)
-                _, status = os.waitpid(child, 0)
-                code = os.waitstatus_to_exitcode(status) & 0xFF
-                print(f"{time.monotonic() - began:6.1f} s, {code}:", shlex.join(asked["command"]), file=sys.stderr)
-                with suppress(BrokenPipeError):  # whoever asked was killed, as a job of a cluster can be
-                    connection.send(str(code).encode())
-
-
-def _become(descriptors: list[int], command: list[str], cwd: str, environment: dict[str, str]) -> None:
-    """In a fork: be the process of `command`, and end as it ends."""
-    for number, descriptor in enumerate(descriptors):
-        os.dup2(descriptor, number)
-    os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(environment)
-    try:
-        status = perform(command)
-    except SystemExit as end:
-        status = end.code
-    except BaseException:
-        traceback.print_exc()
-        status = 1
-    if isinstance(status, str):
-        print(status, file=sys.stderr)
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status if isinstance(status, int) else int(status is not None))
-
-
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], perform)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from omegaconf import OmegaConf
 
 from diffusion_auction.config import ExperimentConfig, read_config
 from diffusion_auction.market.scenarios import Scenario, choose_scenarios, read_prompts
+from tests.warm import Server
 
 REPO = Path(__file__).parents[1]
+_TOO_LONG = 300.0
 CONF = REPO / "conf"
 WEIGHTS = REPO / "diffusion_auction" / "tiny_flux" / "weights"
 
@@ -77,12 +81,28 @@ def application_command(module: str, *args: object) -> list[str]:
     return [sys.executable, "-m", module, *map(str, args)]
 
 
+@cache
+def server() -> Server:
+    """The server that both applications are loaded in, started for the first command that may use it."""
+    return Server(environment(), REPO)
+
+
 def auction(
     *args: object, cwd: Path, module: str = "diffusion_auction", **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m module …` to its end, in `cwd`, with `more` variables of the environment."""
-    command = application_command(module, *args)
-    return subprocess.run(command, cwd=cwd, env=environment() | more, capture_output=True, text=True, timeout=300)
+    """Run `python -m module …` to its end, in `cwd`, with `more` variables of the environment.
+
+    The process is a fork of one that has everything imported, unless it would have imported that otherwise.
+    """
+    command, variables = application_command(module, *args), environment() | more
+    if _lasting(variables) == _lasting(server().environment):
+        return server().run(command, cwd=cwd, environment=variables, timeout=_TOO_LONG)
+    return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=_TOO_LONG)
+
+
+def _lasting(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables of which something may be read while libraries are imported."""
+    return {name: value for name, value in variables.items() if name not in ("PYTEST_CURRENT_TEST", "COLUMNS")}
 
 
 def bid_vectors(n: int | None = None, distinct: bool = False) -> st.SearchStrategy[tuple[float, ...]]:

@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from tests import guides
 from tests.slurm_lab import SlurmLab
 from tests.support import REPO, environment
+from tests.warm import Server
 
 pytestmark = pytest.mark.slow
 
@@ -76,8 +76,8 @@ run_directory() { ls -td outputs/diffusion_auction/*/metrics.json | sed -n "$1"p
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A fresh clone after `make setup`, with two submissions, and a server that runs its commands."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh clone after `make setup`, with two submissions."""
     clone = tmp_path_factory.mktemp("g") / "a"
     listed = subprocess.run(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=REPO, capture_output=True)
     for name in filter(None, listed.stdout.decode().split("\0")):
@@ -94,18 +94,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for team in ("night_owls", "rainy_day"):
         (clone / "submissions" / team).mkdir(parents=True)
         shutil.copy(REPO / "agt_tournament/agents/template.py", clone / "submissions" / team / "bidding_agent.py")
-    socket = clone.parent / "s"
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.guides", str(socket)],
-        cwd=clone,
-        env=environment() | {"PYTHONPATH": str(clone)},
-        stdout=subprocess.PIPE,
-    )
-    assert server.stdout is not None
-    assert server.stdout.readline() == b"ready\n"
-    yield clone
-    server.kill()
-    server.wait()
+    return clone
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    """What runs the commands of the guides."""
+    started = Server(environment() | {"PYTHONPATH": str(folder)}, folder, "tests.guides")
+    yield started
+    started.close()
 
 
 def session(guide: str) -> str:
@@ -132,11 +129,13 @@ def session(guide: str) -> str:
 
 
 @pytest.mark.parametrize("guide", GUIDES)
-def test_every_command_of_the_guide_works(guide: str, folder: Path, request: pytest.FixtureRequest) -> None:
+def test_every_command_of_the_guide_works(
+    guide: str, folder: Path, server: Server, request: pytest.FixtureRequest
+) -> None:
     commands = session(guide)
     lab: SlurmLab | None = request.getfixturevalue("slurm_lab") if "slurm" in commands else None
     variables = (lab.environment if lab else dict(os.environ)) | environment() | {"PYTHONPATH": str(folder)}
-    variables[guides.SOCKET] = str(folder.parent / "s")
+    variables[guides.SOCKET] = str(server.path)
     variables["PATH"] = f"{folder}/.venv/bin:{os.environ['PATH']}"
     if lab:
         variables["SLURM_CONF"] = lab.environment["SLURM_CONF"]
