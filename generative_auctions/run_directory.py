@@ -21,7 +21,7 @@ from filelock import FileLock, SoftFileLock, Timeout
 from pydantic import TypeAdapter
 
 from generative_auctions.errors import RequestError
-from generative_auctions.files import DamagedFileError, read_json, read_yaml, write_atomic, write_json
+from generative_auctions.files import DamagedFileError, naming, read_json, read_yaml, write_atomic, write_json
 
 _MOST_SHOWN = 12  # differing keys
 _MOST_LETTERS = 60  # of a value
@@ -111,7 +111,9 @@ def check_ended(path: Path) -> None:
 def _sign(lock: FileLock | SoftFileLock, holder: str) -> None:
     """Write the `holder` of the lock into its file, as `filelock` itself does on file systems without locks."""
     if not isinstance(lock, SoftFileLock):
-        Path(lock.lock_file).write_text(holder)
+        file = Path(lock.lock_file)
+        with naming(file):
+            file.write_text(holder)
 
 
 def _holder(lock: Path) -> str:

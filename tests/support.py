@@ -19,9 +19,9 @@ from diffusion_auction.market.scenarios import Scenario, choose_scenarios, read_
 from tests.warm import Server
 
 REPO = Path(__file__).parents[1]
-_TOO_LONG = 300.0
 CONF = REPO / "conf"
 WEIGHTS = REPO / "diffusion_auction" / "tiny_flux" / "weights"
+_TOO_LONG = 300.0  # seconds of a command
 
 TABLE_1 = (
     ("A hiker resting on a mountain trail", "North Face backpack", "Gatorade bottle"),
@@ -83,7 +83,7 @@ def application_command(module: str, *args: object) -> list[str]:
 
 @cache
 def server() -> Server:
-    """The server that both applications are loaded in, started for the first command that may use it."""
+    """Start the server that has both applications loaded; later calls return the same one."""
     return Server(environment(), REPO)
 
 
@@ -92,16 +92,17 @@ def auction(
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m module …` to its end, in `cwd`, with `more` variables of the environment.
 
-    The process is a fork of one that has everything imported, unless it would have imported that otherwise.
+    The process is forked from one that has the libraries loaded. It starts anew if a variable differs that libraries
+    may have read while they were imported.
     """
     command, variables = application_command(module, *args), environment() | more
-    if _lasting(variables) == _lasting(server().environment):
+    if _read_at_import(variables) == _read_at_import(server().environment):
         return server().run(command, cwd=cwd, environment=variables, timeout=_TOO_LONG)
     return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=_TOO_LONG)
 
 
-def _lasting(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables of which something may be read while libraries are imported."""
+def _read_at_import(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that libraries may read while they are imported."""
     return {name: value for name, value in variables.items() if name not in ("PYTEST_CURRENT_TEST", "COLUMNS")}
 
 

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -123,10 +124,18 @@ def _answer(connection: socket.socket, request: bytes, descriptors: list[int], p
     child = os.fork()
     if not child:
         _become(descriptors, perform, **json.loads(request))
+    threading.Thread(target=_kill_if_left, args=(connection, child), daemon=True).start()
     _, status = os.waitpid(child, 0)
     with suppress(BrokenPipeError):  # whoever asked was killed, as a job of a cluster can be
         connection.send(str(os.waitstatus_to_exitcode(status)).encode())
     os._exit(0)
+
+
+def _kill_if_left(connection: socket.socket, child: int) -> None:
+    """Kill the command once nobody waits for it any more, as `subprocess.run` does after its timeout."""
+    connection.recv(1)
+    with suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
 
 
 def _become(

@@ -99,7 +99,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
-    """What runs the commands of the guides."""
+    """Start the server that runs the commands of the guides."""
     started = Server(environment() | {"PYTHONPATH": str(folder)}, folder, "tests.guides")
     yield started
     started.close()

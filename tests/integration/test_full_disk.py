@@ -52,6 +52,19 @@ def test_a_run_goes_on_once_there_is_room(module: str, small_disk: Path, tmp_pat
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [8, 24, 64])
+@pytest.mark.parametrize("module", RUNS)
+def test_the_file_that_has_no_room_is_named(module: str, kilobytes: int, small_disk: Path, tmp_path: Path) -> None:
+    """With so little room another file each time: configuration, submissions, plan, logs, images."""
+    remount(small_disk, f"size={kilobytes}k")
+    full = auction(*RUNS[module], f"run_dir={small_disk / 'run'}", cwd=tmp_path, module=module)
+    assert full.returncode == 1, full.stderr
+    last = full.stderr.strip().splitlines()[-1]
+    assert last.startswith(str(small_disk / "run"))
+    assert "No space left on device" in last
+
+
 @pytest.mark.parametrize("module", RUNS)
 def test_a_read_only_disk_is_refused(module: str, small_disk: Path, tmp_path: Path) -> None:
     remount(small_disk, "ro")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from agt_tournament.sandbox.inside.imports import is_own, misleading
 from agt_tournament.sandbox.inside.protocol import SUBMISSION
 from generative_auctions.errors import RequestError
+from generative_auctions.files import naming
 
 AGENT_FILE = f"{SUBMISSION}.py"
 _MOST_FILES, _MOST_BYTES, _MOST_DEPTH = 1000, 20 << 20, 20
@@ -160,8 +161,9 @@ def store_submission(files: dict[str, bytes], folder: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     for name, content in files.items():
         path = part / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        with naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
     part.replace(folder)
 
 
